@@ -1,0 +1,132 @@
+//! Canonical bytes and the digests over them.
+//!
+//! Canonical means RFC 8785 (JSON Canonicalization Scheme): the same value always has the same bytes, so its SHA-256
+//! names the value and not the way it happened to be written.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use sha2::{Digest, Sha256};
+
+/// The RFC 8785 bytes of a value.
+///
+/// # Errors
+/// A value that JSON cannot hold: a map whose keys are not strings, a number that is not finite.
+pub fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, NotCanonical> {
+    serde_json_canonicalizer::to_vec(value).map_err(NotCanonical)
+}
+
+/// A value that has no canonical JSON form.
+#[derive(Debug, thiserror::Error)]
+#[error("the value has no canonical form")]
+pub struct NotCanonical(#[source] serde_json::Error);
+
+/// SHA-256 of some bytes under a domain label, so that digests of different kinds never meet.
+fn labelled(domain: &str, bytes: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(domain.as_bytes());
+    hash.update([0]);
+    hash.update(bytes);
+    hash.finalize().into()
+}
+
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident, $domain:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// The digest of these bytes, under this kind's own domain label.
+            pub fn of(bytes: &[u8]) -> Self {
+                Self(labelled($domain, bytes))
+            }
+
+            /// The raw 32 bytes.
+            pub fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "sha256:{}", hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{self}")
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = MalformedDigest;
+
+            fn from_str(text: &str) -> Result<Self, MalformedDigest> {
+                let mut raw = [0; 32];
+                let hex_part = text.strip_prefix("sha256:").ok_or(MalformedDigest)?;
+                hex::decode_to_slice(hex_part, &mut raw).map_err(|_| MalformedDigest)?;
+                Ok(Self(raw))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+/// Text that is not `sha256:` and 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is `sha256:` and 64 hexadecimal digits")]
+pub struct MalformedDigest;
+
+digest! {
+    /// What an action *is*: who asks, for whom, where, what exactly, in which session. See [`super::Described::digest`].
+    ActionDigest, "countersign/action/v1"
+}
+digest! {
+    /// The exact bytes that would be sent to the upstream.
+    PayloadDigest, "countersign/payload/v1"
+}
+digest! {
+    /// What a reviewer was shown.
+    CardDigest, "countersign/card/v1"
+}
+digest! {
+    /// A policy bundle: its schema, its vocabulary and every policy text.
+    BundleDigest, "countersign/bundle/v1"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_do_not_meet() {
+        assert_ne!(ActionDigest::of(b"x").as_bytes(), CardDigest::of(b"x").as_bytes());
+    }
+
+    #[test]
+    fn text_round_trips() {
+        let digest = ActionDigest::of(b"x");
+        assert_eq!(digest.to_string().parse::<ActionDigest>(), Ok(digest));
+        assert_eq!("sha256:00".parse::<ActionDigest>(), Err(MalformedDigest));
+        assert_eq!(hex::encode(digest.as_bytes()).parse::<ActionDigest>(), Err(MalformedDigest));
+    }
+
+    #[test]
+    fn canonical_sorts_keys() {
+        let value = serde_json::json!({"b": 1, "a": [true, null, "ü"]});
+        assert_eq!(canonical(&value).expect("plain JSON"), r#"{"a":[true,null,"ü"],"b":1}"#.as_bytes());
+    }
+}

@@ -1,0 +1,295 @@
+//! An action as the gateway understands it: *subject, action, resource, context*, and the sealed bytes.
+//!
+//! First step of the line: a protocol describes what it captured as an [`ActionRequest`]. What it cannot describe is
+//! opaque, which policy treats as the most dangerous thing it could be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub mod digest;
+mod ids;
+mod payload;
+pub mod redact;
+pub mod sql;
+mod time;
+
+pub use digest::{ActionDigest, BundleDigest, CardDigest, PayloadDigest};
+pub use ids::{ActionId, AgentId, GrantId, PersonId, ReviewId};
+pub use payload::{NotThisPayload, SealedPayload};
+pub use time::Timestamp;
+
+use self::sql::{SqlClass, SqlFacts};
+
+/// A person as a request knows them: the handle that counts, and the name that is shown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PersonRef {
+    /// The handle; comparisons use nothing else.
+    pub id: PersonId,
+    /// The name at the time of the request.
+    pub name: String,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Requester {
+    /// A person with a client of their own.
+    Person {
+        /// Who.
+        person: PersonRef,
+    },
+    /// A workload identity with an owner.
+    Agent {
+        /// Its handle.
+        id: AgentId,
+        /// Its name: what it logs in as.
+        name: String,
+        /// The person who answers for it.
+        owner: PersonRef,
+    },
+}
+
+impl Requester {
+    /// The name shown in cards and messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Requester::Person { person } => &person.name,
+            Requester::Agent { name, .. } => name,
+        }
+    }
+
+    /// `person` or `agent`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Requester::Person { .. } => "person",
+            Requester::Agent { .. } => "agent",
+        }
+    }
+
+    /// The handle of the requester itself.
+    pub fn handle(&self) -> &str {
+        match self {
+            Requester::Person { person } => person.id.as_str(),
+            Requester::Agent { id, .. } => id.as_str(),
+        }
+    }
+
+    /// The person who answers for this requester: the owner of an agent, the person themselves otherwise.
+    pub fn owner(&self) -> &PersonRef {
+        match self {
+            Requester::Person { person } => person,
+            Requester::Agent { owner, .. } => owner,
+        }
+    }
+}
+
+/// Where an environment's rules apply. What is not known to be something else is production.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// A developer's own.
+    Dev,
+    /// A rehearsal.
+    Staging,
+    /// The real thing, and the default.
+    #[default]
+    Production,
+}
+
+impl Environment {
+    /// The name used in configuration, policies and cards.
+    pub fn name(self) -> &'static str {
+        match self {
+            Environment::Dev => "dev",
+            Environment::Staging => "staging",
+            Environment::Production => "production",
+        }
+    }
+}
+
+/// How bad it would be to get a target wrong, from 0 (nothing to lose) to 3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sensitivity {
+    /// 0
+    None,
+    /// 1
+    Low,
+    /// 2
+    Medium,
+    /// 3, and the default: what is not labelled is treated as the worst.
+    #[default]
+    High,
+}
+
+impl Sensitivity {
+    /// The number policies compare with, 0 to 3.
+    pub fn level(self) -> i64 {
+        match self {
+            Sensitivity::None => 0,
+            Sensitivity::Low => 1,
+            Sensitivity::Medium => 2,
+            Sensitivity::High => 3,
+        }
+    }
+}
+
+/// The upstream an action is meant for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its environment.
+    pub environment: Environment,
+    /// Its sensitivity.
+    pub sensitivity: Sensitivity,
+    /// Which generation of its upstream address and credential this is; a rotation voids open approvals.
+    pub generation: String,
+}
+
+/// What is to be done, as typed facts per protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "protocol")]
+pub enum Facts {
+    /// A PostgreSQL message.
+    Sql(SqlFacts),
+}
+
+impl Facts {
+    /// The name of the whole action: that of its most dangerous part.
+    pub fn action(&self) -> String {
+        match self {
+            Facts::Sql(facts) => format!("sql:{}", facts.class.name()),
+        }
+    }
+
+    /// Whether nothing in it could have an effect beyond the own session.
+    pub fn effect_free(&self) -> bool {
+        match self {
+            Facts::Sql(facts) => facts.class <= SqlClass::Session,
+        }
+    }
+}
+
+/// Where and when the action would run: what else its meaning depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionFacts {
+    /// Session settings that differ from the target's defaults, except the listed harmless few.
+    pub settings: BTreeMap<String, String>,
+    /// Text of the prepared statements and cursors the action runs, by name.
+    pub prepared: BTreeMap<String, String>,
+    /// Digests of what the open transaction did before, in order.
+    pub transaction: Vec<ActionDigest>,
+    /// Whether a transaction is open.
+    pub in_transaction: bool,
+}
+
+/// An action, fully described, without its bytes: what is decided on, stored and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// This attempt.
+    pub id: ActionId,
+    /// Who asks.
+    pub requester: Requester,
+    /// For whom; the owner when nothing else is said.
+    pub on_behalf_of: PersonRef,
+    /// The delegation closure: everyone on the requester's side, none of whom may approve. Frozen here.
+    pub closure: BTreeSet<PersonId>,
+    /// Where.
+    pub target: Target,
+    /// What.
+    pub facts: Facts,
+    /// In which session.
+    pub session: SessionFacts,
+    /// The statement with literals that look like secrets or personal data replaced by typed placeholders.
+    pub shown: redact::Shown,
+    /// The requester's stated reason, in its own words.
+    pub reason: Option<String>,
+    /// The digest of the bytes.
+    pub payload: PayloadDigest,
+    /// When it was captured.
+    pub at: Timestamp,
+}
+
+/// The fields that give an action its meaning; what is absent here (its id, its time, the stated reason) may differ
+/// between two attempts at the same action.
+#[derive(Serialize)]
+struct Meaning<'a> {
+    requester: &'a str,
+    on_behalf_of: &'a PersonId,
+    target: &'a str,
+    generation: &'a str,
+    action: String,
+    facts: &'a Facts,
+    session: &'a SessionFacts,
+    payload: PayloadDigest,
+}
+
+impl Described {
+    /// The action's digest: what was reviewed is what runs exactly when this is the same.
+    ///
+    /// # Errors
+    /// Never for values built by this crate's own types; see [`digest::canonical`].
+    pub fn digest(&self) -> Result<ActionDigest, digest::NotCanonical> {
+        let meaning = Meaning {
+            requester: self.requester.handle(),
+            on_behalf_of: &self.on_behalf_of.id,
+            target: &self.target.name,
+            generation: &self.target.generation,
+            action: self.facts.action(),
+            facts: &self.facts,
+            session: &self.session,
+            payload: self.payload,
+        };
+        Ok(ActionDigest::of(&digest::canonical(&meaning)?))
+    }
+}
+
+/// An action and its sealed bytes: what travels down the line.
+#[derive(Debug)]
+pub struct ActionRequest {
+    described: Described,
+    digest: ActionDigest,
+    payload: SealedPayload,
+}
+
+impl ActionRequest {
+    /// Joins a description with the bytes it describes.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when the description names other bytes, or has no canonical form.
+    pub fn new(described: Described, payload: SealedPayload) -> Result<Self, Mismatch> {
+        if described.payload != payload.digest() {
+            return Err(Mismatch::Payload);
+        }
+        let digest = described.digest().map_err(Mismatch::Canonical)?;
+        Ok(Self { described, digest, payload })
+    }
+
+    /// What it is.
+    pub fn described(&self) -> &Described {
+        &self.described
+    }
+
+    /// Its digest.
+    pub fn digest(&self) -> ActionDigest {
+        self.digest
+    }
+
+    /// Gives up the sealed bytes, still sealed.
+    pub fn into_payload(self) -> SealedPayload {
+        self.payload
+    }
+}
+
+/// A description that does not belong to the bytes beside it.
+#[derive(Debug, thiserror::Error)]
+pub enum Mismatch {
+    /// The description names other bytes.
+    #[error("the description names another payload")]
+    Payload,
+    /// The description has no canonical form.
+    #[error("the description cannot be digested")]
+    Canonical(#[source] digest::NotCanonical),
+}
