@@ -1,1 +1,64 @@
-fn main(){}
+//! Commands for people who work on Countersign: `cargo demo`, `cargo xtask test`, `cargo xtask tidy`.
+
+mod demo;
+mod test;
+mod tidy;
+mod voice;
+
+use std::process::ExitCode;
+
+use xtask::trouble::Result;
+
+const USAGE: &str = "\
+Commands of the workshop:
+
+  cargo demo                  a private PostgreSQL, the gateway, sample people: see an action allowed, refused and paused
+      --auto                  unattended: does every step itself and exits 0 only if all went as it should
+      --yes                   installs what is missing without asking (needs root and apt)
+      --keep                  leaves the demo's directory when it ends
+
+  cargo xtask test            everything CI runs, in its order
+      --quick                 only formatting, house rules, lints and unit tests
+      --no-install            names what is missing instead of installing it
+
+  cargo xtask tidy            the house rules: directions between folders, module docs, file lengths, links, error pages
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match command(&args) {
+        Ok(code) => code,
+        Err(trouble) => {
+            eprintln!("error: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(args: &[String]) -> Result<ExitCode> {
+    let flags: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    match args.first().map(String::as_str) {
+        Some("demo") if known(&flags, &["--auto", "--yes", "--keep"]) => demo::run(&demo::Wishes {
+            auto: flags.contains(&"--auto"),
+            yes: flags.contains(&"--yes"),
+            keep: flags.contains(&"--keep"),
+        }),
+        Some("test") if known(&flags, &["--quick", "--no-install"]) => test::run(&test::Wishes {
+            quick: flags.contains(&"--quick"),
+            install: !flags.contains(&"--no-install"),
+        }),
+        Some("tidy") if flags.is_empty() => tidy::run(),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprint!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn known(flags: &[&str], allowed: &[&str]) -> bool {
+    flags.iter().all(|flag| allowed.contains(flag))
+}

@@ -9,5 +9,8 @@
 //! [`grant::Permit`], [`record`] is what the log keeps of it, and [`card`] is what a reviewer sees.
 
 pub mod action;
+pub mod card;
 pub mod grant;
 pub mod policy;
+pub mod record;
+pub mod review;

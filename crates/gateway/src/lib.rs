@@ -1,1 +1,20 @@
-//! gateway
+//! Countersign, the gateway: everything that does I/O around the pure core.
+//!
+//! Start reading at [`pipeline`], the straight line of one action, then [`resolve`], the one place where a vote is cast,
+//! and [`ports`], the traits between them and the adapters.
+
+pub mod clock;
+pub mod codes;
+pub mod config;
+pub mod gate;
+pub mod identity;
+pub mod pipeline;
+pub mod policies;
+pub mod ports;
+pub mod protocols;
+pub mod refusal;
+pub mod resolve;
+pub mod store;
+pub mod telemetry;
+pub mod vault;
+pub mod waiting;

@@ -177,8 +177,8 @@ impl Facts {
 pub struct SessionFacts {
     /// Session settings that differ from the target's defaults, except the listed harmless few.
     pub settings: BTreeMap<String, String>,
-    /// Text of the prepared statements and cursors the action runs, by name.
-    pub prepared: BTreeMap<String, String>,
+    /// Digests of the prepared statements and cursors the action runs, by name: their text is bound, not kept.
+    pub prepared: BTreeMap<String, PayloadDigest>,
     /// Digests of what the open transaction did before, in order.
     pub transaction: Vec<ActionDigest>,
     /// Whether a transaction is open.

@@ -2,8 +2,37 @@
 //!
 //! A requirement is a `forbid` that approvals lift; review is derived, not declared: evaluate with the approvals there
 //! are, and if that denies, with every quorum granted. Default is deny, the strictest statement of a message holds, and
-//! an evaluation error of a `forbid` is a refusal.
+//! an evaluation error of a `forbid` is a refusal. Who may approve is a policy too, under forbids compiled in.
+//!
+//! [`Bundle::load`] turns policy texts and a [`Vocabulary`] into a decision point; [`Bundle::decide`] and
+//! [`Bundle::may_approve`] ask it. Reading files, watching them and swapping bundles is the gateway's; the solver's
+//! proofs are deliberately not here. Cedar's language:
+//! <https://docs.cedarpolicy.com>.
 
+mod annotation;
+mod approve;
+mod bundle;
+mod check;
+mod decide;
 mod decision;
+mod explain;
+mod index;
+mod problem;
+mod protocol;
+mod sql;
+mod suffice;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+mod world;
 
-pub use decision::{Decision, Denial, Obligations, Permitted, PolicyNote, Quorum, Terms};
+pub use annotation::{DURATION_SECONDS_MAX, TEXT_CHARS_MAX};
+pub use approve::{Approvable, ApproveCode, ApproveDenial, Authn};
+pub use bundle::{BUNDLE_BYTES_MAX, Bundle, POLICIES_MAX, Source};
+pub use check::{FormatError, TESTS_MAX, TestFileError, TestResult};
+pub use decide::{STATEMENTS_MAX, SUFFICE_EVALUATIONS_MAX};
+pub use decision::{Decision, Denial, MalformedQuorum, Obligations, Permitted, PolicyNote, Quorum, Terms};
+pub use explain::{Determining, Explanation, Outcome, StatementExplanation};
+pub use problem::{LoadError, Problem};
+pub use vocabulary::{GROUP_BYTES_MAX, GROUPS_MAX, QUORUM_MAX, QUORUM_MAX_DEFAULT, Vocabulary, VocabularyError};
+pub use world::{AgentFacts, Circumstances, People, PersonFacts};

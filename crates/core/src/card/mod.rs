@@ -1,0 +1,135 @@
+//! What a reviewer sees, once, for every channel.
+//!
+//! The command line, the API, the console and chat all render this one value; none adds or hides a fact. Its digest is
+//! part of every vote, so that what was shown can be proved later. Text that came from the requester is marked as such
+//! by its field and must be escaped by every renderer.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::digest::{NotCanonical, canonical};
+use crate::action::{ActionDigest, CardDigest, Described, Facts, redact::Shown, sql::SqlTables};
+use crate::policy::{PolicyNote, Quorum, Terms};
+
+/// Who asks, as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// `agent` or `person`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The person who answers for it.
+    pub owner: String,
+}
+
+/// What would be touched, as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// `database`.
+    pub kind: String,
+    /// The target's name.
+    pub name: String,
+    /// The class of the whole message.
+    pub class: String,
+    /// The verbs of its statements, in order.
+    pub verbs: Vec<String>,
+    /// Tables read and written.
+    pub tables: SqlTables,
+    /// Functions called.
+    pub functions: BTreeSet<String>,
+}
+
+/// What the gateway measured of the effect. `known` is false when it was not measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Whether it was measured.
+    pub known: bool,
+}
+
+/// The card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Who asks.
+    pub requester: Asker,
+    /// For whom.
+    pub on_behalf_of: String,
+    /// Everyone on the requester's side, by handle: none of them can approve.
+    pub cannot_approve: BTreeSet<String>,
+    /// Where.
+    pub target: String,
+    /// The target's environment.
+    pub environment: String,
+    /// `sql:write` and the like.
+    pub action: String,
+    /// What would be touched.
+    pub resource: Touched,
+    /// The statement, redacted.
+    pub statement: Shown,
+    /// The requester's stated reason: its own words, unchecked.
+    pub reason: Option<String>,
+    /// The measured effect.
+    pub impact: Impact,
+    /// Whether a transaction is open, which holds locks while people read.
+    pub in_transaction: bool,
+    /// The policies that asked, with their text.
+    pub policies: Vec<PolicyNote>,
+    /// The smallest sets of quorums of which any one suffices.
+    pub suffices: Vec<BTreeSet<Quorum>>,
+    /// The action, by meaning.
+    pub action_digest: ActionDigest,
+}
+
+impl Card {
+    /// The card of an action under these terms.
+    pub fn new(described: &Described, action_digest: ActionDigest, terms: &Terms) -> Self {
+        let requester = &described.requester;
+        Self {
+            requester: Asker {
+                kind: requester.kind().to_owned(),
+                name: requester.name().to_owned(),
+                owner: requester.owner().name.clone(),
+            },
+            on_behalf_of: described.on_behalf_of.name.clone(),
+            cannot_approve: described.closure.iter().map(ToString::to_string).collect(),
+            target: described.target.name.clone(),
+            environment: described.target.environment.name().to_owned(),
+            action: described.facts.action(),
+            resource: touched(described),
+            statement: described.shown.clone(),
+            reason: described.reason.clone(),
+            impact: Impact::default(),
+            in_transaction: described.session.in_transaction,
+            policies: terms.policies.clone(),
+            suffices: terms.suffices.clone(),
+            action_digest,
+        }
+    }
+
+    /// The digest of everything shown.
+    ///
+    /// # Errors
+    /// Never for values built by this crate's own types; see [`canonical`].
+    pub fn digest(&self) -> Result<CardDigest, NotCanonical> {
+        Ok(CardDigest::of(&canonical(self)?))
+    }
+}
+
+fn touched(described: &Described) -> Touched {
+    let Facts::Sql(facts) = &described.facts;
+    let mut tables = SqlTables::default();
+    let mut functions = BTreeSet::new();
+    for statement in &facts.statements {
+        tables.read.extend(statement.tables.read.iter().cloned());
+        tables.write.extend(statement.tables.write.iter().cloned());
+        functions.extend(statement.functions.iter().cloned());
+    }
+    Touched {
+        kind: "database".to_owned(),
+        name: described.target.name.clone(),
+        class: facts.class.name().to_owned(),
+        verbs: facts.statements.iter().map(|statement| statement.verb.clone()).collect(),
+        tables,
+        functions,
+    }
+}

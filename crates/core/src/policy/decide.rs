@@ -1,0 +1,301 @@
+//! The three-way decision.
+//!
+//! Each statement is evaluated with the approvals there are; what that denies, with every quorum any policy mentions.
+//! The strictest statement holds, and any evaluation error of a `forbid`, in any evaluation, is a refusal: Cedar itself
+//! would skip the policy and might allow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{
+    AuthorizationError, Context, Decision as CedarDecision, Effect, Entities, EntityUid, Request,
+    RestrictedExpression as Value,
+};
+
+use crate::action::Described;
+
+use super::bundle::{Bundle, Meta};
+use super::decision::{Decision, Denial, Obligations, Permitted, PolicyNote, Quorum, Terms};
+use super::protocol::{self, Ask};
+use super::suffice;
+use super::vocabulary::{ANY, implied};
+use super::world::{Circumstances, WorldError};
+
+/// The most statements of one message that are decided on: 1,000 × some 30 µs stay below 50 ms.
+pub const STATEMENTS_MAX: usize = 1_000;
+
+/// The most evaluations spent on finding which quorums suffice: 2,048 × some 20 µs stay below 50 ms.
+pub const SUFFICE_EVALUATIONS_MAX: usize = 2_048;
+
+/// Why no decision could be reached; always a refusal.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The facts do not make a question.
+    World(WorldError),
+    /// The message holds too many statements.
+    TooLong(usize),
+    /// Forbids that failed to evaluate, with Cedar's words.
+    Forbids(Vec<PolicyNote>),
+}
+
+impl From<WorldError> for Broken {
+    fn from(error: WorldError) -> Self {
+        Broken::World(error)
+    }
+}
+
+impl Broken {
+    fn code(&self) -> &'static str {
+        match self {
+            Broken::World(WorldError::UnknownPerson(_)) => "unknown_person",
+            Broken::World(WorldError::UnknownAgent(_)) => "unknown_agent",
+            Broken::World(WorldError::Facts(_)) | Broken::Forbids(_) => "policy_error",
+            Broken::TooLong(_) => "too_many_statements",
+        }
+    }
+
+    pub(super) fn notes(self) -> Vec<PolicyNote> {
+        let core = |id: &str, text: String| vec![PolicyNote { id: id.to_owned(), text }];
+        match self {
+            Broken::World(error @ WorldError::Facts(_)) => core("core:facts", error.to_string()),
+            Broken::World(error) => core("core:known-parties", error.to_string()),
+            Broken::TooLong(count) => {
+                core("core:statements", format!("the message holds {count} statements; at most {STATEMENTS_MAX} are decided on"))
+            }
+            Broken::Forbids(notes) => notes,
+        }
+    }
+}
+
+/// One evaluation.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) allow: bool,
+    /// The policies that determined it: the permits of an Allow, the forbids of a Deny.
+    pub(super) reasons: BTreeSet<String>,
+    /// Policies that failed to evaluate, with Cedar's words.
+    pub(super) errors: BTreeMap<String, String>,
+}
+
+/// One statement's answers.
+#[derive(Debug)]
+pub(super) struct Trace {
+    pub(super) action: &'static str,
+    pub(super) label: String,
+    /// With the approvals there are.
+    pub(super) real: Answer,
+    /// With every quorum; absent where `real` allows.
+    pub(super) lifted: Option<Answer>,
+}
+
+/// Everything asked about one message.
+pub(super) struct Message<'a> {
+    bundle: &'a Bundle,
+    principal: EntityUid,
+    resource: EntityUid,
+    entities: Entities,
+    common: Vec<(String, Value)>,
+    asks: Vec<Ask>,
+}
+
+impl Bundle {
+    /// Decides on a message as things stand.
+    ///
+    /// Never fails: what cannot be decided is a [`Denial`], with the code `policy_error` (a forbid failed to evaluate, or
+    /// the facts do not fit the schema), `unknown_person`, `unknown_agent` or `too_many_statements`.
+    pub fn decide(&self, described: &Described, circumstances: &Circumstances<'_>) -> Decision {
+        match self.try_decide(described, circumstances) {
+            Ok(decision) => decision,
+            Err(broken) => self.deny(broken.code(), broken.notes()),
+        }
+    }
+
+    fn try_decide(&self, described: &Described, circumstances: &Circumstances<'_>) -> Result<Decision, Broken> {
+        let digest = described.digest().map_err(|error| Broken::World(WorldError::facts(error)))?;
+        let message = Message::new(self, described, circumstances)?;
+        let traces = message.traces(circumstances.approvals)?;
+        if traces.iter().all(|trace| trace.real.allow) {
+            let ids = traces.iter().flat_map(|trace| &trace.real.reasons);
+            return Ok(Decision::Permit(Permitted::new(digest, self.digest(), self.notes(ids, Meta::asking))));
+        }
+        let finals: Vec<&Answer> =
+            traces.iter().filter_map(|trace| trace.lifted.as_ref()).filter(|lifted| !lifted.allow).collect();
+        if finals.is_empty() {
+            return Ok(Decision::Review(message.terms(&traces, circumstances.approvals)?));
+        }
+        let ids: BTreeSet<&String> = finals.iter().flat_map(|answer| &answer.reasons).collect();
+        let code = if ids.is_empty() { "no_permit" } else { "policy_denied" };
+        Ok(self.deny(code, self.notes(ids, Meta::refusing)))
+    }
+
+    fn deny(&self, code: &str, policies: Vec<PolicyNote>) -> Decision {
+        Decision::Deny(Denial { code: code.to_owned(), policies, bundle: self.digest() })
+    }
+
+    pub(super) fn notes<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a String>,
+        note: impl Fn(&Meta) -> PolicyNote,
+    ) -> Vec<PolicyNote> {
+        let ids: BTreeSet<&String> = ids.into_iter().collect();
+        ids.into_iter().filter_map(|id| self.meta.get(id)).map(note).collect()
+    }
+
+    /// Evaluates one request.
+    pub(super) fn answer(&self, request: &Request, entities: &Entities) -> Answer {
+        let policies = self.index.policies(request.action());
+        let response = self.authorizer.is_authorized(request, policies, entities);
+        let diagnostics = response.diagnostics();
+        let reasons = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
+        let errors = diagnostics.errors().map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => {
+                (AsRef::<str>::as_ref(error.policy_id()).to_owned(), error.inner().to_string())
+            }
+        });
+        Answer { allow: response.decision() == CedarDecision::Allow, reasons, errors: errors.collect() }
+    }
+
+    /// The same, where a forbid that fails is a refusal.
+    pub(super) fn strict(&self, request: &Request, entities: &Entities) -> Result<Answer, Broken> {
+        let answer = self.answer(request, entities);
+        let broken: Vec<PolicyNote> = answer
+            .errors
+            .iter()
+            .filter(|(id, _)| self.meta.get(*id).is_none_or(|meta| meta.effect == Effect::Forbid))
+            .map(|(id, error)| PolicyNote { id: id.clone(), text: format!("this policy failed to evaluate: {error}") })
+            .collect();
+        if broken.is_empty() { Ok(answer) } else { Err(Broken::Forbids(broken)) }
+    }
+
+    /// Every quorum any policy mentions, with what they imply; `any:1` besides, for policies that mention none.
+    pub(super) fn every_quorum(&self) -> BTreeSet<Quorum> {
+        let mut all: BTreeSet<Quorum> = self.meta.values().flat_map(|meta| meta.quorums.iter().cloned()).collect();
+        all.insert(Quorum { group: ANY.to_owned(), count: 1 });
+        all
+    }
+}
+
+impl Meta {
+    fn asking(&self) -> PolicyNote {
+        self.annotations.asking()
+    }
+
+    pub(super) fn refusing(&self) -> PolicyNote {
+        self.annotations.refusing()
+    }
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn new(
+        bundle: &'a Bundle,
+        described: &Described,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Self, Broken> {
+        let length = protocol::length(&described.facts);
+        if length > STATEMENTS_MAX {
+            return Err(Broken::TooLong(length));
+        }
+        let world = &bundle.world;
+        Ok(Self {
+            bundle,
+            principal: world.principal_uid(&described.requester)?,
+            resource: world.resource_uid(described)?,
+            entities: world.for_action(described, circumstances.people)?,
+            common: world.context(described, circumstances)?,
+            asks: protocol::asks(&described.facts),
+        })
+    }
+
+    fn evaluate(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Answer, Broken> {
+        let request = self.request(ask, approvals)?;
+        self.bundle.strict(&request, &self.entities)
+    }
+
+    pub(super) fn request(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Request, WorldError> {
+        let world = &self.bundle.world;
+        let own = [
+            ("approvals".to_owned(), world.approvals(approvals)),
+            (ask.group.to_owned(), super::world::record(ask.facts.iter().cloned())?),
+        ];
+        let context = Context::from_pairs(self.common.iter().cloned().chain(own)).map_err(WorldError::facts)?;
+        let action = world.action(ask.action)?;
+        let (principal, resource) = (self.principal.clone(), self.resource.clone());
+        Request::new(principal, action, resource, context, world.checked()).map_err(WorldError::facts)
+    }
+
+    /// Each statement with the approvals there are, and where that denies, with every quorum.
+    pub(super) fn traces(&self, approvals: &BTreeSet<Quorum>) -> Result<Vec<Trace>, Broken> {
+        let approvals = implied(approvals);
+        self.asks.iter().map(|ask| self.trace(ask, &approvals)).collect()
+    }
+
+    pub(super) fn trace(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Trace, Broken> {
+        let real = self.evaluate(ask, approvals)?;
+        let lifted = match real.allow {
+            true => None,
+            false => Some(self.evaluate(ask, &implied(&self.bundle.every_quorum()))?),
+        };
+        Ok(Trace { action: ask.action, label: ask.label.clone(), real, lifted })
+    }
+
+    pub(super) fn asks(&self) -> &[Ask] {
+        &self.asks
+    }
+
+    /// The terms of a review for statements that quorums can lift.
+    pub(super) fn terms(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<Terms, Broken> {
+        let waiting = || traces.iter().filter(|trace| !trace.real.allow);
+        let policies = self.bundle.notes(waiting().flat_map(|trace| &trace.real.reasons), Meta::asking);
+        let before = self.without_approvals(traces, approvals)?;
+        let mut obligations = Obligations::default();
+        for id in waiting().flat_map(|trace| &trace.real.reasons).chain(&before) {
+            if let Some(meta) = self.bundle.meta.get(id) {
+                obligations.add(&meta.annotations.obligations);
+            }
+        }
+        let suffices = self.suffices(traces, &before)?;
+        Ok(Terms { policies, suffices, obligations, bundle: self.bundle.digest() })
+    }
+
+    /// The policies that decide when nobody has approved: the forbids in the way then, and the permits once lifted.
+    fn without_approvals(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<BTreeSet<String>, Broken> {
+        let mut ids = BTreeSet::new();
+        for (ask, trace) in self.asks.iter().zip(traces) {
+            let none = match approvals.is_empty() {
+                true => trace.real.clone(),
+                false => self.evaluate(ask, &BTreeSet::new())?,
+            };
+            if !none.allow {
+                ids.extend(none.reasons);
+            }
+            ids.extend(trace.lifted.iter().flat_map(|lifted| lifted.reasons.iter().cloned()));
+        }
+        Ok(ids)
+    }
+
+    /// The minimal sets of quorums with which every statement that waits is allowed.
+    ///
+    /// Looks among the quorums of the policies that are in the way; where those do not suffice (a policy that approvals
+    /// call into play), among all.
+    fn suffices(&self, traces: &[Trace], ids: &BTreeSet<String>) -> Result<Vec<BTreeSet<Quorum>>, Broken> {
+        let near: BTreeSet<Quorum> =
+            ids.iter().filter_map(|id| self.bundle.meta.get(id)).flat_map(|meta| meta.quorums.iter().cloned()).collect();
+        let waiting: Vec<&Ask> =
+            self.asks.iter().zip(traces).filter(|(_, trace)| !trace.real.allow).map(|(ask, _)| ask).collect();
+        let points_max = SUFFICE_EVALUATIONS_MAX / waiting.len().max(1);
+        let enough = |approvals: &BTreeSet<Quorum>| self.allowed(&waiting, approvals);
+        let found = suffice::minimal_sets(&near, points_max, enough)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        suffice::minimal_sets(&self.bundle.every_quorum(), points_max, enough)
+    }
+
+    fn allowed(&self, asks: &[&Ask], approvals: &BTreeSet<Quorum>) -> Result<bool, Broken> {
+        for ask in asks {
+            if !self.evaluate(ask, approvals)?.allow {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

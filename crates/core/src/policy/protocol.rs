@@ -1,0 +1,47 @@
+//! The protocols policy knows: one arm each.
+
+use cedar_policy::RestrictedExpression;
+
+use crate::action::Facts;
+
+use super::sql;
+
+/// The protocols' parts of the schema.
+pub(super) const SCHEMAS: &[&str] = &[sql::SCHEMA];
+
+/// The types of the resources, one a protocol.
+pub(super) const RESOURCES: &[&str] = &[sql::RESOURCE];
+
+/// One question to policy: a statement, call or request of a message.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// The action's id in the schema.
+    pub(super) action: &'static str,
+    /// What a person would call it: the verb.
+    pub(super) label: String,
+    /// The name of the facts' record in the context.
+    pub(super) group: &'static str,
+    /// The facts in it.
+    pub(super) facts: Vec<(String, RestrictedExpression)>,
+}
+
+/// The questions a message amounts to; at least one.
+pub(super) fn asks(facts: &Facts) -> Vec<Ask> {
+    match facts {
+        Facts::Sql(facts) => sql::asks(facts),
+    }
+}
+
+/// How many statements, calls or requests a message holds.
+pub(super) fn length(facts: &Facts) -> usize {
+    match facts {
+        Facts::Sql(facts) => facts.statements.len(),
+    }
+}
+
+/// The type of the resource a message is about.
+pub(super) fn resource(facts: &Facts) -> &'static str {
+    match facts {
+        Facts::Sql(_) => sql::RESOURCE,
+    }
+}

@@ -1,0 +1,293 @@
+//! The audit vocabulary: every kind of record, and its one canonical encoding as a leaf of the log.
+//!
+//! Leaves are metadata only: handles instead of names, digests instead of statements, counts instead of rows. The mapping
+//! from handles to people lives in the store and can be erased without touching the log.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::digest::{NotCanonical, canonical};
+use crate::action::{ActionDigest, ActionId, BundleDigest, CardDigest, GrantId, PersonId, ReviewId, Timestamp};
+use crate::policy::Quorum;
+use crate::review::{Method, Outcome, Verdict};
+
+/// The largest leaf: what a C2SP entry tile can hold.
+pub const LEAF_BYTES_MAX: usize = 65_535;
+
+/// One record: when, by which gateway, and what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it happened, by the gateway's clock.
+    pub at: Timestamp,
+    /// Which gateway wrote it.
+    pub node: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    /// The leaf: RFC 8785 JSON.
+    ///
+    /// # Errors
+    /// [`EncodeError`] for a record that is too large for a leaf; it must then not be dropped: its action is refused.
+    pub fn leaf(&self) -> Result<Vec<u8>, EncodeError> {
+        let bytes = canonical(self).map_err(EncodeError::NotCanonical)?;
+        if bytes.len() > LEAF_BYTES_MAX {
+            return Err(EncodeError::TooLarge { bytes: bytes.len() });
+        }
+        Ok(bytes)
+    }
+}
+
+/// A record that cannot become a leaf.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// It has no canonical form.
+    #[error("the record cannot be encoded")]
+    NotCanonical(#[source] NotCanonical),
+    /// It is larger than an entry tile can hold.
+    #[error("the record is {bytes} bytes long, a leaf holds {LEAF_BYTES_MAX}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+/// The action a record is about, by handle and digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionSummary {
+    /// The attempt.
+    pub id: ActionId,
+    /// Its digest.
+    pub digest: ActionDigest,
+    /// `agent` or `person`.
+    pub requester_kind: String,
+    /// The requester's handle.
+    pub requester: String,
+    /// For whom.
+    pub on_behalf_of: PersonId,
+    /// The target's name.
+    pub target: String,
+    /// The target's environment.
+    pub environment: String,
+    /// `sql:write` and the like.
+    pub action: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The upstream reported success.
+    Succeeded,
+    /// The upstream reported success inside a transaction that is still open.
+    Uncommitted,
+    /// The upstream reported an error, and nothing of it took effect.
+    Failed,
+    /// The transaction it ran in was rolled back.
+    RolledBack,
+    /// The permit was never used.
+    NotExecuted,
+    /// The outcome cannot be known: the gateway or the connection ended in between. Never retried.
+    Unknown,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Event {
+    /// An action is about to run.
+    #[serde(rename = "action.intent")]
+    ActionIntent {
+        /// The action.
+        action: ActionSummary,
+        /// The bundle that permitted it.
+        bundle: BundleDigest,
+        /// The policies that permitted it.
+        policies: Vec<String>,
+        /// The grant it consumed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        grant: Option<GrantId>,
+    },
+    /// An effect-free read is about to run.
+    #[serde(rename = "action.read")]
+    ActionRead {
+        /// The action.
+        action: ActionSummary,
+        /// The bundle that permitted it.
+        bundle: BundleDigest,
+    },
+    /// An action was refused.
+    #[serde(rename = "action.refused")]
+    ActionRefused {
+        /// The action.
+        action: ActionSummary,
+        /// The stable code.
+        code: String,
+        /// The policies that refused it.
+        policies: Vec<String>,
+    },
+    /// What came of an intent.
+    #[serde(rename = "action.outcome")]
+    ActionOutcome {
+        /// The attempt.
+        id: ActionId,
+        /// How it ended.
+        status: Status,
+        /// Rows, as the upstream counted them.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rows: Option<u64>,
+        /// Bytes streamed in by the client, for a stream that was not reviewed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        stream_bytes: Option<u64>,
+        /// SHA-256 of that stream, in hexadecimal.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        stream_sha256: Option<String>,
+        /// From sending to the end, in microseconds.
+        micros: u64,
+        /// The upstream's error class (SQLSTATE).
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        error: Option<String>,
+    },
+    /// A review opened.
+    #[serde(rename = "review.opened")]
+    ReviewOpened {
+        /// The review.
+        review: ReviewId,
+        /// The action.
+        action: ActionSummary,
+        /// The card.
+        card: CardDigest,
+        /// The policies that asked.
+        policies: Vec<String>,
+        /// What would suffice.
+        suffices: Vec<BTreeSet<Quorum>>,
+        /// When it closes by itself.
+        expires_at: Timestamp,
+        /// The bundle that asked.
+        bundle: BundleDigest,
+    },
+    /// A vote was accepted.
+    #[serde(rename = "review.vote")]
+    ReviewVote {
+        /// The review.
+        review: ReviewId,
+        /// Who.
+        person: PersonId,
+        /// What they said.
+        verdict: Verdict,
+        /// By which way.
+        method: Method,
+        /// Whether a second factor was fresh.
+        mfa: bool,
+        /// The action they saw.
+        action_digest: ActionDigest,
+        /// The card they saw.
+        card_digest: CardDigest,
+    },
+    /// A vote was not accepted.
+    #[serde(rename = "review.refused")]
+    ReviewRefused {
+        /// The review.
+        review: ReviewId,
+        /// Who tried; absent when nobody could be identified.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
+        /// The stable code.
+        code: String,
+        /// By which way.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        method: Option<Method>,
+    },
+    /// A review closed.
+    #[serde(rename = "review.closed")]
+    ReviewClosed {
+        /// The review.
+        review: ReviewId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An approved review yielded a grant.
+    #[serde(rename = "grant.issued")]
+    GrantIssued {
+        /// The grant.
+        grant: GrantId,
+        /// Its review.
+        review: ReviewId,
+        /// The only action it is good for.
+        action_digest: ActionDigest,
+        /// When it stops being good.
+        expires_at: Timestamp,
+    },
+    /// A grant was used.
+    #[serde(rename = "grant.consumed")]
+    GrantConsumed {
+        /// The grant.
+        grant: GrantId,
+        /// The attempt that used it.
+        id: ActionId,
+    },
+    /// A grant was voided before use.
+    #[serde(rename = "grant.revoked")]
+    GrantRevoked {
+        /// The grant.
+        grant: GrantId,
+        /// Why.
+        reason: String,
+    },
+    /// A policy bundle came into force.
+    #[serde(rename = "policy.activated")]
+    PolicyActivated {
+        /// The bundle.
+        bundle: BundleDigest,
+        /// How changes to policy are accepted; `file` takes files as they are.
+        changes: String,
+    },
+    /// The configuration in force changed.
+    #[serde(rename = "config.changed")]
+    ConfigChanged {
+        /// What.
+        what: String,
+    },
+    /// A person, agent or credential was added or withdrawn.
+    #[serde(rename = "identity.enrolled")]
+    IdentityEnrolled {
+        /// `person`, `agent`, `token`, `login_link`.
+        what: String,
+        /// Its handle.
+        id: String,
+        /// For whom.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        person: Option<PersonId>,
+        /// `added`, `revoked`, `suspended`, `used`.
+        change: String,
+        /// Minted on the gateway's own host.
+        local: bool,
+    },
+    /// A client logged in to a target.
+    #[serde(rename = "session.opened")]
+    SessionOpened {
+        /// The requester's handle.
+        requester: String,
+        /// The target.
+        target: String,
+    },
+    /// A gateway started.
+    #[serde(rename = "system.started")]
+    SystemStarted {
+        /// Its version.
+        version: String,
+        /// How many intents of an earlier run were closed as unknown.
+        closed_unknown: u64,
+    },
+    /// Something people must look at.
+    #[serde(rename = "system.alarm")]
+    SystemAlarm {
+        /// The stable code.
+        code: String,
+        /// In words, without secrets.
+        detail: String,
+    },
+}

@@ -1,0 +1,127 @@
+//! The transition table, and that people are counted as people.
+
+use std::collections::BTreeSet;
+
+use super::separation::{EligibleVote, independent};
+use super::*;
+use crate::action::sql::{SqlClass, SqlFacts};
+use crate::action::{
+    ActionId, AgentId, BundleDigest, Environment, Facts, PayloadDigest, PersonRef, Requester, Sensitivity,
+    SessionFacts, Target, redact,
+};
+use crate::policy::Obligations;
+
+fn person(id: &str) -> PersonId {
+    PersonId::new(id)
+}
+
+fn described() -> Described {
+    let owner = PersonRef { id: person("ada"), name: "ada".to_owned() };
+    Described {
+        id: ActionId::new("a1"),
+        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() },
+        on_behalf_of: owner.clone(),
+        closure: BTreeSet::from([owner.id]),
+        target: Target {
+            name: "orders".to_owned(),
+            environment: Environment::Production,
+            sensitivity: Sensitivity::High,
+            generation: "1".to_owned(),
+        },
+        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![] }),
+        session: SessionFacts::default(),
+        shown: redact::Shown::default(),
+        reason: None,
+        payload: PayloadDigest::of(b"x"),
+        at: Timestamp::from_seconds(0),
+    }
+}
+
+fn open() -> Open {
+    let described = described();
+    Open::new(Matter {
+        id: ReviewId::new("r1"),
+        action: described.digest().expect("canonical"),
+        card: CardDigest::of(b"card"),
+        described,
+        terms: Terms {
+            policies: vec![],
+            suffices: vec![],
+            obligations: Obligations::default(),
+            bundle: BundleDigest::of(b""),
+        },
+        opened_at: Timestamp::from_seconds(0),
+        expires_at: Timestamp::from_seconds(60),
+    })
+}
+
+fn vote(who: &str, groups: &[&str], verdict: Verdict) -> EligibleVote {
+    EligibleVote::of(Vote {
+        person: person(who),
+        name: who.to_owned(),
+        verdict,
+        method: Method::Api,
+        mfa: true,
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        card: CardDigest::of(b"card"),
+        reason: None,
+        at: Timestamp::from_seconds(1),
+    })
+}
+
+fn wants(quorum: &str) -> impl Fn(&BTreeSet<Quorum>) -> bool {
+    let quorum = Quorum::try_from(quorum.to_owned()).expect("well-formed");
+    move |tokens| tokens.contains(&quorum)
+}
+
+#[test]
+fn the_requesters_side_is_never_independent() {
+    let linked = BTreeSet::from([person("alt-of-ada")]);
+    for who in ["ada", "alt-of-ada"] {
+        assert!(independent(&person(who), &described(), &linked).is_err(), "{who}");
+    }
+    assert!(independent(&person("dora"), &described(), &linked).is_ok());
+}
+
+#[test]
+fn two_different_people_make_two() {
+    let now = Timestamp::from_seconds(1);
+    let Review::Open(one) = open().vote(vote("dora", &["dba"], Verdict::Approve), now, wants("dba:2")).expect("first")
+    else {
+        unreachable!("one approval is not two")
+    };
+    assert_eq!(one.vote(vote("dora", &["dba"], Verdict::Approve), now, wants("dba:2")), Err(Error::VotedAlready));
+    let both = one.vote(vote("finn", &["dba"], Verdict::Approve), now, wants("dba:2")).expect("second");
+    assert_eq!(both.state(), "approved");
+}
+
+#[test]
+fn one_person_in_two_groups_is_one_person() {
+    let votes = [vote("dora", &["dba", "sre"], Verdict::Approve).into_vote()];
+    let tokens: Vec<String> = tokens(&votes).iter().map(ToString::to_string).collect();
+    assert_eq!(tokens, ["any:1", "dba:1", "sre:1"]);
+}
+
+#[test]
+fn the_first_rejection_closes() {
+    let now = Timestamp::from_seconds(1);
+    let review = open().vote(vote("dora", &["dba"], Verdict::Reject), now, |_| true).expect("counts");
+    assert_eq!(review.state(), "rejected");
+}
+
+#[test]
+fn deadlines_hold_to_the_microsecond() {
+    let deadline = Timestamp::from_seconds(60);
+    let before = Timestamp::from_micros(deadline.micros() - 1);
+    assert_eq!(open().vote(vote("dora", &["dba"], Verdict::Approve), deadline, |_| true), Err(Error::Expired));
+    assert!(open().vote(vote("dora", &["dba"], Verdict::Approve), before, |_| true).is_ok());
+    assert_eq!(open().expire(before), Err(Error::NotYetExpired));
+    assert_eq!(open().expire(deadline).map(|closed| closed.outcome()), Ok(Outcome::Expired));
+}
+
+#[test]
+fn only_the_requesters_side_withdraws() {
+    let now = Timestamp::from_seconds(1);
+    assert_eq!(open().withdraw(&person("dora"), now), Err(Error::NotYours));
+    assert_eq!(open().withdraw(&person("ada"), now).map(|closed| closed.outcome()), Ok(Outcome::Withdrawn));
+}

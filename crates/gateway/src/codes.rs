@@ -1,0 +1,106 @@
+//! Every stable code a user can meet; each has a page `docs/errors/<CODE>.md` that says what happened and what to do.
+
+use serde::Serialize;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// A stable code: scripts may compare it, and it never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Code] = &[$(Code::$variant,)*];
+
+            /// Its name in answers, records and documentation.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Code::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A policy forbids the action, whoever approves.
+    PolicyDenied => "policy_denied",
+    /// No policy permits the action.
+    NoPermit => "no_permit",
+    /// A policy failed to evaluate, or does not know a party of the action.
+    PolicyError => "policy_error",
+    /// The text could not be parsed.
+    Unparsed => "unparsed",
+    /// A reviewer rejected it.
+    ReviewRejected => "review_rejected",
+    /// The review expired.
+    ReviewExpired => "review_expired",
+    /// The requester's side withdrew it.
+    ReviewWithdrawn => "review_withdrawn",
+    /// The hold ended while the review is still open.
+    HoldEnded => "hold_ended",
+    /// The same was rejected a short while ago.
+    RejectedRecently => "rejected_recently",
+    /// Too many reviews are open.
+    TooManyReviews => "too_many_reviews",
+    /// What was approved no longer holds.
+    ApprovalVoid => "approval_void",
+    /// The client left, or cancelled.
+    Cancelled => "cancelled",
+    /// The action or its outcome could not be recorded.
+    RecordUnavailable => "record_unavailable",
+    /// The upstream could not be reached, or refused the gateway.
+    UpstreamUnavailable => "upstream_unavailable",
+    /// The gateway does not speak this part of the protocol.
+    Unsupported => "unsupported",
+    /// A setting would make the server read the text differently than the gateway.
+    SettingRefused => "setting_refused",
+    /// The message is larger than the gateway takes.
+    TooLarge => "too_large",
+    /// Bytes that are not the protocol.
+    ProtocolViolation => "protocol_violation",
+    /// Too many connections.
+    TooManyConnections => "too_many_connections",
+    /// The key or token is unknown, has ended, or was revoked.
+    Unauthenticated => "unauthenticated",
+    /// Plaintext where TLS is needed.
+    TlsRequired => "tls_required",
+    /// There is no such target.
+    UnknownTarget => "unknown_target",
+    /// The voter stands on the requester's side.
+    SelfApproval => "self_approval",
+    /// The voter is in none of the groups asked.
+    NotAReviewer => "not_a_reviewer",
+    /// The caller may not do this.
+    Forbidden => "forbidden",
+    /// The review is closed.
+    ReviewClosed => "review_closed",
+    /// The person has voted already.
+    VotedAlready => "voted_already",
+    /// The digest is not the open review's.
+    DigestMismatch => "digest_mismatch",
+    /// A reason is needed, or too long.
+    ReasonInvalid => "reason_invalid",
+    /// There is no such thing.
+    NotFound => "not_found",
+    /// The request is malformed.
+    BadRequest => "bad_request",
+    /// The name is taken.
+    NameTaken => "name_taken",
+    /// The request comes from another site, or without its form token.
+    CrossSite => "cross_site",
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

@@ -1,0 +1,201 @@
+//! `countersign.toml`: parsed strictly, validated once, and handed around as [`Config`].
+//!
+//! Unknown keys are errors: a misspelt setting must not silently mean its default. Relative paths are relative to the
+//! configuration file. What is absent means the safer thing: a target without an environment is production.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use countersign_core::action::{Environment, Sensitivity};
+use countersign_core::grant::GRANT_LIFE_SECONDS_DEFAULT;
+use countersign_core::review;
+use serde::Deserialize;
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use crate::ports::ReviewLimits;
+pub use raw::CredentialSource;
+
+/// Everything the gateway was told, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// The HTTP listener: console and API.
+    pub listen: SocketAddr,
+    /// How people reach it; without a trailing slash.
+    pub public_url: String,
+    /// Where state lives.
+    pub data_dir: PathBuf,
+    /// Where policy files are.
+    pub policies: PathBuf,
+    /// This gateway's name in records.
+    pub node: String,
+    /// The groups that policies may name.
+    pub groups: BTreeSet<String>,
+    /// Minutes east of UTC for `context.time.hour` and `weekday`.
+    pub utc_offset_minutes: i32,
+    /// The PostgreSQL listener.
+    pub postgres: Postgres,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// How long things wait.
+    pub waits: Waits,
+    /// Bounds on open reviews.
+    pub limits: ReviewLimits,
+    /// The upstreams.
+    pub targets: Vec<Target>,
+}
+
+/// The PostgreSQL listener.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    /// Where it listens; `None` when no `[postgres]` section and no PostgreSQL target is there.
+    pub listen: Option<SocketAddr>,
+    /// The certificate and its key; a self-signed pair is made in `data_dir/tls` when absent.
+    pub tls: Option<TlsFiles>,
+    /// Clients at once.
+    pub connections_max: usize,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// The ledger's settings.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// Whether reads wait for the disk too.
+    pub reads_durable: bool,
+    /// The log's name in checkpoints; made at first start when absent.
+    pub origin: Option<String>,
+}
+
+/// How long things wait, in seconds, unless a policy says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// A live call.
+    pub hold: u32,
+    /// A live call inside an open transaction.
+    pub hold_in_transaction: u32,
+    /// An open review.
+    pub expires: u32,
+    /// An unused grant.
+    pub grant_life: u32,
+}
+
+/// One upstream.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name; the database name that clients give.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Its address, as a URL without a password.
+    pub upstream: String,
+    /// Where its secret comes from; `None` when the upstream asks for none.
+    pub credential: Option<CredentialSource>,
+    /// Its environment.
+    pub environment: Environment,
+    /// Its sensitivity.
+    pub sensitivity: Sensitivity,
+}
+
+/// What a target speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// PostgreSQL 13 or later.
+    Postgres,
+}
+
+impl Protocol {
+    /// The name used in configuration and cards.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Postgres => "postgres",
+        }
+    }
+}
+
+/// Why a configuration was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{path}`: {source}; name another with --config, or write one (docs/guide/configuration.md)")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or holds something unknown.
+    #[error("the configuration `{path}` is not valid:\n{detail}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        detail: String,
+    },
+    /// A value is out of range or does not fit another.
+    #[error("the configuration `{path}` is not valid: `{key}` {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Error`], which names the file, the key and what would be right.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// Checks a text as if it had been read from `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let raw: raw::Raw =
+            toml::from_str(text).map_err(|e| Error::Parse { path: path.to_owned(), detail: e.to_string() })?;
+        raw::validate(path, raw)
+    }
+
+    /// A target by name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
+    /// The socket for administration.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.data_dir.join("admin.sock")
+    }
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            hold: review::HOLD_SECONDS_DEFAULT,
+            hold_in_transaction: review::HOLD_IN_TRANSACTION_SECONDS_DEFAULT,
+            expires: review::EXPIRY_SECONDS_DEFAULT,
+            grant_life: GRANT_LIFE_SECONDS_DEFAULT,
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The file's own shape, and its validation into [`Config`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use countersign_core::action::{Environment, Sensitivity};
+use serde::Deserialize;
+
+use super::{Config, Error, Ledger, Postgres, Protocol, Target, TlsFiles, Waits};
+use crate::ports::ReviewLimits;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    #[serde(default)]
+    server: Server,
+    #[serde(default)]
+    policy: Policy,
+    postgres: Option<RawPostgres>,
+    #[serde(default)]
+    ledger: RawLedger,
+    #[serde(default)]
+    review: RawReview,
+    #[serde(default)]
+    target: Vec<RawTarget>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Server {
+    listen: SocketAddr,
+    public_url: Option<String>,
+    data_dir: PathBuf,
+    policies: PathBuf,
+    node: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8470)),
+            public_url: None,
+            data_dir: PathBuf::from("./data"),
+            policies: PathBuf::from("./policies"),
+            node: "gateway-1".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Policy {
+    groups: BTreeSet<String>,
+    changes: Changes,
+    utc_offset_minutes: i32,
+}
+
+/// How changes to policy are accepted. Files are taken as they are; evidence says so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Changes {
+    #[default]
+    File,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let groups = ["dba", "security", "sre"].map(str::to_owned).into();
+        Self { groups, changes: Changes::File, utc_offset_minutes: 0 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPostgres {
+    #[serde(default = "postgres_listen")]
+    listen: SocketAddr,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    #[serde(default = "connections_max")]
+    connections_max: usize,
+}
+
+fn postgres_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8471))
+}
+
+fn connections_max() -> usize {
+    20_000
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLedger {
+    reads: Reads,
+    origin: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reads {
+    #[default]
+    Journal,
+    Durable,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawReview {
+    hold_seconds: u32,
+    hold_in_transaction_seconds: u32,
+    expires_seconds: u32,
+    grant_life_seconds: u32,
+    open_per_owner_max: u32,
+    open_max: u32,
+    rejected_wait_seconds: u32,
+}
+
+impl Default for RawReview {
+    fn default() -> Self {
+        let waits = Waits::default();
+        Self {
+            hold_seconds: waits.hold,
+            hold_in_transaction_seconds: waits.hold_in_transaction,
+            expires_seconds: waits.expires,
+            grant_life_seconds: waits.grant_life,
+            open_per_owner_max: 100,
+            open_max: 20_000,
+            rejected_wait_seconds: 60 * 60,
+        }
+    }
+}
+
+/// Where an upstream's secret comes from: exactly one of these keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub enum CredentialSource {
+    /// An environment variable of the gateway.
+    Env(String),
+    /// A file that only the gateway can read; a trailing newline is dropped.
+    File(PathBuf),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTarget {
+    name: String,
+    protocol: Protocol,
+    upstream: String,
+    credential: Option<CredentialSource>,
+    #[serde(default)]
+    environment: Environment,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// The shortest and longest time anything may be told to wait: a second, and a week.
+const WAIT_SECONDS: std::ops::RangeInclusive<u32> = 1..=7 * 24 * 60 * 60;
+
+/// Collects what every check needs: the file's name for messages, its folder for relative paths.
+struct Check<'a> {
+    path: &'a Path,
+}
+
+impl Check<'_> {
+    fn fail<T>(&self, key: &str, problem: impl Into<String>) -> Result<T, Error> {
+        Err(Error::Value { path: self.path.to_owned(), key: key.to_owned(), problem: problem.into() })
+    }
+
+    fn resolve(&self, path: PathBuf) -> PathBuf {
+        match self.path.parent() {
+            Some(folder) if path.is_relative() => folder.join(path),
+            _ => path,
+        }
+    }
+
+    fn name(&self, key: &str, name: &str) -> Result<(), Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
+            return self.fail(key, format!("is `{name}`; use 1 to 63 letters, digits, `-`, `_` or `.`"));
+        }
+        Ok(())
+    }
+
+    fn wait(&self, key: &str, seconds: u32) -> Result<u32, Error> {
+        if !WAIT_SECONDS.contains(&seconds) {
+            return self.fail(key, format!("is {seconds}; use 1 to {} seconds", WAIT_SECONDS.end()));
+        }
+        Ok(seconds)
+    }
+}
+
+pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
+    let check = Check { path };
+    let Raw { server, policy, postgres, ledger, review, target } = raw;
+    let Changes::File = policy.changes;
+    check.name("server.node", &server.node)?;
+    for group in &policy.groups {
+        check.name("policy.groups", group)?;
+        if group == "any" {
+            return check.fail("policy.groups", "names `any`, which stands for people of any group");
+        }
+    }
+    if !(-14 * 60..=14 * 60).contains(&policy.utc_offset_minutes) {
+        return check.fail("policy.utc_offset_minutes", "must be between -840 and 840");
+    }
+    let targets = targets(&check, target)?;
+    Ok(Config {
+        path: path.to_owned(),
+        listen: server.listen,
+        public_url: public_url(&check, server.public_url, server.listen)?,
+        data_dir: check.resolve(server.data_dir),
+        policies: check.resolve(server.policies),
+        node: server.node,
+        groups: policy.groups,
+        utc_offset_minutes: policy.utc_offset_minutes,
+        postgres: listener(&check, postgres, &targets)?,
+        ledger: Ledger { reads_durable: matches!(ledger.reads, Reads::Durable), origin: ledger.origin },
+        waits: waits(&check, &review)?,
+        limits: limits(&check, &review)?,
+        targets,
+    })
+}
+
+fn public_url(check: &Check<'_>, url: Option<String>, listen: SocketAddr) -> Result<String, Error> {
+    let url = url.unwrap_or_else(|| format!("http://{listen}"));
+    let url = url.trim_end_matches('/').to_owned();
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match rest {
+        Some(host) if !host.is_empty() && !host.contains(['@', '?', '#', ' ']) => Ok(url),
+        _ => check.fail("server.public_url", format!("is `{url}`; write `https://host` or `http://127.0.0.1:8470`")),
+    }
+}
+
+fn listener(check: &Check<'_>, raw: Option<RawPostgres>, targets: &[Target]) -> Result<Postgres, Error> {
+    let wanted = targets.iter().any(|target| target.protocol == Protocol::Postgres);
+    let Some(raw) = raw else {
+        let listen = wanted.then(postgres_listen);
+        return Ok(Postgres { listen, tls: None, connections_max: connections_max() });
+    };
+    let tls = match (raw.tls_cert, raw.tls_key) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: check.resolve(cert), key: check.resolve(key) }),
+        (None, None) => None,
+        (Some(_), None) => return check.fail("postgres.tls_key", "is missing beside `postgres.tls_cert`"),
+        (None, Some(_)) => return check.fail("postgres.tls_cert", "is missing beside `postgres.tls_key`"),
+    };
+    if raw.connections_max == 0 {
+        return check.fail("postgres.connections_max", "is 0; nobody could connect");
+    }
+    Ok(Postgres { listen: Some(raw.listen), tls, connections_max: raw.connections_max })
+}
+
+fn waits(check: &Check<'_>, review: &RawReview) -> Result<Waits, Error> {
+    Ok(Waits {
+        hold: check.wait("review.hold_seconds", review.hold_seconds)?,
+        hold_in_transaction: check.wait("review.hold_in_transaction_seconds", review.hold_in_transaction_seconds)?,
+        expires: check.wait("review.expires_seconds", review.expires_seconds)?,
+        grant_life: check.wait("review.grant_life_seconds", review.grant_life_seconds)?,
+    })
+}
+
+fn limits(check: &Check<'_>, review: &RawReview) -> Result<ReviewLimits, Error> {
+    if review.open_per_owner_max == 0 || review.open_max == 0 {
+        return check.fail("review.open_max", "and `review.open_per_owner_max` must be at least 1");
+    }
+    Ok(ReviewLimits {
+        open_per_owner_max: review.open_per_owner_max,
+        open_max: review.open_max,
+        rejected_wait_seconds: review.rejected_wait_seconds,
+    })
+}
+
+fn targets(check: &Check<'_>, raw: Vec<RawTarget>) -> Result<Vec<Target>, Error> {
+    let mut seen = BTreeSet::new();
+    raw.into_iter()
+        .map(|target| {
+            check.name("target.name", &target.name)?;
+            if !seen.insert(target.name.clone()) {
+                return check.fail("target.name", format!("`{}` stands twice", target.name));
+            }
+            validated(check, target)
+        })
+        .collect()
+}
+
+fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
+    let mut sensitivity = Sensitivity::default();
+    for (label, value) in &raw.labels {
+        sensitivity = match (label.as_str(), value.as_str()) {
+            ("sensitivity", "none") => Sensitivity::None,
+            ("sensitivity", "low") => Sensitivity::Low,
+            ("sensitivity", "medium") => Sensitivity::Medium,
+            ("sensitivity", "high") => Sensitivity::High,
+            ("sensitivity", other) => {
+                return check.fail("target.labels", format!("has sensitivity `{other}`; use none, low, medium or high"));
+            }
+            (other, _) => return check.fail("target.labels", format!("has `{other}`; the label is `sensitivity`")),
+        };
+    }
+    let credential = raw.credential.map(|source| match source {
+        CredentialSource::File(path) => CredentialSource::File(check.resolve(path)),
+        CredentialSource::Env(name) => CredentialSource::Env(name),
+    });
+    Ok(Target {
+        name: raw.name,
+        protocol: raw.protocol,
+        upstream: raw.upstream,
+        credential,
+        environment: raw.environment,
+        sensitivity,
+    })
+}

@@ -1,0 +1,133 @@
+//! What the line and the votes need: the ports, the policies in force, the people, the waiting room.
+
+use std::sync::Arc;
+
+use countersign_core::action::Timestamp;
+use countersign_core::policy::{Bundle, Circumstances, Quorum};
+use countersign_core::record::{ActionSummary, Event};
+use countersign_core::action::{ActionDigest, Described};
+use std::collections::BTreeSet;
+use tokio::sync::broadcast;
+
+use crate::config::Config;
+use crate::identity::people::{Roster, Snapshot};
+use crate::policies::Policies;
+use crate::ports::{Directory, Journal, Scribe, Store, Vault};
+use crate::waiting::WaitingRoom;
+
+/// How many changes a slow listener may be behind before it is told to read everything again.
+const CHANGES_MAX: usize = 1_024;
+
+/// The gateway's inner parts, shared by every connection.
+pub struct Gate {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Reviews, grants and attempts.
+    pub store: Arc<dyn Store>,
+    /// People, agents and credentials.
+    pub directory: Arc<dyn Directory>,
+    /// Reads and outcomes.
+    pub journal: Arc<dyn Journal>,
+    /// Upstream credentials.
+    pub vault: Arc<dyn Vault>,
+    /// The bundle in force.
+    pub policies: Arc<Policies>,
+    /// The people there are.
+    pub roster: Arc<Roster>,
+    /// Makes records.
+    pub scribe: Scribe,
+    /// Calls that wait.
+    pub waiting: WaitingRoom,
+    /// Changes, for pages that update live.
+    pub changes: Changes,
+}
+
+/// Something that a page may want to show anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A review opened, got a vote, or closed.
+    Review,
+    /// An attempt was recorded.
+    Action,
+}
+
+/// Tells listeners that something changed; says nothing about what, so that everyone reads it with their own rights.
+#[derive(Debug, Clone)]
+pub struct Changes(broadcast::Sender<Change>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(broadcast::channel(CHANGES_MAX).0)
+    }
+}
+
+impl Changes {
+    /// Tells.
+    pub fn tell(&self, change: Change) {
+        let _ = self.0.send(change); // nobody listening is no failure
+    }
+
+    /// Listens.
+    pub fn listen(&self) -> broadcast::Receiver<Change> {
+        self.0.subscribe()
+    }
+}
+
+/// One moment's view: the bundle and the people do not change while a question is answered.
+pub struct Moment {
+    /// The bundle.
+    pub bundle: Arc<Bundle>,
+    /// The people.
+    pub people: Arc<Snapshot>,
+    /// The time.
+    pub now: Timestamp,
+    utc_offset_minutes: i32,
+}
+
+impl Moment {
+    /// The circumstances of a question, with these approvals.
+    pub fn with<'a>(&'a self, approvals: &'a BTreeSet<Quorum>) -> Circumstances<'a> {
+        Circumstances {
+            now: self.now,
+            utc_offset_minutes: self.utc_offset_minutes,
+            approvals,
+            break_glass: false,
+            people: &self.people.people,
+        }
+    }
+}
+
+impl Gate {
+    /// The view of now.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            bundle: self.policies.current(),
+            people: self.roster.current(),
+            now: self.scribe.now(),
+            utc_offset_minutes: self.config.utc_offset_minutes,
+        }
+    }
+
+    /// Records something people must look at; a failure to record is logged, since nothing hangs on it.
+    pub async fn alarm(&self, code: &str, detail: String) {
+        tracing::error!(code, %detail, "alarm");
+        let record = self.scribe.record(Event::SystemAlarm { code: code.to_owned(), detail });
+        if let Err(error) = self.store.append(vec![record]).await {
+            tracing::error!(%error, "the alarm could not be recorded");
+        }
+    }
+}
+
+/// An action as the record names it.
+pub fn summary(described: &Described, digest: ActionDigest) -> ActionSummary {
+    ActionSummary {
+        id: described.id.clone(),
+        digest,
+        requester_kind: described.requester.kind().to_owned(),
+        requester: described.requester.handle().to_owned(),
+        on_behalf_of: described.on_behalf_of.id.clone(),
+        target: described.target.name.clone(),
+        environment: described.target.environment.name().to_owned(),
+        action: described.facts.action(),
+    }
+}

@@ -1,0 +1,387 @@
+//! The straight line of one action: describe → decide → review → release → execute → record.
+//!
+//! [`run`] is the whole product in six steps. Every protocol walks it through [`Call`]; nothing else leads to an upstream,
+//! because only [`release`] yields a [`Permit`] and a [`SealedPayload`] opens for nothing else. What is refused on the way
+//! is recorded before it is answered. Streams, wire formats and waiting clients are the protocols' business.
+
+use std::collections::BTreeSet;
+
+use countersign_core::action::{ActionRequest, ReviewId, SealedPayload};
+use countersign_core::card::Card;
+use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
+use countersign_core::policy::{Decision, Quorum, Terms};
+use countersign_core::record::{Event, Status};
+use countersign_core::review::{Closed, Matter, Outcome, Review, Verdict, Vote, tokens};
+
+use crate::codes::Code;
+use crate::gate::{Change, Gate, summary};
+use crate::ports::{Asked, Ask, IntentError};
+use crate::refusal::Refusal;
+use crate::resolve;
+use crate::waiting::Turn;
+
+/// How often one call may find that its approval was used by another before it gives up.
+const TURNS_MAX: usize = 32;
+
+/// One captured message, and the connection it came on.
+pub trait Call: Send {
+    /// What executing it yields to the protocol.
+    type Done: Send;
+
+    /// Describes what was captured.
+    ///
+    /// # Errors
+    /// What cannot even be described is refused before it is an action.
+    fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal>;
+
+    /// The statement's shape: literals do not count.
+    fn fingerprint(&self) -> String;
+
+    /// Tells the client where it hangs, at once.
+    fn tell(&mut self, waiting: &Waiting) -> impl Future<Output = Result<(), Left>> + Send;
+
+    /// Waits at most so many seconds, and not beyond the client's leaving or cancelling.
+    fn hold<T: Send>(&mut self, wait: impl Future<Output = T> + Send, seconds: u32)
+    -> impl Future<Output = Held<T>> + Send;
+
+    /// Sends the payload to the upstream. The outcome, once known, goes to [`finish`].
+    fn execute(&mut self, permit: Permit, payload: SealedPayload) -> impl Future<Output = Self::Done> + Send;
+}
+
+/// Where a client hangs.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// The review.
+    pub review: ReviewId,
+    /// Where people decide.
+    pub url: String,
+    /// How long the call waits, in seconds.
+    pub hold_seconds: u32,
+    /// How long the review stays open, in seconds.
+    pub expires_seconds: i64,
+    /// What would suffice.
+    pub suffices: Vec<BTreeSet<Quorum>>,
+}
+
+/// The client left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left;
+
+/// How a wait ended.
+#[derive(Debug)]
+pub enum Held<T> {
+    /// What was waited for.
+    Ready(T),
+    /// The time ran out.
+    TimedOut,
+    /// The client left; nothing runs on its behalf.
+    Left,
+    /// The client cancelled.
+    Cancelled,
+}
+
+/// The line.
+///
+/// # Errors
+/// [`Refusal`], recorded already; nothing reached the upstream.
+pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal> {
+    let request = call.describe(gate)?;
+    let decision = decide(gate, &request, &BTreeSet::new());
+    let authorized = review(gate, call, &request, decision).await;
+    let authorized = record_refusal(gate, &request, authorized).await?;
+    let (authority, turn) = authorized;
+    let released = release(gate, &request, authority).await;
+    let permit = record_refusal(gate, &request, released).await?;
+    drop(turn);
+    Ok(call.execute(permit, request.into_payload()).await)
+}
+
+/// Asks policy, with these approvals, as things stand now.
+fn decide(gate: &Gate, request: &ActionRequest, approvals: &BTreeSet<Quorum>) -> Decision {
+    let moment = gate.moment();
+    moment.bundle.decide(request.described(), &moment.with(approvals))
+}
+
+/// Turns a decision into an authority to act, asking people when policy wants them.
+async fn review<C: Call>(
+    gate: &Gate,
+    call: &mut C,
+    request: &ActionRequest,
+    decision: Decision,
+) -> Result<(Authority, Option<Turn>), Refusal> {
+    let terms = match decision {
+        Decision::Permit(permitted) => return Ok((Authority::Policy(permitted), None)),
+        Decision::Deny(denial) => return Err(Refusal::denied(denial)),
+        Decision::Review(terms) => terms,
+    };
+    let mut turn = None;
+    for _ in 0..TURNS_MAX {
+        let asked = ask(gate, call, request, &terms).await?;
+        let open = match asked {
+            Asked::Granted(grant) => match authorize(gate, request, grant).await? {
+                Some(authority) => return Ok((authority, turn)),
+                None => continue, // it no longer holds and is revoked: ask anew
+            },
+            Asked::Opened(review) => {
+                gate.changes.tell(Change::Review);
+                review
+            }
+            Asked::Joined(review) => review,
+            Asked::RejectedRecently { review, until } => {
+                let message = format!("the same was rejected a short while ago; it may be asked again at {until}");
+                return Err(Refusal::new(Code::RejectedRecently, message).review(&review));
+            }
+            Asked::TooMany { limit } => {
+                let message = format!("{limit} reviews are open already; withdraw some, or wait for them to be decided");
+                return Err(Refusal::new(Code::TooManyReviews, message));
+            }
+        };
+        drop(turn.take()); // this call opened or joined another review: the next may look at the first
+        turn = wait(gate, call, &open, &terms).await?;
+    }
+    Err(Refusal::new(Code::ApprovalVoid, "others used every approval first"))
+}
+
+async fn ask<C: Call>(gate: &Gate, call: &C, request: &ActionRequest, terms: &Terms) -> Result<Asked, Refusal> {
+    let (described, digest) = (request.described(), request.digest());
+    let card = Card::new(described, digest, terms).digest();
+    let card = card.map_err(|e| Refusal::new(Code::RecordUnavailable, e.to_string()))?;
+    let opened_at = gate.scribe.now();
+    let expires = terms.obligations.expires_seconds.unwrap_or(gate.config.waits.expires);
+    let id = ReviewId::new(uuid::Uuid::now_v7().to_string());
+    let expires_at = opened_at.plus_seconds(i64::from(expires));
+    let event = Event::ReviewOpened {
+        review: id.clone(),
+        action: summary(described, digest),
+        card,
+        policies: terms.policies.iter().map(|note| note.id.clone()).collect(),
+        suffices: terms.suffices.clone(),
+        expires_at,
+        bundle: terms.bundle,
+    };
+    let matter = Matter {
+        id,
+        action: digest,
+        card,
+        described: described.clone(),
+        terms: terms.clone(),
+        opened_at,
+        expires_at,
+    };
+    let ask =
+        Ask { matter, fingerprint: call.fingerprint(), limits: gate.config.limits, record: gate.scribe.record(event) };
+    gate.store.ask(ask).await.map_err(unrecorded)
+}
+
+/// Waits until the review closes. Ok means approved: the caller then looks for the grant.
+async fn wait<C: Call>(gate: &Gate, call: &mut C, review: &Review, terms: &Terms) -> Result<Option<Turn>, Refusal> {
+    let matter = review.matter();
+    let waits = &gate.config.waits;
+    let hold = terms.obligations.hold_seconds.unwrap_or(waits.hold);
+    let in_transaction = matter.described.session.in_transaction; // whose locks others wait for
+    let hold_seconds = if in_transaction { hold.min(waits.hold_in_transaction) } else { hold };
+    let waiting = Waiting {
+        review: matter.id.clone(),
+        url: format!("{}/reviews/{}", gate.config.public_url, matter.id),
+        hold_seconds,
+        expires_seconds: matter.expires_at.seconds_since(gate.scribe.now()),
+        suffices: matter.terms.suffices.clone(),
+    };
+    let ticket = gate.waiting.join(&matter.id);
+    call.tell(&waiting).await.map_err(|Left| left(&matter.id))?;
+    if let Some(closed) = closed(gate, &matter.id).await? {
+        return outcome(&closed).map(|()| None); // it closed before this call had its place
+    }
+    match call.hold(ticket.turn(), hold_seconds).await {
+        Held::Ready(turn) => match closed(gate, &matter.id).await? {
+            Some(closed) => outcome(&closed).map(|()| turn),
+            None => Err(Refusal::new(Code::RecordUnavailable, "the gateway is stopping").review(&matter.id)),
+        },
+        Held::TimedOut => Err(still_open(&waiting)),
+        Held::Left => Err(left(&matter.id)),
+        Held::Cancelled => Err(Refusal::new(Code::Cancelled, "canceling statement due to user request")
+            .hint("the review stays open; send the same again to wait for it, or withdraw it")
+            .review(&matter.id)),
+    }
+}
+
+async fn closed(gate: &Gate, id: &ReviewId) -> Result<Option<Closed>, Refusal> {
+    match gate.store.review(id).await.map_err(unrecorded)? {
+        Some(found) => match found.review {
+            Review::Open(_) => Ok(None),
+            Review::Closed(closed) => Ok(Some(closed)),
+        },
+        None => Err(Refusal::new(Code::ApprovalVoid, "the review is gone").review(id)),
+    }
+}
+
+fn outcome(closed: &Closed) -> Result<(), Refusal> {
+    if closed.outcome() == Outcome::Approved {
+        return Ok(());
+    }
+    let review = Review::Closed(closed.clone());
+    let no = review.votes().iter().find(|vote| vote.verdict == Verdict::Reject);
+    let reason = no.map(|vote| match &vote.reason {
+        Some(reason) => format!("{}: {reason}", vote.name),
+        None => vote.name.clone(),
+    });
+    Err(Refusal::closed(&review.matter().id, closed.outcome(), reason.as_deref()))
+}
+
+fn still_open(waiting: &Waiting) -> Refusal {
+    let message = format!("nobody decided within {} seconds; the review is still open", waiting.hold_seconds);
+    Refusal::new(Code::HoldEnded, message)
+        .hint(format!("{} : once it is approved, send the same again and it runs at once", waiting.url))
+        .review(&waiting.review)
+}
+
+fn left(review: &ReviewId) -> Refusal {
+    Refusal::new(Code::Cancelled, "the client left while its action waited").review(review)
+}
+
+/// Decides again with the approvals behind a grant, each approver asked about freshly, under the stricter of the policy
+/// in force when the review opened and the current one. `None` when it no longer holds; the grant is then revoked.
+async fn authorize(gate: &Gate, request: &ActionRequest, grant: Grant) -> Result<Option<Authority>, Refusal> {
+    let review = gate.store.review(&grant.review).await.map_err(unrecorded)?;
+    let Some(review) = review.map(|found| found.review) else {
+        return revoke(gate, &grant, "its review is gone").await;
+    };
+    let moment = gate.moment();
+    let standing: Vec<Vote> = review
+        .votes()
+        .iter()
+        .filter(|vote| resolve::still_counts(&moment, &review, vote))
+        .cloned()
+        .collect();
+    let approvals = tokens(&standing);
+    let then = review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals));
+    if !then {
+        return revoke(gate, &grant, "an approver may no longer approve").await;
+    }
+    match moment.bundle.decide(request.described(), &moment.with(&approvals)) {
+        Decision::Permit(permitted) => Ok(Some(Authority::Grant(permitted, grant))),
+        Decision::Deny(denial) => {
+            revoke(gate, &grant, "policy now refuses it").await?;
+            Err(Refusal::denied(denial))
+        }
+        Decision::Review(_) => revoke(gate, &grant, "policy now asks for more").await,
+    }
+}
+
+async fn revoke(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<Authority>, Refusal> {
+    let event = Event::GrantRevoked { grant: grant.id.clone(), reason: reason.to_owned() };
+    match gate.store.revoke_grant(&grant.id, gate.scribe.record(event)).await {
+        Ok(()) | Err(crate::ports::StoreError::Conflict) => Ok(None),
+        Err(error) => Err(unrecorded(error)),
+    }
+}
+
+/// Records the intent, consumes the grant, and mints the permit.
+async fn release(gate: &Gate, request: &ActionRequest, authority: Authority) -> Result<Permit, Refusal> {
+    grant::release(request, authority, &IntentLog { gate }).await.map_err(|error| match error {
+        ReleaseError::AnotherAction => Refusal::new(Code::ApprovalVoid, "the decision was made for another action"),
+        ReleaseError::NotRecorded(IntentError::GrantSpent) => {
+            Refusal::new(Code::ApprovalVoid, "the approval was used already, revoked, or has ended")
+        }
+        ReleaseError::NotRecorded(error) => unrecorded(error),
+    })
+}
+
+/// The recorder behind [`release`]: reads go to the journal, everything else to the store.
+struct IntentLog<'a> {
+    gate: &'a Gate,
+}
+
+impl Recorder for IntentLog<'_> {
+    type Error = IntentError;
+
+    async fn record(&self, intent: Intent<'_>) -> Result<(), IntentError> {
+        let (described, digest) = (intent.request.described(), intent.request.digest());
+        let action = summary(described, digest);
+        let scribe = &self.gate.scribe;
+        if intent.level == RecordLevel::Journal {
+            let event = Event::ActionRead { action, bundle: intent.bundle };
+            return Ok(self.gate.journal.append(&scribe.record(event))?);
+        }
+        let mut records = Vec::with_capacity(2);
+        if let Some(grant) = intent.grant {
+            let event = Event::GrantConsumed { grant: grant.id.clone(), id: described.id.clone() };
+            records.push(scribe.record(event));
+        }
+        let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
+        let grant = intent.grant.map(|grant| grant.id.clone());
+        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant };
+        records.push(scribe.record(event));
+        self.gate.store.begin(described, digest, intent.grant, records).await?;
+        self.gate.changes.tell(Change::Action);
+        Ok(())
+    }
+}
+
+/// What came of a permit.
+#[derive(Debug, Clone)]
+pub struct Outcomes {
+    /// How it ended.
+    pub status: Status,
+    /// Rows, as the upstream counted them.
+    pub rows: Option<u64>,
+    /// Bytes that the client streamed in, and their SHA-256.
+    pub stream: Option<(u64, String)>,
+    /// From sending to the end, in microseconds.
+    pub micros: u64,
+    /// The upstream's error class.
+    pub error: Option<String>,
+}
+
+/// Records what came of an action with effect, before its answer is released. Reads leave no outcome.
+///
+/// # Errors
+/// [`Refusal`] when it cannot be recorded: the answer must not be released, and the connection ends.
+pub fn finish(
+    gate: &Gate,
+    action: &countersign_core::action::ActionId,
+    level: RecordLevel,
+    outcome: Outcomes,
+) -> Result<(), Refusal> {
+    if level == RecordLevel::Journal {
+        return Ok(());
+    }
+    let (stream_bytes, stream_sha256) = outcome.stream.unzip();
+    let event = Event::ActionOutcome {
+        id: action.clone(),
+        status: outcome.status,
+        rows: outcome.rows,
+        stream_bytes,
+        stream_sha256,
+        micros: outcome.micros,
+        error: outcome.error,
+    };
+    gate.journal.append(&gate.scribe.record(event)).map_err(unrecorded)?;
+    gate.changes.tell(Change::Action);
+    Ok(())
+}
+
+/// Records a refusal before it is answered. When even that fails, the answer says so.
+async fn record_refusal<T>(gate: &Gate, request: &ActionRequest, result: Result<T, Refusal>) -> Result<T, Refusal> {
+    let refusal = match result {
+        Ok(value) => return Ok(value),
+        Err(refusal) => refusal,
+    };
+    let (described, digest) = (request.described(), request.digest());
+    let event = Event::ActionRefused {
+        action: summary(described, digest),
+        code: refusal.code.name().to_owned(),
+        policies: refusal.policies.iter().map(|note| note.id.clone()).collect(),
+    };
+    let recorded = gate.store.refuse(described, digest, refusal.code.name(), gate.scribe.record(event)).await;
+    gate.changes.tell(Change::Action);
+    Err(match recorded {
+        Ok(()) => refusal,
+        Err(error) => unrecorded(error),
+    })
+}
+
+fn unrecorded(error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::RecordUnavailable, format!("refused, because it cannot be recorded: {error}"))
+        .hint("see the gateway's log; nothing was sent to the upstream")
+}

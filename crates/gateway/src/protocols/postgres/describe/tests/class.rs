@@ -1,0 +1,1 @@
+//! Class and tables, statement by statement.

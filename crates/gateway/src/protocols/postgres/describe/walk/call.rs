@@ -1,0 +1,135 @@
+//! What expressions run: functions, operators, and names that may be either column or function.
+
+use countersign_core::action::sql::SqlClass;
+use pg_query::NodeEnum;
+use pg_query::protobuf::{self as pb, Node};
+
+use super::super::builtin::{functions, operators, settings, types};
+use super::super::effect::Setting;
+use super::super::{names, text};
+use super::{Visit, Walk};
+
+/// Methods of `TABLESAMPLE` that are built in.
+const SAMPLE_METHODS: &[&str] = &["bernoulli", "system"];
+
+/// Output columns of `information_schema._pg_expandarray`, as JDBC reads them out of a subquery's column.
+const EXPANDED_ARRAY_FIELDS: &[&str] = &["n", "x"];
+
+impl Visit for pb::FuncCall {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        #[rustfmt::skip]
+        let Self {
+            funcname, args, agg_order, agg_filter, over,
+            agg_within_group: _, agg_star: _, agg_distinct: _, func_variadic: _, funcformat: _, location: _,
+        } = self;
+        walk.function(self, funcname);
+        args.visit(walk);
+        agg_order.visit(walk);
+        agg_filter.visit(walk);
+        over.visit(walk);
+    }
+}
+
+impl Walk<'_> {
+    /// An operator by its name, qualified or not.
+    pub(super) fn operator(&mut self, name: &[Node]) {
+        let known = match names::strings(name).as_deref() {
+            Some([operator] | ["pg_catalog", operator]) => operators::is_builtin(operator),
+            Some(_) | None => false,
+        };
+        if !known {
+            self.call(SqlClass::Opaque);
+        }
+    }
+
+    /// A function that is named without being called as one.
+    pub(super) fn name_function(&mut self, name: &str) {
+        self.functions.insert(name.to_owned());
+    }
+
+    /// The method of a `TABLESAMPLE`.
+    pub(super) fn sample_method(&mut self, method: &[Node]) {
+        match names::strings(method).as_deref() {
+            Some([name] | ["pg_catalog", name]) if SAMPLE_METHODS.contains(name) => {}
+            Some(_) | None => self.call(SqlClass::Opaque),
+        }
+    }
+
+    /// The last name of `a.f`. A column in nearly every case; were it a call, of which function?
+    pub(super) fn attribute(&mut self, name: &str) {
+        match functions::class(name) {
+            Some(SqlClass::Read) => {}
+            Some(class) => {
+                self.functions.insert(names::identifier(name));
+                self.call(class);
+            }
+            None => {
+                self.attributes.insert(name.to_owned());
+            }
+        }
+    }
+
+    /// The name of `(e).f`. A column of `e` only when `e` is composite, which built-in functions of known output are;
+    /// otherwise `f` is a function of the user's, and what it does is not known.
+    pub(super) fn field(&mut self, value: Option<&NodeEnum>, name: &str) {
+        self.attribute(name);
+        if functions::class(name).is_some() {
+            return;
+        }
+        let composite = match value {
+            Some(NodeEnum::FuncCall(call)) => function_name(&call.funcname).is_some_and(|name| builtin_class(&name).is_some()),
+            Some(NodeEnum::ColumnRef(_)) => EXPANDED_ARRAY_FIELDS.contains(&name),
+            Some(_) | None => false,
+        };
+        if !composite {
+            self.functions.insert(names::identifier(name));
+            self.call(SqlClass::Opaque);
+        }
+    }
+
+    fn function(&mut self, call: &pb::FuncCall, name: &[Node]) {
+        let Some(parts) = function_name(name) else { return self.unknown() };
+        self.functions.insert(names::join(&parts));
+        if let ["set_config"] | ["pg_catalog", "set_config"] = parts.as_slice() {
+            return self.set_config(call);
+        }
+        match builtin_class(&parts) {
+            Some(class) => self.call(class),
+            None if is_cast(&parts, call) => {}
+            None => self.call(SqlClass::Opaque),
+        }
+    }
+
+    /// `set_config(name, value, is_local)` is `SET`; with a computed name it could be any `SET`.
+    fn set_config(&mut self, call: &pb::FuncCall) {
+        let (name, value, local) = match call.args.as_slice() {
+            [name, value, local] => (text::constant(name), text::constant(value), text::constant(local)),
+            _ => (None, None, None),
+        };
+        let class = name.as_deref().map_or(SqlClass::Admin, |name| settings::class(name, value.as_deref()));
+        self.call(class);
+        let local = local.is_some_and(|local| settings::boolean(&local) == Some(true));
+        self.settings.push(Setting { name: name.map(|name| name.to_ascii_lowercase()), value, local });
+    }
+}
+
+fn function_name(name: &[Node]) -> Option<Vec<&str>> {
+    names::strings(name).filter(|parts| !parts.is_empty())
+}
+
+fn builtin_class(parts: &[&str]) -> Option<SqlClass> {
+    match parts {
+        [name] | ["pg_catalog", name] => functions::class(name),
+        ["information_schema", name] => functions::information_schema_class(name),
+        _ => None,
+    }
+}
+
+/// A call with one plain argument of a function that has a type's name is a cast: `regclass('t')`.
+fn is_cast(parts: &[&str], call: &pb::FuncCall) -> bool {
+    let plain = call.args.len() == 1 && call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none();
+    match parts {
+        [name] | ["pg_catalog", name] => plain && types::is_builtin_name(name),
+        _ => false,
+    }
+}

@@ -1,0 +1,286 @@
+//! Queries and changes of rows: `SELECT`, `INSERT`, `UPDATE`, `DELETE`, `MERGE`, and the scope of `WITH`.
+
+use countersign_core::action::sql::SqlClass;
+use pg_query::NodeEnum;
+use pg_query::protobuf as pb;
+
+use super::super::bounded::{self, Mentions};
+use super::super::names;
+use super::{Visit, Walk, parts};
+
+parts! {
+    CteSearchClause { search_col_list; search_breadth_first, search_seq_column, location }
+    CteCycleClause {
+        cycle_col_list, cycle_mark_value, cycle_mark_default;
+        cycle_mark_column, cycle_path_column, location, cycle_mark_type, cycle_mark_typmod, cycle_mark_collation,
+        cycle_mark_neop
+    }
+    InferClause { index_elems, where_clause; conname, location }
+    OnConflictClause { infer, target_list, where_clause; action, location }
+    ReturningClause { options, exprs; }
+    MergeWhenClause { condition, target_list, values; match_kind, command_type, r#override }
+    ReturnStmt { returnval; }
+}
+
+impl Visit for pb::SelectStmt {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        #[rustfmt::skip]
+        let Self {
+            distinct_clause, into_clause, target_list, from_clause, where_clause, group_clause, having_clause,
+            window_clause, values_lists, sort_clause, limit_offset, limit_count, locking_clause, with_clause, larg, rarg,
+            group_distinct: _, limit_option: _, op: _, all: _,
+        } = self;
+        let verb = match (into_clause, values_lists.is_empty()) {
+            (Some(_), _) => "SELECT INTO",
+            (None, false) => "VALUES",
+            (None, true) => "SELECT",
+        };
+        walk.command(verb, SqlClass::Read);
+        walk.query(has_where(self));
+        walk.with(with_clause.as_ref(), |walk| {
+            into_clause.visit(walk);
+            distinct_clause.visit(walk);
+            target_list.visit(walk);
+            from_clause.visit(walk);
+            where_clause.visit(walk);
+            group_clause.visit(walk);
+            having_clause.visit(walk);
+            window_clause.visit(walk);
+            values_lists.visit(walk);
+            sort_clause.visit(walk);
+            limit_offset.visit(walk);
+            limit_count.visit(walk);
+            locking_clause.visit(walk);
+            walk.nested(larg.as_deref());
+            walk.nested(rarg.as_deref());
+        });
+    }
+}
+
+/// `INTO` of a `SELECT` or a `CREATE … AS`: it makes a table.
+impl Visit for pb::IntoClause {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        #[rustfmt::skip]
+        let Self {
+            rel, col_names, options, view_query,
+            access_method: _, on_commit: _, table_space_name: _, skip_data: _,
+        } = self;
+        if view_query.is_some() {
+            walk.unknown();
+        }
+        walk.raise(SqlClass::Ddl);
+        walk.make(rel.as_ref());
+        col_names.visit(walk);
+        options.visit(walk);
+    }
+}
+
+impl Visit for pb::InsertStmt {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        let Self { relation, cols, select_stmt, on_conflict_clause, returning_clause, with_clause, r#override: _ } = self;
+        walk.command("INSERT", SqlClass::Write);
+        walk.query(false);
+        walk.write_opt(relation.as_ref());
+        walk.with(with_clause.as_ref(), |walk| {
+            cols.visit(walk);
+            select_stmt.visit(walk);
+            on_conflict_clause.visit(walk);
+            returning_clause.visit(walk);
+        });
+    }
+}
+
+impl Visit for pb::UpdateStmt {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        let Self { relation, target_list, where_clause, from_clause, returning_clause, with_clause } = self;
+        walk.command("UPDATE", SqlClass::Write);
+        walk.change_where(relation.as_ref(), where_clause.as_deref());
+        walk.write_opt(relation.as_ref());
+        walk.with(with_clause.as_ref(), |walk| {
+            target_list.visit(walk);
+            from_clause.visit(walk);
+            where_clause.visit(walk);
+            returning_clause.visit(walk);
+        });
+    }
+}
+
+impl Visit for pb::DeleteStmt {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        let Self { relation, using_clause, where_clause, returning_clause, with_clause } = self;
+        walk.command("DELETE", SqlClass::Write);
+        walk.change_where(relation.as_ref(), where_clause.as_deref());
+        walk.write_opt(relation.as_ref());
+        walk.with(with_clause.as_ref(), |walk| {
+            using_clause.visit(walk);
+            where_clause.visit(walk);
+            returning_clause.visit(walk);
+        });
+    }
+}
+
+impl Visit for pb::MergeStmt {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        let Self { relation, source_relation, join_condition, merge_when_clauses, returning_clause, with_clause } = self;
+        walk.command("MERGE", SqlClass::Write);
+        if merge_when_clauses.iter().any(changes_rows) {
+            walk.change_where(relation.as_ref(), join_condition.as_deref());
+        }
+        walk.write_opt(relation.as_ref());
+        walk.with(with_clause.as_ref(), |walk| {
+            source_relation.visit(walk);
+            join_condition.visit(walk);
+            merge_when_clauses.visit(walk);
+            returning_clause.visit(walk);
+        });
+    }
+}
+
+/// A `WITH` that stands where its scope is not known; the statements open theirs through [`Walk::with`].
+impl Visit for pb::WithClause {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        let Self { ctes: _, recursive: _, location: _ } = self;
+        walk.unknown();
+    }
+}
+
+impl Visit for pb::CommonTableExpr {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        #[rustfmt::skip]
+        let Self {
+            aliascolnames, ctequery, search_clause, cycle_clause, ctecolnames, ctecoltypes, ctecoltypmods,
+            ctecolcollations, ctename: _, ctematerialized: _, location: _, cterecursive: _, cterefcount: _,
+        } = self;
+        aliascolnames.visit(walk);
+        ctequery.visit(walk);
+        search_clause.visit(walk);
+        cycle_clause.visit(walk);
+        ctecolnames.visit(walk);
+        ctecoltypes.visit(walk);
+        ctecoltypmods.visit(walk);
+        ctecolcollations.visit(walk);
+    }
+}
+
+/// Looks for columns of the changed table in a condition; see `bounded.rs`.
+pub(super) struct Probe {
+    /// The alias or name under which the table's columns are qualified.
+    target: String,
+    /// Subqueries around the node that is walked.
+    subqueries: usize,
+    found: bool,
+}
+
+impl Probe {
+    /// Enters a subquery.
+    pub(super) fn enter(&mut self) {
+        self.subqueries += 1;
+    }
+
+    /// Leaves a subquery.
+    pub(super) fn leave(&mut self) {
+        self.subqueries -= 1;
+    }
+
+    /// Meets a column.
+    pub(super) fn column(&mut self, column: &pb::ColumnRef) {
+        self.found |= self.subqueries == 0
+            || match names::strings(&column.fields).as_deref() {
+                Some([.., qualifier, _]) => *qualifier == self.target,
+                Some([_]) => true,
+                Some([]) | None => false,
+            };
+    }
+}
+
+/// The changed table of a walk, for `bounded.rs`.
+struct Changed<'w, 'a> {
+    walk: &'w Walk<'a>,
+    target: &'w str,
+}
+
+impl Mentions for Changed<'_, '_> {
+    fn mentions(&self, expression: &NodeEnum) -> bool {
+        let mut walk = Walk::new(self.walk.known);
+        walk.depth = self.walk.depth;
+        walk.probe = Some(Probe { target: self.target.to_owned(), subqueries: 0, found: false });
+        expression.visit(&mut walk);
+        walk.probe.is_some_and(|probe| probe.found)
+    }
+}
+
+impl Walk<'_> {
+    /// A change of rows of `relation` under `condition`. A walk that probes a condition does not probe those inside it,
+    /// which would double its work at every level.
+    fn change_where(&mut self, relation: Option<&pb::RangeVar>, condition: Option<&pb::Node>) {
+        if self.probe.is_some() {
+            return;
+        }
+        let target = relation.map_or("", |relation| match &relation.alias {
+            Some(alias) => alias.aliasname.as_str(),
+            None => relation.relname.as_str(),
+        });
+        let bounded = bounded::condition(condition, &Changed { walk: self, target });
+        self.change(bounded);
+    }
+
+    /// Walks a `WITH` and then `body` in its scope. Without `RECURSIVE` an expression sees those before it; with it, all.
+    fn with(&mut self, clause: Option<&pb::WithClause>, body: impl FnOnce(&mut Self)) {
+        let outside = self.scope.len();
+        if let Some(pb::WithClause { ctes, recursive, location: _ }) = clause {
+            if *recursive {
+                self.scope.extend(ctes.iter().filter_map(cte_name));
+            }
+            for cte in ctes {
+                cte.visit(self);
+                if !*recursive {
+                    self.scope.extend(cte_name(cte));
+                }
+            }
+        }
+        body(self);
+        self.scope.truncate(outside);
+    }
+
+    /// One side of a set operation, which is nested without a node of its own.
+    fn nested(&mut self, side: Option<&pb::SelectStmt>) {
+        let Some(side) = side else { return };
+        if self.depth >= super::DEPTH_MAX {
+            return self.unknown();
+        }
+        self.depth += 1;
+        side.visit(self);
+        self.depth -= 1;
+    }
+}
+
+fn cte_name(node: &pb::Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.ctename.clone()),
+        _ => None,
+    }
+}
+
+/// Whether a query has a `WHERE`; a set operation when both sides have one.
+fn has_where(select: &pb::SelectStmt) -> bool {
+    let mut sides = vec![select];
+    while let Some(side) = sides.pop() {
+        match (&side.larg, &side.rarg) {
+            (None, None) if side.where_clause.is_none() => return false,
+            (None, None) => {}
+            (left, right) => sides.extend([left, right].into_iter().flatten().map(|side| &**side)),
+        }
+    }
+    true
+}
+
+/// Whether a `WHEN` of a `MERGE` updates or deletes rows of the target.
+fn changes_rows(when: &pb::Node) -> bool {
+    use pb::CmdType as C;
+    let Some(NodeEnum::MergeWhenClause(when)) = &when.node else { return true };
+    match C::try_from(when.command_type) {
+        Ok(C::CmdInsert | C::CmdNothing) => false,
+        Ok(C::CmdUpdate | C::CmdDelete | C::CmdMerge | C::CmdSelect | C::CmdUtility | C::CmdUnknown | C::Undefined) => true,
+        Err(_) => true,
+    }
+}

@@ -1,0 +1,9 @@
+//! PostgreSQL: the gate between a client and its upstream, frontend/backend protocol 3.0 and 3.2.
+//!
+//! [`wire`] turns bytes into messages, [`scram`] and [`tls`] authenticate, [`upstream`] connects to the real server.
+//! Nothing here decides: what may run is the pipeline's business.
+//! Specification: <https://www.postgresql.org/docs/current/protocol.html>.
+pub mod scram;
+pub mod tls;
+pub mod upstream;
+pub mod wire;

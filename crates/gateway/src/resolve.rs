@@ -1,0 +1,328 @@
+//! The one place where a review is resolved. Every route that can vote, withdraw or expire goes through here.
+//!
+//! A vote passes four gates in a fixed order: the caller is a person who may vote; they stand outside the requester's side
+//! ([`separation::independent`], and policy's own forbids a second time); policy lets them speak for a group that was
+//! asked; and what they saw is the open review, by both digests. Each vote that is not accepted is recorded.
+
+use std::collections::BTreeSet;
+
+use countersign_core::action::{ActionDigest, CardDigest, GrantId, ReviewId};
+use countersign_core::grant::Grant;
+use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Authn, Decision, Quorum};
+use countersign_core::record::{Event, Record};
+use countersign_core::review::separation::{self, Ballot, EligibleVote};
+use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote};
+
+use crate::codes::Code;
+use crate::gate::{Change, Gate, Moment};
+use crate::identity::{Caller, SignedIn};
+use crate::ports::{Scope, StoreError, Versioned};
+
+/// How often a vote is tried again when another changed the review first.
+const TRIES_MAX: usize = 8;
+
+/// A vote as it arrives, by whatever route.
+#[derive(Debug, Clone)]
+pub struct VoteRequest {
+    /// What is said.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Option<String>,
+    /// The action that was seen.
+    pub action: ActionDigest,
+    /// The card that was seen.
+    pub card: CardDigest,
+}
+
+/// Why a review was not resolved as wished.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Denied {
+    /// The stable code.
+    pub code: Code,
+    /// For the person.
+    pub message: String,
+}
+
+impl Denied {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::RecordUnavailable, error.to_string())
+    }
+}
+
+/// Casts a vote. Returns the review as it stands afterwards.
+///
+/// # Errors
+/// [`Denied`]; the attempt is recorded, and the review is unchanged.
+pub async fn cast(gate: &Gate, id: &ReviewId, caller: &Caller, vote: VoteRequest) -> Result<Review, Denied> {
+    for _ in 0..TRIES_MAX {
+        let found = find(gate, id).await?;
+        match try_cast(gate, &found, caller, &vote) {
+            Ok((next, grant, records)) => match gate.store.save_review(found.version, &next, grant, records).await {
+                Ok(()) => {
+                    announce(gate, &next);
+                    return Ok(next);
+                }
+                Err(StoreError::Conflict) => {} // somebody else changed it: look again
+                Err(error) => return Err(error.into()),
+            },
+            Err(denied) => return Err(record_denied(gate, id, caller, denied).await),
+        }
+    }
+    Err(Denied::new(Code::RecordUnavailable, "the review changes too fast; try again"))
+}
+
+/// Takes a review back; the requester's side only.
+///
+/// # Errors
+/// [`Denied`]; the attempt is recorded.
+pub async fn withdraw(gate: &Gate, id: &ReviewId, caller: &Caller) -> Result<Review, Denied> {
+    let found = find(gate, id).await?;
+    let matter = found.review.matter().clone();
+    let by = match caller {
+        Caller::Person(signed_in) if signed_in.scope >= Scope::ReviewVote => signed_in.person.id.clone(),
+        Caller::Agent(agent) if agent.id.as_str() == matter.described.requester.handle() => agent.owner.clone(),
+        Caller::Person(_) | Caller::Agent(_) => {
+            let denied = Denied::new(Code::Forbidden, "only the requester or their owner may withdraw a review");
+            return Err(record_denied(gate, id, caller, denied).await);
+        }
+    };
+    let Review::Open(open) = found.review else {
+        return Err(record_denied(gate, id, caller, already_closed(&found.review)).await);
+    };
+    match open.withdraw(&by, gate.scribe.now()) {
+        Ok(closed) => close(gate, found.version, Review::Closed(closed), Outcome::Withdrawn).await,
+        Err(error) => Err(record_denied(gate, id, caller, Denied::new(Code::Forbidden, error.to_string())).await),
+    }
+}
+
+/// Closes every review whose time has run out; called by a timer.
+///
+/// # Errors
+/// The store's; the timer tries again.
+pub async fn expire_due(gate: &Gate) -> Result<(), StoreError> {
+    for found in gate.store.reviews_due(gate.scribe.now()).await? {
+        let Review::Open(open) = found.review else { continue };
+        let Ok(closed) = open.expire(gate.scribe.now()) else { continue };
+        let id = closed.clone();
+        match close(gate, found.version, Review::Closed(id), Outcome::Expired).await {
+            Ok(_) => {}
+            Err(denied) if denied.code == Code::ReviewClosed => {} // a vote came first
+            Err(denied) => return Err(StoreError::Unavailable(denied.message)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a vote that was accepted still counts: its voter is still independent, live and in the groups they spoke for.
+/// How they were authenticated was frozen when they voted.
+pub fn still_counts(moment: &Moment, review: &Review, vote: &Vote) -> bool {
+    let request = &review.matter().described;
+    let linked = moment.people.linked_now(request);
+    if vote.verdict != Verdict::Approve || separation::independent(&vote.person, request, &linked).is_err() {
+        return false;
+    }
+    let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method };
+    let none = BTreeSet::new();
+    vote.groups.iter().all(|group| {
+        moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok()
+    })
+}
+
+/// The groups whose people a review asks, and whether it asks for people of any group.
+pub fn asked_groups(suffices: &[BTreeSet<Quorum>]) -> BTreeSet<String> {
+    suffices.iter().flatten().map(|quorum| quorum.group.clone()).collect()
+}
+
+type Resolved = (Review, Option<Grant>, Vec<Record>);
+
+fn try_cast(gate: &Gate, found: &Versioned, caller: &Caller, request: &VoteRequest) -> Result<Resolved, Denied> {
+    let voter = voter(caller)?;
+    let moment = gate.moment();
+    let vote = eligible(&moment, &found.review, voter, request)?;
+    let Review::Open(open) = &found.review else { return Err(already_closed(&found.review)) };
+    seen(&found.review, request)?;
+    reason(&found.review, request)?;
+    let described = &found.review.matter().described;
+    let satisfied = |approvals: &BTreeSet<Quorum>| {
+        matches!(moment.bundle.decide(described, &moment.with(approvals)), Decision::Permit(_))
+            && found.review.matter().terms.suffices.iter().any(|set| set.is_subset(approvals))
+    };
+    let next = open.vote(vote, moment.now, satisfied).map_err(|error| match error {
+        review::Error::VotedAlready => Denied::new(Code::VotedAlready, error.to_string()),
+        review::Error::Expired => Denied::new(Code::ReviewClosed, error.to_string()),
+        review::Error::NotYetExpired | review::Error::NotYours => Denied::new(Code::Forbidden, error.to_string()),
+    })?;
+    let grant = grant(gate, &next);
+    let records = vote_records(gate, &next, voter, request, grant.as_ref());
+    Ok((next, grant, records))
+}
+
+/// Only a person with a credential that may vote is a voter.
+fn voter(caller: &Caller) -> Result<&SignedIn, Denied> {
+    match caller {
+        Caller::Person(signed_in) if signed_in.scope >= Scope::ReviewVote => Ok(signed_in),
+        Caller::Person(_) => Err(Denied::new(Code::Forbidden, "this token may read reviews, not vote on them")),
+        Caller::Agent(_) => Err(Denied::new(Code::SelfApproval, "an agent never approves; people do")),
+    }
+}
+
+fn eligible(moment: &Moment, review: &Review, voter: &SignedIn, vote: &VoteRequest) -> Result<EligibleVote, Denied> {
+    let matter = review.matter();
+    let linked = moment.people.linked_now(&matter.described);
+    let independent = separation::independent(&voter.person.id, &matter.described, &linked)
+        .map_err(|error| Denied::new(Code::SelfApproval, error.to_string()))?;
+    let approvable = approvable(moment, review, voter)?;
+    let ballot = Ballot {
+        name: voter.person.name.clone(),
+        verdict: vote.verdict,
+        method: voter.method,
+        mfa: voter.mfa,
+        card: vote.card,
+        reason: vote.reason.clone().filter(|reason| !reason.trim().is_empty()),
+        at: moment.now,
+    };
+    EligibleVote::new(independent, &approvable, ballot)
+        .map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
+}
+
+/// The groups asked for which policy lets this person speak.
+fn approvable(moment: &Moment, review: &Review, voter: &SignedIn) -> Result<Approvable, Denied> {
+    let matter = review.matter();
+    let passkey = matter.terms.obligations.passkey && voter.method != Method::Passkey;
+    if passkey {
+        return Err(Denied::new(Code::Forbidden, "the policy asks for an approval that is signed by a passkey"));
+    }
+    let authn = Authn { mfa: voter.mfa, age_seconds: voter.age_seconds, method: voter.method };
+    let none = BTreeSet::new();
+    let ask = |group: &str| {
+        let circumstances = moment.with(&none);
+        moment.bundle.may_approve(&voter.person.id, &authn, &matter.described, group, &circumstances)
+    };
+    let own = ask("any").map_err(denied)?; // every group of theirs, so that each quorum can count them
+    let asked = asked_groups(&matter.terms.suffices);
+    let speaks = asked.contains("any") || own.groups().iter().any(|group| asked.contains(group));
+    if speaks {
+        return Ok(own);
+    }
+    let first = asked.first().cloned().unwrap_or_default();
+    ask(&first).map_err(denied)
+}
+
+fn denied(denial: ApproveDenial) -> Denied {
+    let code = match denial.code {
+        ApproveCode::SelfApproval => Code::SelfApproval,
+        ApproveCode::NotAReviewer | ApproveCode::UnknownPerson => Code::NotAReviewer,
+        ApproveCode::Suspended | ApproveCode::PolicyDenied => Code::Forbidden,
+        ApproveCode::PolicyError => Code::PolicyError,
+    };
+    Denied::new(code, denial.text)
+}
+
+fn seen(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
+    let matter = review.matter();
+    if vote.action != matter.action || vote.card != matter.card {
+        return Err(Denied::new(Code::DigestMismatch, "the digests are not those of the open review; look at it again"));
+    }
+    Ok(())
+}
+
+fn reason(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
+    let given = vote.reason.as_deref().map(str::trim).unwrap_or_default();
+    let needed = review.matter().terms.obligations.justify && vote.verdict == Verdict::Approve;
+    if needed && given.is_empty() {
+        return Err(Denied::new(Code::ReasonInvalid, "the policy asks for a reason with an approval"));
+    }
+    if given.len() > review::REASON_BYTES_MAX {
+        let message = format!("a reason has at most {} bytes", review::REASON_BYTES_MAX);
+        return Err(Denied::new(Code::ReasonInvalid, message));
+    }
+    Ok(())
+}
+
+/// What an approval yields.
+fn grant(gate: &Gate, review: &Review) -> Option<Grant> {
+    match review {
+        Review::Closed(closed) if closed.outcome() == Outcome::Approved => Some(Grant {
+            id: GrantId::new(uuid::Uuid::now_v7().to_string()),
+            review: review.matter().id.clone(),
+            action: review.matter().action,
+            expires_at: closed.closed_at().plus_seconds(i64::from(gate.config.waits.grant_life)),
+        }),
+        Review::Closed(_) | Review::Open(_) => None,
+    }
+}
+
+fn vote_records(
+    gate: &Gate,
+    next: &Review,
+    voter: &SignedIn,
+    vote: &VoteRequest,
+    grant: Option<&Grant>,
+) -> Vec<Record> {
+    let review = next.matter().id.clone();
+    let mut events = vec![Event::ReviewVote {
+        review: review.clone(),
+        person: voter.person.id.clone(),
+        verdict: vote.verdict,
+        method: voter.method,
+        mfa: voter.mfa,
+        action_digest: vote.action,
+        card_digest: vote.card,
+    }];
+    if let Review::Closed(closed) = next {
+        events.push(Event::ReviewClosed { review: review.clone(), outcome: closed.outcome() });
+    }
+    if let Some(grant) = grant {
+        let (id, action_digest, expires_at) = (grant.id.clone(), grant.action, grant.expires_at);
+        events.push(Event::GrantIssued { grant: id, review, action_digest, expires_at });
+    }
+    events.into_iter().map(|event| gate.scribe.record(event)).collect()
+}
+
+async fn find(gate: &Gate, id: &ReviewId) -> Result<Versioned, Denied> {
+    let found = gate.store.review(id).await?;
+    found.ok_or_else(|| Denied::new(Code::NotFound, format!("there is no review `{id}`")))
+}
+
+async fn close(gate: &Gate, version: u64, review: Review, outcome: Outcome) -> Result<Review, Denied> {
+    let event = Event::ReviewClosed { review: review.matter().id.clone(), outcome };
+    match gate.store.save_review(version, &review, None, vec![gate.scribe.record(event)]).await {
+        Ok(()) => {
+            announce(gate, &review);
+            Ok(review)
+        }
+        Err(StoreError::Conflict) => Err(Denied::new(Code::ReviewClosed, "the review was decided just now")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn announce(gate: &Gate, review: &Review) {
+    gate.changes.tell(Change::Review);
+    if matches!(review, Review::Closed(_)) {
+        gate.waiting.wake(&review.matter().id);
+    }
+}
+
+fn already_closed(review: &Review) -> Denied {
+    Denied::new(Code::ReviewClosed, format!("the review is {} already", review.state()))
+}
+
+async fn record_denied(gate: &Gate, id: &ReviewId, caller: &Caller, denied: Denied) -> Denied {
+    let (by, method) = match caller {
+        Caller::Person(signed_in) => (signed_in.person.id.to_string(), Some(signed_in.method)),
+        Caller::Agent(agent) => (agent.id.to_string(), None),
+    };
+    let code = denied.code.name().to_owned();
+    let event = Event::ReviewRefused { review: id.clone(), by: Some(by), code, method };
+    match gate.store.append(vec![gate.scribe.record(event)]).await {
+        Ok(()) => denied,
+        Err(error) => error.into(),
+    }
+}

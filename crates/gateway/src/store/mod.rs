@@ -1,0 +1,3 @@
+//! Adapters of the store: SQLite for one gateway.
+
+pub mod sqlite;

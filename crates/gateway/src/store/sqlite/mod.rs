@@ -1,0 +1,224 @@
+//! The store of one gateway, in SQLite: WAL, `synchronous=FULL`, one writer thread with group commit.
+//!
+//! Every method of [`Store`] and [`Directory`] that changes something is one transaction that carries its records with
+//! it: state and record commit together, or neither does. Bodies are JSON of the domain types; what is searched, compared
+//! or swapped has its own column.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, ReviewId, Timestamp};
+use countersign_core::grant::Grant;
+use countersign_core::record::Record;
+use countersign_core::review::Review;
+
+use crate::ports::{
+    Agent, Ask, Asked, Attempt, Credential, CredentialKind, Directory, Ended, IntentError, LogHead, PendingRecord,
+    Person, RecordSource, ReviewFilter, ScramVerifier, SecretHash, Store, StoreError, Versioned,
+};
+
+mod attempts;
+mod db;
+mod people;
+mod records;
+mod reviews;
+#[cfg(test)]
+mod tests;
+
+use db::{Db, failed};
+
+/// The embedded store.
+#[derive(Clone)]
+pub struct SqliteStore {
+    db: Db,
+}
+
+impl SqliteStore {
+    /// Opens or creates `countersign.db` in a data directory, and takes it for this process alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when another process holds it, or it cannot be opened.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::open(&data_dir.join("countersign.db"))? })
+    }
+}
+
+/// A body as stored.
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::Unavailable(format!("cannot encode: {e}")))
+}
+
+/// A body as read back; what cannot be read is a failure, never skipped.
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Unavailable(format!("cannot decode what was stored: {e}")))
+}
+
+#[async_trait]
+impl Directory for SqliteStore {
+    async fn add_person(&self, person: Person, record: Record) -> Result<(), StoreError> {
+        self.db.write(move |c| people::add(c, &person, &record)).await
+    }
+
+    async fn update_person(&self, person: Person, record: Record) -> Result<(), StoreError> {
+        self.db.write(move |c| people::update(c, &person, &record)).await
+    }
+
+    async fn people(&self) -> Result<Vec<Person>, StoreError> {
+        self.db.read(people::all).await
+    }
+
+    async fn add_agent(
+        &self,
+        agent: Agent,
+        verifier: ScramVerifier,
+        key: SecretHash,
+        record: Record,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |c| people::add_agent(c, &agent, &verifier, &key, &record)).await
+    }
+
+    async fn revoke_agent(&self, name: &str, record: Record) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.db.write(move |c| people::revoke_agent(c, &name, &record)).await
+    }
+
+    async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
+        self.db.read(people::agents).await
+    }
+
+    async fn agent_login(&self, name: &str) -> Result<Option<(Agent, ScramVerifier)>, StoreError> {
+        let name = name.to_owned();
+        self.db.read(move |c| people::agent_login(c, &name)).await
+    }
+
+    async fn agent_by_key(&self, key: &SecretHash) -> Result<Option<Agent>, StoreError> {
+        let key = *key;
+        self.db.read(move |c| people::agent_by_key(c, &key)).await
+    }
+
+    async fn add_credential(
+        &self,
+        kind: CredentialKind,
+        hash: SecretHash,
+        credential: Credential,
+        record: Option<Record>,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |c| people::add_credential(c, kind, &hash, &credential, record.as_ref())).await
+    }
+
+    async fn credential(
+        &self,
+        kind: CredentialKind,
+        hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<Credential>, StoreError> {
+        let hash = *hash;
+        self.db.read(move |c| people::credential(c, kind, &hash, now)).await
+    }
+
+    async fn take_credential(
+        &self,
+        kind: CredentialKind,
+        hash: &SecretHash,
+        now: Timestamp,
+        record: Option<Record>,
+    ) -> Result<Option<Credential>, StoreError> {
+        let hash = *hash;
+        self.db.write(move |c| people::take_credential(c, kind, &hash, now, record.as_ref())).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn ask(&self, ask: Ask) -> Result<Asked, StoreError> {
+        self.db.write(move |c| reviews::ask(c, ask)).await
+    }
+
+    async fn review(&self, id: &ReviewId) -> Result<Option<Versioned>, StoreError> {
+        let id = id.clone();
+        self.db.read(move |c| reviews::one(c, &id)).await
+    }
+
+    async fn reviews(&self, filter: ReviewFilter, limit: u32) -> Result<Vec<Review>, StoreError> {
+        self.db.read(move |c| reviews::list(c, filter, limit)).await
+    }
+
+    async fn reviews_due(&self, now: Timestamp) -> Result<Vec<Versioned>, StoreError> {
+        self.db.read(move |c| reviews::due(c, now)).await
+    }
+
+    async fn save_review(
+        &self,
+        version: u64,
+        review: &Review,
+        grant: Option<Grant>,
+        records: Vec<Record>,
+    ) -> Result<(), StoreError> {
+        let review = review.clone();
+        self.db.write(move |c| reviews::save(c, version, &review, grant.as_ref(), &records)).await
+    }
+
+    async fn begin(
+        &self,
+        described: &Described,
+        digest: ActionDigest,
+        grant: Option<&Grant>,
+        records: Vec<Record>,
+    ) -> Result<(), IntentError> {
+        let (described, grant) = (described.clone(), grant.cloned());
+        let begun = self.db.write(move |c| attempts::begin(c, &described, digest, grant.as_ref(), &records)).await;
+        begun.map_err(|error| match error {
+            StoreError::Conflict => IntentError::GrantSpent,
+            other => IntentError::Store(other),
+        })
+    }
+
+    async fn refuse(
+        &self,
+        described: &Described,
+        digest: ActionDigest,
+        code: &str,
+        record: Record,
+    ) -> Result<(), StoreError> {
+        let (described, code) = (described.clone(), code.to_owned());
+        self.db.write(move |c| attempts::refuse(c, &described, digest, &code, &record)).await
+    }
+
+    async fn revoke_grant(&self, grant: &GrantId, record: Record) -> Result<(), StoreError> {
+        let grant = grant.clone();
+        self.db.write(move |c| attempts::revoke_grant(c, &grant, &record)).await
+    }
+
+    async fn append(&self, records: Vec<Record>) -> Result<(), StoreError> {
+        self.db.write(move |c| records::append(c, &records)).await
+    }
+
+    async fn attempts(&self, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        self.db.read(move |c| attempts::list(c, limit)).await
+    }
+
+    async fn attempt(&self, id: &ActionId) -> Result<Option<Attempt>, StoreError> {
+        let id = id.clone();
+        self.db.read(move |c| attempts::one(c, &id)).await
+    }
+
+    async fn close_unknown(&self, node: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let node = node.to_owned();
+        self.db.write(move |c| attempts::close_unknown(c, &node, now)).await
+    }
+}
+
+#[async_trait]
+impl RecordSource for SqliteStore {
+    async fn records_after(&self, seq: u64, limit: u32) -> Result<Vec<PendingRecord>, StoreError> {
+        self.db.read(move |c| records::after(c, seq, limit)).await
+    }
+
+    async fn log_head(&self) -> Result<Option<LogHead>, StoreError> {
+        self.db.read(records::head).await
+    }
+
+    async fn advance_head(&self, from: Option<LogHead>, to: LogHead, ended: Vec<Ended>) -> Result<(), StoreError> {
+        self.db.write(move |c| records::advance(c, from.as_ref(), &to, &ended)).await
+    }
+}

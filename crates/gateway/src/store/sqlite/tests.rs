@@ -1,0 +1,155 @@
+//! Compare-and-swap, single use, and what a restart finds.
+
+use std::collections::BTreeSet;
+
+use countersign_core::action::sql::{SqlClass, SqlFacts};
+use countersign_core::action::{
+    AgentId, BundleDigest, CardDigest, Environment, Facts, PayloadDigest, PersonId, PersonRef, Requester, Sensitivity,
+    SessionFacts, Target, redact,
+};
+use countersign_core::policy::{Obligations, Terms};
+use countersign_core::record::Event;
+use countersign_core::review::{Closed, Matter};
+
+use super::*;
+use crate::ports::{IntentError, ReviewLimits};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000 + seconds)
+}
+
+fn record(seconds: i64) -> Record {
+    Record { at: at(seconds), node: "n1".to_owned(), event: Event::ConfigChanged { what: "test".to_owned() } }
+}
+
+fn described(id: &str, statement: &str) -> Described {
+    let owner = PersonRef { id: PersonId::new("p1"), name: "ada".to_owned() };
+    Described {
+        id: ActionId::new(id),
+        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() },
+        on_behalf_of: owner.clone(),
+        closure: BTreeSet::from([owner.id]),
+        target: Target {
+            name: "orders".to_owned(),
+            environment: Environment::Production,
+            sensitivity: Sensitivity::High,
+            generation: "1".to_owned(),
+        },
+        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![] }),
+        session: SessionFacts::default(),
+        shown: redact::Shown::default(),
+        reason: None,
+        payload: PayloadDigest::of(statement.as_bytes()),
+        at: at(0),
+    }
+}
+
+fn ask(id: &str, statement: &str) -> Ask {
+    let described = described(id, statement);
+    let matter = Matter {
+        id: ReviewId::new(format!("r-{id}")),
+        action: described.digest().expect("canonical"),
+        card: CardDigest::of(b"card"),
+        described,
+        terms: Terms {
+            policies: vec![],
+            suffices: vec![],
+            obligations: Obligations::default(),
+            bundle: BundleDigest::of(b""),
+        },
+        opened_at: at(0),
+        expires_at: at(1_800),
+    };
+    let limits = ReviewLimits { open_per_owner_max: 2, open_max: 10, rejected_wait_seconds: 3_600 };
+    Ask { matter, fingerprint: "shape".to_owned(), limits, record: record(0) }
+}
+
+fn store() -> (tempfile::TempDir, SqliteStore) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(dir.path()).expect("opens");
+    (dir, store)
+}
+
+async fn withdrawn(store: &SqliteStore, id: &str) -> (u64, Closed) {
+    let found = store.review(&ReviewId::new(id)).await.expect("reads").expect("there");
+    let Review::Open(open) = found.review else { unreachable!("it is open") };
+    (found.version, open.withdraw(&PersonId::new("p1"), at(1)).expect("the owner may"))
+}
+
+#[tokio::test]
+async fn the_same_action_joins_and_another_does_not() {
+    let (_dir, store) = store();
+    assert!(matches!(store.ask(ask("a1", "x")).await, Ok(Asked::Opened(_))));
+    assert!(matches!(store.ask(ask("a2", "x")).await, Ok(Asked::Joined(_))));
+    assert!(matches!(store.ask(ask("a3", "y")).await, Ok(Asked::Opened(_))));
+    assert!(matches!(store.ask(ask("a4", "z")).await, Ok(Asked::TooMany { limit: 2 })));
+}
+
+#[tokio::test]
+async fn a_review_changes_once_per_version() {
+    let (_dir, store) = store();
+    store.ask(ask("a1", "x")).await.expect("opens");
+    let (version, closed) = withdrawn(&store, "r-a1").await;
+    let closed = Review::Closed(closed);
+    store.save_review(version, &closed, None, vec![record(1)]).await.expect("first");
+    assert!(matches!(store.save_review(version, &closed, None, vec![]).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.save_review(version + 1, &closed, None, vec![]).await, Err(StoreError::Conflict)));
+}
+
+#[tokio::test]
+async fn a_grant_is_used_once_and_the_loser_leaves_nothing() {
+    let (_dir, store) = store();
+    store.ask(ask("a1", "x")).await.expect("opens");
+    let (version, closed) = withdrawn(&store, "r-a1").await;
+    let action = described("a1", "x").digest().expect("canonical");
+    let grant =
+        Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900) };
+    store.save_review(version, &Review::Closed(closed), Some(grant.clone()), vec![]).await.expect("saves");
+
+    let (one, two) = (described("b1", "x"), described("b2", "x"));
+    let (first, second) = tokio::join!(
+        store.begin(&one, action, Some(&grant), vec![record(2)]),
+        store.begin(&two, action, Some(&grant), vec![record(2)]),
+    );
+    let results = [first, second];
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    assert!(results.iter().any(|result| matches!(result, Err(IntentError::GrantSpent))));
+    assert_eq!(store.attempts(10).await.expect("lists").len(), 1);
+}
+
+#[tokio::test]
+async fn a_grant_that_has_ended_is_not_used() {
+    let (_dir, store) = store();
+    store.ask(ask("a1", "x")).await.expect("opens");
+    let (version, closed) = withdrawn(&store, "r-a1").await;
+    let action = described("a1", "x").digest().expect("canonical");
+    let grant = Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900) };
+    store.save_review(version, &Review::Closed(closed), Some(grant.clone()), vec![]).await.expect("saves");
+    let late = store.begin(&described("b1", "x"), action, Some(&grant), vec![record(900)]).await;
+    assert!(matches!(late, Err(IntentError::GrantSpent)));
+}
+
+#[tokio::test]
+async fn what_was_running_is_unknown_after_a_restart() {
+    let (dir, store) = store();
+    let described = described("a1", "x");
+    let digest = described.digest().expect("canonical");
+    store.begin(&described, digest, None, vec![record(0)]).await.expect("begins");
+    drop(store);
+    let again = loop {
+        // the lock falls when the old threads have ended
+        match SqliteStore::open(dir.path()) {
+            Ok(store) => break store,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(again.close_unknown("n1", at(5)).await.expect("closes"), 1);
+    assert_eq!(again.attempt(&described.id).await.expect("reads").expect("there").status, "unknown");
+    assert_eq!(again.close_unknown("n1", at(6)).await.expect("closes"), 0);
+}
+
+#[tokio::test]
+async fn two_processes_do_not_share_a_store() {
+    let (dir, _store) = store();
+    assert!(matches!(SqliteStore::open(dir.path()), Err(StoreError::Unavailable(_))));
+}

@@ -1,0 +1,64 @@
+//! Upstream credentials. They are read here when an upstream is connected, and go nowhere else (invariant I6).
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::config::{CredentialSource, Target};
+use crate::ports::{Vault, VaultError};
+
+/// The longest secret that is read from a file: 64 KiB.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// Secrets from environment variables and files, read anew each time so that a rotation needs no restart.
+#[derive(Debug, Default)]
+pub struct LocalVault {
+    sources: BTreeMap<String, CredentialSource>,
+}
+
+impl LocalVault {
+    /// The sources of all targets that have one.
+    pub fn new(targets: &[Target]) -> Self {
+        let sources = targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?))).collect();
+        Self { sources }
+    }
+}
+
+#[async_trait]
+impl Vault for LocalVault {
+    async fn secret(&self, target: &str) -> Result<SecretString, VaultError> {
+        let fail = |detail: String| VaultError { target: target.to_owned(), detail };
+        match self.sources.get(target) {
+            None => Err(fail("the target has no `credential`".to_owned())),
+            Some(CredentialSource::Env(name)) => std::env::var(name)
+                .map(SecretString::from)
+                .map_err(|_| fail(format!("the environment variable `{name}` is not set, or not text"))),
+            Some(CredentialSource::File(path)) => {
+                let length = std::fs::metadata(path).map_err(|e| fail(format!("`{}`: {e}", path.display())))?.len();
+                if length > SECRET_BYTES_MAX {
+                    return Err(fail(format!("`{}` is longer than {SECRET_BYTES_MAX} bytes", path.display())));
+                }
+                let text = std::fs::read_to_string(path).map_err(|e| fail(format!("`{}`: {e}", path.display())))?;
+                let text = Zeroizing::new(text);
+                Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+        }
+    }
+}
+
+/// Which generation of a target's address and credential source is configured. It is part of every action's digest, so
+/// that pointing a target elsewhere voids what was approved for it.
+pub fn generation(target: &Target) -> String {
+    let mut hash = Sha256::new();
+    hash.update(target.upstream.as_bytes());
+    hash.update([0]);
+    match &target.credential {
+        None => hash.update(b"none"),
+        Some(CredentialSource::Env(name)) => hash.update(format!("env {name}").as_bytes()),
+        Some(CredentialSource::File(path)) => hash.update(format!("file {}", path.display()).as_bytes()),
+    }
+    hex::encode(&hash.finalize()[..8])
+}
