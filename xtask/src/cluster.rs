@@ -4,7 +4,8 @@ mod account;
 mod binaries;
 mod files;
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -86,7 +87,8 @@ impl Cluster {
         let mut server = command.spawn().doing("starting `postgres`")?;
         let ready = wait_until("PostgreSQL to answer", START_BOUND, || {
             let ended = server.try_wait().ok().flatten().is_some();
-            (ended || self.psql(SUPERUSER, &self.password, "postgres", "SELECT 1").is_ok_and(|f| f.ok())).then_some(!ended)
+            (ended || self.psql(SUPERUSER, &self.password, "postgres", "SELECT 1").is_ok_and(|f| f.ok()))
+                .then_some(!ended)
         });
         self.server = Some(server);
         match ready {
@@ -126,9 +128,15 @@ impl Cluster {
         self.server.as_ref().map(Child::id)
     }
 
-    /// The certificate to trust, in PEM.
-    pub fn certificate(&self) -> PathBuf {
-        self.home.join("server.crt")
+    /// Copies the certificate to trust, in PEM, into a directory that clients can read. Returns the copy's path.
+    ///
+    /// # Errors
+    /// The copy cannot be made.
+    pub fn certificate_for_clients(&self, dir: &Path) -> Result<PathBuf> {
+        let copy = dir.join("upstream.crt");
+        std::fs::copy(self.home.join("server.crt"), &copy).doing("copying the server's certificate")?;
+        std::fs::set_permissions(&copy, Permissions::from_mode(0o644)).doing("opening the certificate")?;
+        Ok(copy)
     }
 
     /// Where its programs are.

@@ -7,6 +7,7 @@ mod voice;
 
 use std::process::ExitCode;
 
+use voice::Voice;
 use xtask::trouble::Result;
 
 const USAGE: &str = "\
@@ -20,6 +21,8 @@ Commands of the workshop:
   cargo xtask test            everything CI runs, in its order
       --quick                 only formatting, house rules, lints and unit tests
       --no-install            names what is missing instead of installing it
+
+  cargo xtask tools           only installs what the tests need (or names it, with --no-install)
 
   cargo xtask tidy            the house rules: directions between folders, module docs, file lengths, links, error pages
 ";
@@ -43,10 +46,13 @@ fn command(args: &[String]) -> Result<ExitCode> {
             yes: flags.contains(&"--yes"),
             keep: flags.contains(&"--keep"),
         }),
-        Some("test") if known(&flags, &["--quick", "--no-install"]) => test::run(&test::Wishes {
-            quick: flags.contains(&"--quick"),
-            install: !flags.contains(&"--no-install"),
-        }),
+        Some("test") if known(&flags, &["--quick", "--no-install"]) => {
+            test::run(&test::Wishes { quick: flags.contains(&"--quick"), install: !flags.contains(&"--no-install") })
+        }
+        Some("tools") if known(&flags, &["--no-install"]) => {
+            test::tools::for_everything(!flags.contains(&"--no-install"), Voice::new())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some("tidy") if flags.is_empty() => tidy::run(),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");

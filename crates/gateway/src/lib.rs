@@ -8,6 +8,7 @@ pub mod codes;
 pub mod config;
 pub mod gate;
 pub mod identity;
+pub mod ledger;
 pub mod pipeline;
 pub mod policies;
 pub mod ports;

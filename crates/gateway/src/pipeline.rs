@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::action::{ActionRequest, ReviewId, SealedPayload};
+use countersign_core::action::redact::Shown;
+use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload};
 use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
 use countersign_core::policy::{Decision, Quorum, Terms};
@@ -34,8 +35,17 @@ pub trait Call: Send {
     /// What cannot even be described is refused before it is an action.
     fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal>;
 
+    /// What a card shows of it; asked only when somebody may look.
+    fn shown(&self) -> Shown;
+
     /// The statement's shape: literals do not count.
     fn fingerprint(&self) -> String;
+
+    /// Whether it can wait at all.
+    ///
+    /// # Errors
+    /// What cannot be bound before it runs cannot be reviewed, and is refused instead.
+    fn reviewable(&self) -> Result<(), Refusal>;
 
     /// Tells the client where it hangs, at once.
     fn tell(&mut self, waiting: &Waiting) -> impl Future<Output = Result<(), Left>> + Send;
@@ -85,11 +95,13 @@ pub enum Held<T> {
 /// # Errors
 /// [`Refusal`], recorded already; nothing reached the upstream.
 pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal> {
-    let request = call.describe(gate)?;
+    let mut request = call.describe(gate)?;
     let decision = decide(gate, &request, &BTreeSet::new());
+    if !matches!(decision, Decision::Permit(_)) || !request.described().facts.effect_free() {
+        request = request.showing(call.shown());
+    }
     let authorized = review(gate, call, &request, decision).await;
-    let authorized = record_refusal(gate, &request, authorized).await?;
-    let (authority, turn) = authorized;
+    let (authority, turn) = record_refusal(gate, &request, authorized).await?;
     let released = release(gate, &request, authority).await;
     let permit = record_refusal(gate, &request, released).await?;
     drop(turn);
@@ -114,6 +126,7 @@ async fn review<C: Call>(
         Decision::Deny(denial) => return Err(Refusal::denied(denial)),
         Decision::Review(terms) => terms,
     };
+    call.reviewable()?;
     let mut turn = None;
     for _ in 0..TURNS_MAX {
         let asked = ask(gate, call, request, &terms).await?;
@@ -339,7 +352,7 @@ pub struct Outcomes {
 /// [`Refusal`] when it cannot be recorded: the answer must not be released, and the connection ends.
 pub fn finish(
     gate: &Gate,
-    action: &countersign_core::action::ActionId,
+    action: &ActionId,
     level: RecordLevel,
     outcome: Outcomes,
 ) -> Result<(), Refusal> {

@@ -1,8 +1,8 @@
 //! Appending: leaves in, tile files out.
 //!
-//! Sans-IO: the caller writes what [`Appender::append`] returns, then signs [`Appender::head`], in that order; a crash in
-//! between leaves unsigned leaves, which the verifier reports and [`Appender::resume`] at the signed size overwrites. Only
-//! the right edge is kept (at most 64 KiB of hashes and one entry tile), so an append reads nothing.
+//! Sans-IO: the caller writes what [`Appender::append`] returns, then signs [`Appender::head`], in that order. A crash
+//! in between leaves unsigned leaves, which the verifier reports and a log resumed at the signed size overwrites as it
+//! grows. Only the right edge is kept (at most 64 KiB of hashes and one entry tile), so an append reads nothing.
 
 use crate::edge::{Edge, levels, partial_tile};
 use crate::hash::{Hash, leaf_hash};

@@ -1,14 +1,14 @@
 //! Checkpoints: a log's signed statement of its size and root.
 //!
-//! The text is `origin`, `size` and `base64(root)`, one a line. Extension lines of other logs are accepted (they are under
-//! the signature) and not kept; this log writes none. A checkpoint carries no time: that is a witness's to say.
+//! The text is `origin`, `size` and `base64(root)`, one a line. Extension lines of other logs are accepted (they are
+//! under the signature) and not kept; this log writes none. A checkpoint carries no time: that is a witness's to say.
 //! Source: <https://c2sp.org/tlog-checkpoint>.
 
 use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::encoding::parse_decimal;
+use crate::encoding::{parse_decimal, to_base64};
 use crate::hash::{Hash, empty_root};
 use crate::note::{self, Algorithm, Opened, Signer, VerifierKey};
 use crate::proof::TreeHead;
@@ -61,6 +61,13 @@ pub struct Checkpoint {
 pub struct SignedCheckpoint {
     checkpoint: Checkpoint,
     note: Opened,
+}
+
+/// The line that a published checkpoint adds to the history file, with its newline.
+///
+/// Append it after the file `checkpoint` was replaced. After a crash, first cut off a last line without its newline.
+pub fn history_line(note: &str) -> String {
+    format!("{}\n", to_base64(note.as_bytes()))
 }
 
 /// A witness whose cosignature verified.
@@ -122,10 +129,15 @@ impl Checkpoint {
         Ok(signer.sign(&text)?)
     }
 
+    /// Reads a checkpoint out of its note **without verifying** any signature: only for notes that we made ourselves.
+    pub fn from_own_note(note: &str) -> Result<Self, Error> {
+        note::unverified_text(note)?.parse()
+    }
+
     /// Verifies a signed checkpoint against the log's key and any number of witnesses' keys.
     ///
-    /// The log's own signature is required; a witness's is not, but refuses the checkpoint if it is wrong. The origin is
-    /// the caller's to check: see [`SignedCheckpoint::require_origin`].
+    /// The log's own signature is required; a witness's is not, but refuses the checkpoint if it is wrong. The origin
+    /// is the caller's to check: see [`SignedCheckpoint::require_origin`].
     pub fn open(note: &[u8], log: &VerifierKey, witnesses: &[VerifierKey]) -> Result<SignedCheckpoint, Error> {
         if log.algorithm() != Algorithm::Ed25519 {
             return Err(Error::LogKey(log.name().to_string()));

@@ -1,7 +1,7 @@
 //! A log behind a web address.
 //!
-//! Plain `GET`s of the same paths as in a folder. Answers are bounded in size and time, redirects are not followed (a log
-//! is where its address says), and TLS trusts the system's roots. What is fetched is trusted no more than a file.
+//! Plain `GET`s of the same paths as in a folder. Answers are bounded in size and time, redirects are not followed (a
+//! log is where its address says), and TLS trusts the system's roots. What is fetched is trusted no more than a file.
 
 use std::io::Read;
 use std::sync::Arc;

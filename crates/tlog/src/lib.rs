@@ -1,7 +1,7 @@
 //! A tamper-evident log in [C2SP] formats, and its offline verifier.
 //!
-//! Entries go in; what comes out is a folder of plain files that anyone can check with nothing but the log's public key:
-//! with `countersign-verify`, with this library, or with any other tool that reads these formats.
+//! Entries go in; what comes out is a folder of plain files that anyone can check with nothing but the log's public
+//! key: with `countersign-verify`, with this library, or with any other tool that reads these formats.
 //!
 //! | File | Content | Module |
 //! |---|---|---|
@@ -41,8 +41,8 @@
 //! the former compare with other sources, for the latter keep a checkpoint (or let witnesses do so).
 //!
 //! # Purity
-//! No clock, no randomness, no tasks, no globals: times, seeds and sources are arguments. Only [`DirSource`] and, with the
-//! feature `http`, `HttpSource` touch the outside, and only when asked to fetch.
+//! No clock, no randomness, no tasks, no globals: times, seeds and sources are arguments. Only [`DirSource`] and, with
+//! the feature `http`, `HttpSource` touch the outside, and only when asked to fetch.
 //!
 //! [C2SP]: https://c2sp.org/tlog-tiles
 

@@ -1,8 +1,8 @@
 //! Where a log's files come from: a folder, a web address, or anything else that can fetch a named file.
 //!
 //! A source hands out bytes and judges nothing. A partial tile may have been superseded after the checkpoint naming it
-//! was signed, so the loaders fall back to the full tile and to larger partial tiles (tlog-tiles, "Partial Tiles"); they
-//! say how a tile ended rather than fail, so that the verifier can name what is missing.
+//! was signed, so the loaders fall back to the full tile and to larger partial tiles (tlog-tiles, "Partial Tiles");
+//! they say how a tile ended rather than fail, so that the verifier can name what is missing.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -16,6 +16,8 @@ use crate::tile::{ENTRY_TILE_BYTES_MAX, TILE_WIDTH, TileKind, TilePath, next_ent
 pub const CHECKPOINT_PATH: &str = "checkpoint";
 /// The file with every published checkpoint: one line each, the standard base64 of the signed note.
 pub const HISTORY_PATH: &str = "checkpoints";
+/// The file with the log's verifier key, for convenience: who checks the log must know the key from elsewhere.
+pub const KEY_PATH: &str = "log.vkey";
 /// Bytes of one fetched file, at most: the largest legal file is a full entry tile.
 pub const FILE_BYTES_MAX: usize = ENTRY_TILE_BYTES_MAX;
 
@@ -171,16 +173,16 @@ struct Found {
 
 /// The exact file, else the full tile, else the smallest larger partial, else the largest smaller one.
 fn find(source: &dyn TileSource, path: TilePath) -> Result<Option<Found>, SourceError> {
-    let mut widths = vec![path.width(), TILE_WIDTH];
-    if let Some(found) = first_of(source, path, &widths)? {
+    let usual = [path.width(), TILE_WIDTH];
+    let usual = if path.is_partial() { &usual[..] } else { &usual[1..] };
+    if let Some(found) = first_of(source, path, usual)? {
         return Ok(Some(found));
     }
     let (mut larger, mut smaller): (Vec<_>, Vec<_>) =
         source.partial_widths(&path)?.into_iter().partition(|width| *width > path.width());
     larger.sort_unstable();
     smaller.sort_unstable_by(|a, b| b.cmp(a));
-    widths = [larger, smaller].concat();
-    first_of(source, path, &widths)
+    first_of(source, path, &[larger, smaller].concat())
 }
 
 fn first_of(source: &dyn TileSource, path: TilePath, widths: &[u16]) -> Result<Option<Found>, SourceError> {

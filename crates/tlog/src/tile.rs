@@ -1,8 +1,8 @@
 //! Tiles: how a tree is cut into files, what these are called, and how entries are packed.
 //!
 //! A hash tile holds up to 256 consecutive hashes of one level; level *L* holds the roots of the full tiles of *L* − 1.
-//! An entry tile holds the entries below one level-0 hash tile. Only names and bytes here: reading is [`crate::source`],
-//! writing is [`crate::append`]. Source: <https://c2sp.org/tlog-tiles>.
+//! An entry tile holds the entries below one level-0 hash tile. Only names and bytes here: reading is
+//! [`crate::source`], writing is [`crate::append`]. Source: <https://c2sp.org/tlog-tiles>.
 
 use std::fmt;
 use std::ops::Range;
@@ -185,7 +185,8 @@ pub(crate) fn push_entry(tile: &mut Vec<u8>, entry: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Takes the first entry off an entry tile's bytes: where it lies, after `from`. `None` if the bytes end before it does.
+/// Takes the first entry off an entry tile's bytes: where it lies, after `from`. `None` if the bytes end before it
+/// does.
 pub(crate) fn next_entry(tile: &[u8], from: usize) -> Option<Range<usize>> {
     let length = tile.get(from..from + 2)?;
     let start = from + 2;

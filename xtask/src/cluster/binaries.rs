@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::process::{find_in_path, is_program, run};
 
 /// The oldest release that is supported.
-pub const MAJOR_MIN: u32 = 13;
+const MAJOR_MIN: u32 = 13;
 /// Parents of `VERSION/bin`, on Debian, Fedora, Homebrew and macOS installers.
 const PARENTS: [&str; 5] =
     ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt", "/Library/PostgreSQL"];
@@ -64,7 +64,8 @@ fn version(said: &str) -> Option<String> {
 }
 
 fn directories() -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> = std::env::var_os("PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default();
+    let mut dirs: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default();
     if let Ok(said) = run(Command::new("pg_config").arg("--bindir"), VERSION_BOUND) {
         dirs.push(PathBuf::from(said.stdout.trim()));
     }

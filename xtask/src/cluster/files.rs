@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::SUPERUSER;
 use super::account::Account;
 use super::binaries::Binaries;
-use super::SUPERUSER;
 use crate::loopback::random_secret;
 use crate::process::run;
 use crate::trouble::{Doing, Result};
@@ -67,7 +67,17 @@ fn initdb(home: &Path, binaries: &Binaries, account: &Account) -> Result<()> {
 /// A self-signed certificate for `localhost` and `127.0.0.1`, good for a month.
 fn certificate(home: &Path, account: &Account) -> Result<()> {
     let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "30",
+    ]);
     command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
     command.arg("-keyout").arg(home.join("server.key")).arg("-out").arg(home.join("server.crt"));
     run(&mut command, OPENSSL_BOUND)?.success("`openssl req`")?;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything CI runs, in its order, with the time each step took.
 
 mod steps;
-mod tools;
+pub(crate) mod tools;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -81,7 +81,8 @@ fn tests(quick: bool) -> Vec<Step> {
         true => Step::new("end to end", "cargo nextest run --locked -p countersign -E binary(e2e) --no-fail-fast"),
         false => Step::new("end to end", "cargo test --locked -p countersign --test e2e --no-fail-fast"),
     };
-    let rest = (!nextest).then(|| Step::new("other tests", "cargo test --locked -p countersign-core -p countersign-tlog"));
+    let rest =
+        (!nextest).then(|| Step::new("other tests", "cargo test --locked -p countersign-core -p countersign-tlog"));
     let e2e = e2e.with("COUNTERSIGN_TEST_TOOLS", test_tools_dir().to_string_lossy());
     [Some(unit), rest, Some(doc), Some(e2e)].into_iter().flatten().collect()
 }

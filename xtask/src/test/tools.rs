@@ -22,7 +22,7 @@ pub(super) fn for_building(install: bool) -> Result<()> {
 }
 
 /// What every test needs.
-pub(super) fn for_everything(install: bool, voice: Voice) -> Result<()> {
+pub(crate) fn for_everything(install: bool, voice: Voice) -> Result<()> {
     system(&needs::TEST, install)?;
     voice.good("system packages");
     python(install)?;

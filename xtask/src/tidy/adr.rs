@@ -10,7 +10,8 @@ pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
 }
 
 fn check_record(text: &Text) -> Vec<Finding> {
-    let headings: Vec<String> = text.text.lines().filter(|line| line.starts_with("##")).map(str::to_lowercase).collect();
+    let headings: Vec<String> =
+        text.text.lines().filter(|line| line.starts_with("##")).map(str::to_lowercase).collect();
     let absent = PARTS.iter().filter(|part| !headings.iter().any(|heading| heading.contains(**part)));
     absent.map(|part| Finding::new(&text.path, 1, format!("a decision record has a heading with `{part}`"))).collect()
 }

@@ -10,7 +10,11 @@ const PAGES: &str = "docs/errors";
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
     let Some(source) = texts.iter().find(|text| text.path == Path::new(CODES)) else {
-        return vec![Finding::new(Path::new(CODES), 1, "the stable codes are gone: tell xtask/src/tidy/errors.rs where they are")];
+        return vec![Finding::new(
+            Path::new(CODES),
+            1,
+            "the stable codes are gone: tell xtask/src/tidy/errors.rs where they are",
+        )];
     };
     let codes = codes(&source.text);
     let pages = texts.iter().filter(|text| text.is_markdown() && text.path.parent() == Some(Path::new(PAGES)));
@@ -48,10 +52,13 @@ mod tests {
     #[test]
     fn a_code_without_a_page_and_a_page_without_a_code_are_found() {
         let texts = [text(CODES, SOURCE), text("docs/errors/gone.md", ""), text("docs/errors/other.md", "")];
-        assert_eq!(messages(&check(&texts)), [
-            "crates/gateway/src/codes.rs:3: `no_permit` has no page: write docs/errors/no_permit.md",
-            "docs/errors/other.md:1: no code has this name in crates/gateway/src/codes.rs",
-        ]);
+        assert_eq!(
+            messages(&check(&texts)),
+            [
+                "crates/gateway/src/codes.rs:3: `no_permit` has no page: write docs/errors/no_permit.md",
+                "docs/errors/other.md:1: no code has this name in crates/gateway/src/codes.rs",
+            ]
+        );
     }
 
     #[test]

@@ -59,7 +59,8 @@ fn links(text: &str) -> Vec<(usize, String)> {
 
 fn targets(line: &str) -> Vec<String> {
     let starts = ["](", "src=\"", "srcset=\""];
-    let places = starts.iter().flat_map(|start| line.match_indices(start).map(|(at, s)| at + s.len()).collect::<Vec<_>>());
+    let places =
+        starts.iter().flat_map(|start| line.match_indices(start).map(|(at, s)| at + s.len()).collect::<Vec<_>>());
     let targets = places.map(|at| line[at..].split([')', ' ', '"']).next().unwrap_or_default());
     let outside = |target: &&str| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:");
     targets.filter(outside).map(str::to_owned).collect()

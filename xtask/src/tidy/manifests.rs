@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn core_depends_on_nothing_of_ours() {
-        let manifest = text("crates/core/Cargo.toml", "[dependencies]\nserde = \"1\"\ncountersign-tlog.workspace = true\n");
+        let manifest =
+            text("crates/core/Cargo.toml", "[dependencies]\nserde = \"1\"\ncountersign-tlog.workspace = true\n");
         assert_eq!(messages(&check(&[manifest])), ["crates/core/Cargo.toml:3: must not depend on `countersign-tlog`"]);
     }
 

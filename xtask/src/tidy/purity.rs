@@ -40,9 +40,10 @@ mod tests {
     #[test]
     fn a_clock_in_the_core_is_found() {
         let code = "//! Never calls Utc::now.\nfn f() { Utc::now() }\n#[cfg(test)]\nmod tests { fn g() { std::fs::read(\"x\") } }";
-        assert_eq!(messages(&check(&[text("crates/core/src/a.rs", code)])), [
-            "crates/core/src/a.rs:2: `Utc::now` in the core: take the value as an argument from the caller",
-        ]);
+        assert_eq!(
+            messages(&check(&[text("crates/core/src/a.rs", code)])),
+            ["crates/core/src/a.rs:2: `Utc::now` in the core: take the value as an argument from the caller",]
+        );
     }
 
     #[test]

@@ -277,6 +277,13 @@ impl ActionRequest {
         self.digest
     }
 
+    /// Adds what a card shows of it; not part of its meaning, so the digest stays.
+    #[must_use]
+    pub fn showing(mut self, shown: redact::Shown) -> Self {
+        self.described.shown = shown;
+        self
+    }
+
     /// Gives up the sealed bytes, still sealed.
     pub fn into_payload(self) -> SealedPayload {
         self.payload

@@ -198,10 +198,27 @@ mod tests {
     #[test]
     fn malformed_values_are_refused() {
         let wrong = [
-            ("expires", "30"), ("expires", "0s"), ("expires", "25h"), ("expires", "-5m"), ("expires", "+5m"), ("expires", "5é"),
-            ("hold", ""), ("hold", "5 m"), ("justify", "yes"), ("stepup", ""), ("channel", "slack"),
-            ("channel", "Slack:x"), ("channel", ":x"), ("escalate", "15m"), ("escalate", "15m: cto"),
-            ("escalate", "x: sre"), ("review", " "), ("deny", "a\nb"), ("deny", "a\u{202e}b"), ("reveiw", "x"), ("id", "a b"),
+            ("expires", "30"),
+            ("expires", "0s"),
+            ("expires", "25h"),
+            ("expires", "-5m"),
+            ("expires", "+5m"),
+            ("expires", "5é"),
+            ("hold", ""),
+            ("hold", "5 m"),
+            ("justify", "yes"),
+            ("stepup", ""),
+            ("channel", "slack"),
+            ("channel", "Slack:x"),
+            ("channel", ":x"),
+            ("escalate", "15m"),
+            ("escalate", "15m: cto"),
+            ("escalate", "x: sre"),
+            ("review", " "),
+            ("deny", "a\nb"),
+            ("deny", "a\u{202e}b"),
+            ("reveiw", "x"),
+            ("id", "a b"),
         ];
         for (key, value) in wrong {
             assert!(read(key, value).is_err(), "@{key}({value:?})");
@@ -211,8 +228,13 @@ mod tests {
     #[test]
     fn obligations_add_up_to_the_strictest() {
         let mut sum = Obligations::default();
-        let parts =
-            [("expires", "30m"), ("expires", "10m"), ("justify", "required"), ("escalate", "5m: sre"), ("escalate", "5m: dba")];
+        let parts = [
+            ("expires", "30m"),
+            ("expires", "10m"),
+            ("justify", "required"),
+            ("escalate", "5m: sre"),
+            ("escalate", "5m: dba"),
+        ];
         for (key, value) in parts {
             sum.add(&read(key, value).expect("well formed"));
         }

@@ -129,10 +129,8 @@ impl Bundle {
         if !allowed.is_empty() {
             return Ok(Approvable { person: voter.clone(), groups: allowed });
         }
-        let unknown = || ApproveDenial {
-            code: ApproveCode::NotAReviewer,
-            text: format!("the policies know no group `{group}`"),
-        };
+        let unknown =
+            || ApproveDenial { code: ApproveCode::NotAReviewer, text: format!("the policies know no group `{group}`") };
         Err(denial.unwrap_or_else(unknown))
     }
 
@@ -162,8 +160,10 @@ impl Bundle {
         let gravest = answer.reasons.iter().map(|id| ApproveCode::of(id)).min().unwrap_or(ApproveCode::PolicyDenied);
         let told = answer.reasons.iter().filter(|id| ApproveCode::of(id) == gravest);
         let notes = self.notes(told, Meta::refusing);
-        let texts: Vec<String> =
-            notes.into_iter().map(|note| if note.text.is_empty() { format!("policy `{}` forbids it", note.id) } else { note.text }).collect();
+        let texts: Vec<String> = notes
+            .into_iter()
+            .map(|note| if note.text.is_empty() { format!("policy `{}` forbids it", note.id) } else { note.text })
+            .collect();
         let text = if texts.is_empty() { "no policy lets this person approve".to_owned() } else { texts.join("; ") };
         Err(ApproveDenial { code: gravest, text })
     }

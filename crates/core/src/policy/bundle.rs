@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::action::{BundleDigest, digest};
 
 use super::annotation::Annotations;
+use super::bounds;
 use super::decision::Quorum;
 use super::index::Index;
 use super::problem::{LoadError, Place, Problem};
@@ -156,6 +157,11 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self, place: Place<'a>, core: bool) {
+        let out_of_bounds = bounds::check(place);
+        if !out_of_bounds.is_empty() {
+            self.problems.extend(out_of_bounds);
+            return;
+        }
         let parsed = match place.text.parse::<PolicySet>() {
             Ok(parsed) => parsed,
             Err(errors) => {

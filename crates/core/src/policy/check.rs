@@ -12,8 +12,10 @@ use cedar_policy_formatter::{Config, policies_str_to_pretty};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::bounds;
 use super::bundle::Bundle;
 use super::explain::Outcome;
+use super::problem::Place;
 use super::vocabulary::implied;
 
 /// The most tests in one file.
@@ -90,7 +92,8 @@ impl Bundle {
             return Err(TestFileError::TooMany(tests.len()));
         }
         let run = |(at, test): (usize, Value)| {
-            let name = test.get("name").and_then(Value::as_str).map_or_else(|| format!("test {}", at + 1), str::to_owned);
+            let name =
+                test.get("name").and_then(Value::as_str).map_or_else(|| format!("test {}", at + 1), str::to_owned);
             TestResult { name, failure: self.run_test(test).err() }
         };
         Ok(tests.into_iter().enumerate().map(run).collect())
@@ -112,7 +115,12 @@ impl Bundle {
             return Err(format!("not among the reasons: {}", missing.join(", ")));
         }
         if answer.errors.len() != test.num_errors {
-            return Err(format!("expected {} errors, got {}: {:?}", test.num_errors, answer.errors.len(), answer.errors));
+            return Err(format!(
+                "expected {} errors, got {}: {:?}",
+                test.num_errors,
+                answer.errors.len(),
+                answer.errors
+            ));
         }
         match test.outcome {
             Some(wanted) => self.check_outcome(&test.request, &entities, wanted),
@@ -164,6 +172,10 @@ impl Bundle {
     /// # Errors
     /// The parser's words.
     pub fn format(text: &str) -> Result<String, FormatError> {
+        let problems = bounds::check(Place { file: "the text", text });
+        if let Some(first) = problems.first() {
+            return Err(FormatError(first.to_string()));
+        }
         let config = Config { line_width: 100, indent_width: 2 };
         policies_str_to_pretty(text, &config).map_err(|report| FormatError(DetailedError::from(report).message))
     }

@@ -58,9 +58,10 @@ impl Broken {
         match self {
             Broken::World(error @ WorldError::Facts(_)) => core("core:facts", error.to_string()),
             Broken::World(error) => core("core:known-parties", error.to_string()),
-            Broken::TooLong(count) => {
-                core("core:statements", format!("the message holds {count} statements; at most {STATEMENTS_MAX} are decided on"))
-            }
+            Broken::TooLong(count) => core(
+                "core:statements",
+                format!("the message holds {count} statements; at most {STATEMENTS_MAX} are decided on"),
+            ),
             Broken::Forbids(notes) => notes,
         }
     }
@@ -242,47 +243,49 @@ impl<'a> Message<'a> {
     }
 
     /// The terms of a review for statements that quorums can lift.
+    ///
+    /// What suffices, and the obligations, are those of the whole message as if nobody had approved yet, so that they stay
+    /// the same while approvals come in; the policies are those that still stand in the way.
     pub(super) fn terms(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<Terms, Broken> {
-        let waiting = || traces.iter().filter(|trace| !trace.real.allow);
-        let policies = self.bundle.notes(waiting().flat_map(|trace| &trace.real.reasons), Meta::asking);
-        let before = self.without_approvals(traces, approvals)?;
+        let in_the_way = traces.iter().filter(|trace| !trace.real.allow).flat_map(|trace| &trace.real.reasons);
+        let policies = self.bundle.notes(in_the_way, Meta::asking);
+        let waiting = self.waiting(traces, approvals)?;
         let mut obligations = Obligations::default();
-        for id in waiting().flat_map(|trace| &trace.real.reasons).chain(&before) {
-            if let Some(meta) = self.bundle.meta.get(id) {
-                obligations.add(&meta.annotations.obligations);
-            }
+        for meta in waiting.policies.iter().filter_map(|id| self.bundle.meta.get(id)) {
+            obligations.add(&meta.annotations.obligations);
         }
-        let suffices = self.suffices(traces, &before)?;
+        let suffices = self.suffices(&waiting)?;
         Ok(Terms { policies, suffices, obligations, bundle: self.bundle.digest() })
     }
 
-    /// The policies that decide when nobody has approved: the forbids in the way then, and the permits once lifted.
-    fn without_approvals(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<BTreeSet<String>, Broken> {
-        let mut ids = BTreeSet::new();
+    /// The statements that need approvals, whether or not those are there already, and the policies with a say in it: the
+    /// forbids in their way, and the permits they have once these are lifted.
+    fn waiting<'t>(&'t self, traces: &'t [Trace], approvals: &BTreeSet<Quorum>) -> Result<Waiting<'t>, Broken> {
+        let mut waiting = Waiting { asks: Vec::new(), policies: BTreeSet::new() };
         for (ask, trace) in self.asks.iter().zip(traces) {
             let none = match approvals.is_empty() {
                 true => trace.real.clone(),
                 false => self.evaluate(ask, &BTreeSet::new())?,
             };
-            if !none.allow {
-                ids.extend(none.reasons);
+            if none.allow && trace.real.allow {
+                continue;
             }
-            ids.extend(trace.lifted.iter().flat_map(|lifted| lifted.reasons.iter().cloned()));
+            let lifted = trace.lifted.iter().flat_map(|lifted| lifted.reasons.iter().cloned());
+            waiting.policies.extend(none.reasons.into_iter().chain(trace.real.reasons.iter().cloned()).chain(lifted));
+            waiting.asks.push(ask);
         }
-        Ok(ids)
+        Ok(waiting)
     }
 
-    /// The minimal sets of quorums with which every statement that waits is allowed.
+    /// The minimal sets of quorums with which every waiting statement is allowed.
     ///
     /// Looks among the quorums of the policies that are in the way; where those do not suffice (a policy that approvals
     /// call into play), among all.
-    fn suffices(&self, traces: &[Trace], ids: &BTreeSet<String>) -> Result<Vec<BTreeSet<Quorum>>, Broken> {
-        let near: BTreeSet<Quorum> =
-            ids.iter().filter_map(|id| self.bundle.meta.get(id)).flat_map(|meta| meta.quorums.iter().cloned()).collect();
-        let waiting: Vec<&Ask> =
-            self.asks.iter().zip(traces).filter(|(_, trace)| !trace.real.allow).map(|(ask, _)| ask).collect();
-        let points_max = SUFFICE_EVALUATIONS_MAX / waiting.len().max(1);
-        let enough = |approvals: &BTreeSet<Quorum>| self.allowed(&waiting, approvals);
+    fn suffices(&self, waiting: &Waiting<'_>) -> Result<Vec<BTreeSet<Quorum>>, Broken> {
+        let meta = waiting.policies.iter().filter_map(|id| self.bundle.meta.get(id));
+        let near: BTreeSet<Quorum> = meta.flat_map(|meta| meta.quorums.iter().cloned()).collect();
+        let points_max = SUFFICE_EVALUATIONS_MAX / waiting.asks.len().max(1);
+        let enough = |approvals: &BTreeSet<Quorum>| self.allowed(&waiting.asks, approvals);
         let found = suffice::minimal_sets(&near, points_max, enough)?;
         if !found.is_empty() {
             return Ok(found);
@@ -298,4 +301,10 @@ impl<'a> Message<'a> {
         }
         Ok(true)
     }
+}
+
+/// The part of a message that needs approvals.
+struct Waiting<'a> {
+    asks: Vec<&'a Ask>,
+    policies: BTreeSet<String>,
 }

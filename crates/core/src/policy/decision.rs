@@ -124,7 +124,8 @@ impl Permitted {
 /// A final no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
-    /// The stable code: `policy_denied`, `no_permit` (nothing permits it) or `policy_error` (a forbid failed to evaluate).
+    /// The stable code: `policy_denied`, `no_permit` (nothing permits it), `policy_error` (a forbid failed to evaluate, or
+    /// the facts do not fit the schema), `unknown_person`, `unknown_agent` or `too_many_statements`.
     pub code: String,
     /// The policies that forbid it.
     pub policies: Vec<PolicyNote>,

@@ -69,7 +69,10 @@ impl LoadError {
     pub fn problems(&self) -> &[Problem] {
         match self {
             LoadError::Policies(problems) => problems,
-            LoadError::TooLarge { .. } | LoadError::TooMany { .. } | LoadError::Vocabulary(_) | LoadError::Schema(_) => &[],
+            LoadError::TooLarge { .. }
+            | LoadError::TooMany { .. }
+            | LoadError::Vocabulary(_)
+            | LoadError::Schema(_) => &[],
         }
     }
 }

@@ -62,19 +62,21 @@ fn ask(statement: &SqlStatement) -> Ask {
     Ask { action: action(*class), label: verb.clone(), group: "sql", facts }
 }
 
-/// A parsed statement begins with a command in capitals; a describer leaves the verb of what it could not parse empty.
+/// The verb a describer gives to what it could not parse.
+const UNPARSED: &str = "UNPARSED";
+
+/// A statement without a verb was not understood either.
 fn parsed(statement: &SqlStatement) -> bool {
-    statement.verb.starts_with(|first: char| first.is_ascii_uppercase())
+    !statement.verb.is_empty() && statement.verb != UNPARSED
 }
 
-/// `COPY` that reads: to the client, a file or a program.
+/// Rows leave by `COPY … TO`: to the client, a file or a program.
 fn export(statement: &SqlStatement) -> bool {
-    let copies = statement.verb.split_whitespace().next() == Some("COPY");
-    copies && (statement.class == SqlClass::Read || !statement.tables.read.is_empty())
+    statement.verb == "COPY TO" || (statement.verb == "COPY" && statement.class == SqlClass::Read)
 }
 
 fn unparsed(class: SqlClass) -> Ask {
-    ask(&SqlStatement { verb: String::new(), class, has_where: false, ..empty() })
+    ask(&SqlStatement { verb: UNPARSED.to_owned(), class, has_where: false, ..empty() })
 }
 
 fn empty() -> SqlStatement {

@@ -50,7 +50,8 @@ fn points(chains: &Chains<'_>, points_max: usize) -> Option<Vec<BTreeSet<Quorum>
             return None;
         }
         let with = |point: &BTreeSet<Quorum>, quorum: &Quorum| point.iter().cloned().chain([quorum.clone()]).collect();
-        let grown: Vec<_> = points.iter().flat_map(|point| chain.iter().map(move |quorum| with(point, quorum))).collect();
+        let grown: Vec<_> =
+            points.iter().flat_map(|point| chain.iter().map(move |quorum| with(point, quorum))).collect();
         points.extend(grown);
     }
     Some(points)
@@ -109,9 +110,7 @@ mod tests {
 
     /// `wanted` is a list of alternatives, each a list of quorums that must all be there.
     fn check(mentioned: &[&str], wanted: &[&[&str]], expected: &[&[&str]]) {
-        let enough = |set: &BTreeSet<Quorum>| {
-            Ok::<_, Infallible>(wanted.iter().any(|all| quorums(all).is_subset(set)))
-        };
+        let enough = |set: &BTreeSet<Quorum>| Ok::<_, Infallible>(wanted.iter().any(|all| quorums(all).is_subset(set)));
         let found = minimal_sets(&quorums(mentioned), 256, enough).expect("infallible");
         assert_eq!(found, expected.iter().map(|set| quorums(set)).collect::<Vec<_>>(), "{mentioned:?} {wanted:?}");
     }
@@ -122,7 +121,11 @@ mod tests {
         check(&["dba:1", "dba:2"], &[&["dba:2"]], &[&["dba:2"]]);
         check(&["dba:1", "dba:2"], &[&["dba:1"]], &[&["dba:1"]]);
         check(&["cto:1", "sre:1"], &[&["sre:1"], &["cto:1"]], &[&["cto:1"], &["sre:1"]]);
-        check(&["any:2", "security:1", "sre:1"], &[&["any:2", "security:1", "sre:1"]], &[&["any:2", "security:1", "sre:1"]]);
+        check(
+            &["any:2", "security:1", "sre:1"],
+            &[&["any:2", "security:1", "sre:1"]],
+            &[&["any:2", "security:1", "sre:1"]],
+        );
         check(&["any:1", "any:2", "dba:2"], &[&["any:2"]], &[&["any:2"]]);
         check(&["dba:1"], &[&["sre:1"]], &[]);
         check(&[], &[&[]], &[]);

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "proof")]
     leaf: Option<PathBuf>,
 
-    /// The log: a folder, or an http:// or https:// address
+    /// The log: a folder (or a data folder with a `ledger` in it), or an http:// or https:// address
     #[arg(value_name = "DIR|URL", required_unless_present = "proof")]
     log: Option<String>,
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use countersign_tlog::note::{Algorithm, KeyError};
+use countersign_tlog::source::CHECKPOINT_PATH;
 use countersign_tlog::verify::{self, Options};
 use countersign_tlog::{DirSource, TileSource, TlogProof, VerifierKey};
 
@@ -14,6 +15,8 @@ pub(crate) use args::Args;
 use args::Task;
 use words::{Paint, Verdict, describe};
 
+/// Where a gateway's data folder has its log.
+const LEDGER_FOLDER: &str = "ledger";
 /// Bytes of a key file, at most.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
 /// Bytes of a checkpoint, proof or entry file, at most.
@@ -133,7 +136,10 @@ fn open_source(place: &str) -> Result<Box<dyn TileSource>, UsageError> {
     if !Path::new(place).is_dir() {
         return Err(UsageError::NotAFolder(place.to_owned()));
     }
-    Ok(Box::new(DirSource::new(place)))
+    let ledger = Path::new(place).join(LEDGER_FOLDER);
+    let is_log = |folder: &Path| folder.join(CHECKPOINT_PATH).is_file();
+    let is_data_folder = !is_log(Path::new(place)) && is_log(&ledger);
+    Ok(Box::new(DirSource::new(if is_data_folder { ledger } else { place.into() })))
 }
 
 #[cfg(feature = "http")]

@@ -92,7 +92,7 @@ impl Verdict {
     }
 }
 
-/// An error and its causes, on one line.
+/// An error and its causes, on one line. Control characters, which a log's content may bring in, are shown escaped.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -100,7 +100,8 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
         let _ = write!(text, ": {error}");
         cause = error.source();
     }
-    text
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// Prints to standard output; a reader that went away is not our concern.

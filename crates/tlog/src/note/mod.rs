@@ -1,8 +1,8 @@
 //! Signed notes: a text, and signatures under named keys.
 //!
-//! A note is verified as a whole: a bad signature by a key that was given, or anything malformed, refuses it; signatures
-//! by other keys are counted and otherwise ignored. Source: <https://c2sp.org/signed-note>. ML-DSA signatures count as
-//! signatures by other keys.
+//! A note is verified as a whole: a bad signature by a key that was given, or anything malformed, refuses it;
+//! signatures by other keys are counted and otherwise ignored. Source: <https://c2sp.org/signed-note>. ML-DSA
+//! signatures count as signatures by other keys.
 
 mod cosignature;
 mod key;
@@ -121,6 +121,11 @@ fn verify(key: &VerifierKey, text: &str, signature: &[u8]) -> Option<Verified> {
         Algorithm::Ed25519Cosignature => cosignature::verify(key, text, signature).map(Some),
     }?;
     Some(Verified { key: key.clone(), time_seconds })
+}
+
+/// The text of a well-formed note, whoever signed it.
+pub(crate) fn unverified_text(note: &str) -> Result<&str, Error> {
+    parse(note.as_bytes()).map(|(text, _)| text)
 }
 
 struct SignatureLine {

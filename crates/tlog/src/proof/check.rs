@@ -46,6 +46,17 @@ pub fn verify_consistency(old: &TreeHead, new: &TreeHead, proof: &[Hash]) -> Res
         node >>= 1;
         last >>= 1;
     }
+    let (old_root, new_root) = climb(node, last, first, path)?;
+    if old_root == old.root && new_root == new.root { Ok(()) } else { Err(Error::Root) }
+}
+
+/// The roots of the old and the new tree, from the node where they part.
+fn climb<'a>(
+    mut node: u64,
+    mut last: u64,
+    first: Hash,
+    path: impl Iterator<Item = &'a Hash>,
+) -> Result<(Hash, Hash), Error> {
     let (mut old_root, mut new_root) = (first, first);
     for sibling in path {
         if last == 0 {
@@ -61,11 +72,7 @@ pub fn verify_consistency(old: &TreeHead, new: &TreeHead, proof: &[Hash]) -> Res
         node >>= 1;
         last >>= 1;
     }
-    match last {
-        0 if old_root == old.root && new_root == new.root => Ok(()),
-        0 => Err(Error::Root),
-        _ => Err(Error::Length),
-    }
+    if last == 0 { Ok((old_root, new_root)) } else { Err(Error::Length) }
 }
 
 fn same_or_empty(old: &TreeHead, new: &TreeHead, proof: &[Hash]) -> Result<(), Error> {

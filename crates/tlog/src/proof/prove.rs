@@ -29,7 +29,8 @@ pub fn inclusion(source: &dyn TileSource, size: u64, index: u64) -> Result<Vec<H
     Ok(proof)
 }
 
-/// Proves that the tree of the first `new` leaves extends that of the first `old`. The tiles are believed: check the proof.
+/// Proves that the tree of the first `new` leaves extends that of the first `old`. The tiles are believed: check the
+/// proof.
 ///
 /// The proof is empty if `old` is 0 or equals `new`.
 pub fn consistency(source: &dyn TileSource, old: u64, new: u64) -> Result<Vec<Hash>, Error> {

@@ -5,11 +5,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Error as ProofError, PROOF_HASHES_MAX, verify_inclusion};
+use super::{Error as ProofError, PROOF_HASHES_MAX, inclusion, verify_inclusion};
 use crate::checkpoint::{self, Checkpoint, SignedCheckpoint, Witness};
 use crate::encoding::{from_base64, parse_decimal, to_base64};
 use crate::hash::{Hash, leaf_hash};
 use crate::note::{NOTE_BYTES_MAX, VerifierKey};
+use crate::source::{TileSource, entry};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 /// Bytes of a proof file's extra data, at most.
@@ -91,6 +92,17 @@ impl ProvedEntry {
 }
 
 impl TlogProof {
+    /// Reads entry `index` and proves it under a checkpoint of this log, given as its note; checks the proof before
+    /// handing it out.
+    pub fn prove(source: &dyn TileSource, note: &str, index: u64) -> Result<(Vec<u8>, Self), TextError> {
+        let head = Checkpoint::from_own_note(note)?.head();
+        let refused = |cause| TextError::Inclusion { index, cause };
+        let hashes = inclusion(source, head.size, index).map_err(refused)?;
+        let entry = entry(source, head.size, index).map_err(|cause| refused(cause.into()))?;
+        verify_inclusion(&head, index, &leaf_hash(&entry), &hashes).map_err(refused)?;
+        Ok((entry, Self { extra: None, index, hashes, checkpoint: note.to_owned() }))
+    }
+
     /// Proves that `entry` is in the log whose key is given.
     ///
     /// The checkpoint's origin must be the key's name, or `origin` if one is given.

@@ -1,9 +1,9 @@
 //! Naming the first bad leaf of a log whose entries do not add up to the signed root.
 //!
-//! Three things narrow it down, the surest first. Signed claims: the tree agrees with one size and not with the next. Hash
-//! tiles that the signed root vouches for: from the root down, each level whose stored hashes still lead to the signed
-//! root shows which of them the entries contradict. Failing these, the earliest place where entries and stored hashes
-//! disagree. Parts of the log are read again; only failures pay for it.
+//! Three things narrow it down, the surest first. Signed claims: the tree agrees with one size and not with the next.
+//! Hash tiles that the signed root vouches for: from the root down, each level whose stored hashes still lead to the
+//! signed root shows which of them the entries contradict. Failing these, the earliest place where entries and stored
+//! hashes disagree. Parts of the log are read again; only failures pay for it.
 
 use std::ops::Range;
 
@@ -192,6 +192,9 @@ impl Locator<'_> {
         for tile_index in index / width..self.size.div_ceil(width) {
             let Some(path) = TilePath::in_tree(TileKind::Hashes(0), tile_index, self.size) else { break };
             let hashes = load_hashes(self.source, path)?.hashes;
+            if hashes.is_empty() {
+                break;
+            }
             let mut positions = (tile_index * width..).zip(hashes);
             if let Some((home, _)) = positions.find(|(position, hash)| *position > index && *hash == entry) {
                 return Ok(Some(home));

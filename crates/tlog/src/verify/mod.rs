@@ -1,15 +1,15 @@
 //! Verifying a whole log: every entry, every hash, every signed statement about it.
 //!
-//! [`log`] reads each entry once, computes the tree anew and compares it with every hash tile, with the signed checkpoint
-//! and with every earlier checkpoint in the history. One tile of each level is in memory at a time. Only when something
-//! does not fit are parts read again, to name the first bad leaf.
+//! [`log`] reads each entry once, computes the tree anew and compares it with every hash tile, with the signed
+//! checkpoint and with every earlier checkpoint in the history. One tile of each level is in memory at a time. Only
+//! when something does not fit are parts read again, to name the first bad leaf.
 //!
-//! Absent on purpose: trust in anything stored beside the log (the key comes from the caller), and completeness beyond the
-//! log itself: whoever can rewrite a whole folder can put an older, shorter log in its place. That shows only against
-//! something kept elsewhere: a saved checkpoint ([`Options::since`]) or a witness.
+//! Absent on purpose: trust in anything stored beside the log (the key comes from the caller), and completeness beyond
+//! the log itself: whoever can rewrite a whole folder can put an older, shorter log in its place. That shows only
+//! against something kept elsewhere: a saved checkpoint ([`Options::since`]) or a witness.
 //!
-//! The publisher's side of the contract: write tiles, then `checkpoint`, then the line in `checkpoints`; never the other
-//! way round, so that a verifier reading along never sees the history ahead of the checkpoint.
+//! The publisher's side of the contract: write tiles, then `checkpoint`, then the line in `checkpoints`; never the
+//! other way round, so that a verifier reading along never sees the history ahead of the checkpoint.
 
 mod census;
 mod claims;
@@ -86,7 +86,7 @@ pub fn log(source: &dyn TileSource, key: &VerifierKey, options: &Options) -> Res
     let mut findings = scan::run(source, head, claims)?;
     judge(source, &findings)?;
     let history_checkpoints = refuse_rollback(source, &identity, &mut findings)?;
-    let unsigned_leaves = tail::unsigned_leaves(source, &findings.edge)?;
+    let unsigned_leaves = tail::unsigned_leaves(source, head.size)?;
     let checkpoint = signed.checkpoint();
     Ok(Report {
         origin: checkpoint.origin.clone(),

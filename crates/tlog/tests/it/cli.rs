@@ -29,6 +29,9 @@ fn a_log_that_verifies() {
     log.write("log.vkey", format!("{key}\n").as_bytes());
     let key_file = log.path("log.vkey");
     check(&["--key", key_file.to_str().unwrap(), dir], 0, &["VERIFIED"]);
+    std::fs::create_dir(log.path("data")).unwrap();
+    std::os::unix::fs::symlink(dir, log.path("data/ledger")).unwrap();
+    check(&["--key", &key, log.path("data").to_str().unwrap()], 0, &["VERIFIED"]);
     let output = run(&["--json", "--key", &key, dir]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["verified"], &report["log"]["size"]), (&Value::from(true), &Value::from(300)));

@@ -1,12 +1,17 @@
 //! A log behind a web address, served on loopback.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 
 use countersign_tlog::HttpSource;
 use countersign_tlog::verify::{self, Options};
+
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::cli::run;
 use crate::support::TestLog;
@@ -23,8 +28,26 @@ fn serve(root: PathBuf) -> String {
     address
 }
 
-fn answer(mut stream: TcpStream, root: &Path) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+/// The same with TLS, under a certificate that signs itself; returns the address and the certificate.
+fn serve_tls(root: PathBuf) -> (String, String) {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der()).into();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![issued.cert.der().clone()], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let session = ServerConnection::new(config.clone()).unwrap();
+            let _ = answer(StreamOwned::new(session, stream), &root);
+        }
+    });
+    (address, issued.cert.pem())
+}
+
+fn answer(mut stream: impl Read + Write, root: &Path) -> std::io::Result<()> {
+    let mut reader = BufReader::with_capacity(1, &mut stream);
     let mut request = String::new();
     reader.read_line(&mut request)?;
     let mut header = String::new();
@@ -57,6 +80,20 @@ fn a_log_behind_an_address() {
     let output = run(&["--key", &key, &format!("{address}/")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("first bad leaf  256"));
+}
+
+#[test]
+fn a_log_behind_tls_needs_a_trusted_certificate() {
+    let log = TestLog::published_at(&[300]);
+    let (address, certificate) = serve_tls(log.dir.path().to_owned());
+    log.write("root.pem", certificate.as_bytes());
+    log.write("other.pem", rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem().as_bytes());
+    for (roots, exit) in [("root.pem", 0), ("other.pem", 1)] {
+        let mut verify = Command::new(env!("CARGO_BIN_EXE_countersign-verify"));
+        verify.env("SSL_CERT_FILE", log.path(roots)).args(["--key", &log.key().to_string(), &address]);
+        let output = verify.output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{roots}: {}", String::from_utf8_lossy(&output.stdout));
+    }
 }
 
 #[test]

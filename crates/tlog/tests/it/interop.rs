@@ -1,8 +1,9 @@
 //! Our files under an implementation we did not write: Go's `golang.org/x/mod/sumdb`.
 //!
-//! The program in `tests/interop` is built against the distribution's package (`golang-golang-x-mod-dev`), offline. Where
-//! that is absent these tests say so and pass, except under `CI`, where they fail.
+//! The program in `tests/interop` is built against the distribution's package (`golang-golang-x-mod-dev`), offline.
+//! Where that is absent these tests say so and pass, except under `CI`, where they fail.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -48,7 +49,8 @@ fn interop() -> Option<&'static Interop> {
         Ok(interop) => Some(interop),
         Err(reason) => {
             assert!(std::env::var_os("CI").is_none(), "interoperability must be tested in CI, but {reason}");
-            eprintln!("SKIPPED: interoperability with Go was NOT tested: {reason}");
+            // Straight to standard error: the test harness hides what passing tests print.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: interoperability with Go was NOT tested: {reason}");
             None
         }
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use countersign_tlog::checkpoint::history_line;
 use countersign_tlog::verify::{self, Options};
 use countersign_tlog::{
     Appender, Checkpoint, DirSource, Hash, Report, Signer, SourceError, TileSource, TileWrite, TreeHead, VerifierKey,
@@ -82,7 +81,7 @@ impl TestLog {
 
     pub(crate) fn add_history(&self, note: &str) {
         let mut history = fs::read(self.path("checkpoints")).unwrap_or_default();
-        history.extend_from_slice(format!("{}\n", STANDARD.encode(note)).as_bytes());
+        history.extend_from_slice(history_line(note).as_bytes());
         self.write("checkpoints", &history);
     }
 

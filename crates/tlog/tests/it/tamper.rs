@@ -3,6 +3,7 @@
 //! The log has 700 leaves: two full tiles and a partial one.
 
 use countersign_tlog::{Hash, leaf_hash};
+use proptest::prelude::*;
 
 use crate::support::{TestLog, leaf};
 
@@ -54,9 +55,9 @@ fn a_changed_entry() {
 
 #[test]
 fn any_flipped_byte_of_an_entry_tile_is_noticed() {
-    let log = TestLog::published_at(&[20]);
-    let original = log.read("tile/entries/000.p/20");
-    let ends: Vec<_> = (0..20)
+    let log = TestLog::published_at(&[8]);
+    let original = log.read("tile/entries/000.p/8");
+    let ends: Vec<_> = (0..8)
         .scan(0, |end, index| {
             Some({
                 *end += 2 + leaf(index).len();
@@ -67,7 +68,7 @@ fn any_flipped_byte_of_an_entry_tile_is_noticed() {
     for at in 0..original.len() {
         let mut bytes = original.clone();
         bytes[at] ^= 0x80;
-        log.write("tile/entries/000.p/20", &bytes);
+        log.write("tile/entries/000.p/8", &bytes);
         let error = log.verify().unwrap_err();
         let leaf = error.first_bad_leaf().unwrap();
         assert_eq!(leaf, ends.partition_point(|end| *end <= at) as u64, "byte {at}: {error}");
@@ -282,7 +283,15 @@ fn unsigned_leaves_are_reported_not_refused() {
     log.grow_to(1400);
     let report = log.verify().unwrap();
     assert_eq!((report.size, report.unsigned_leaves), (700, 700));
+}
+
+#[test]
+fn leftovers_of_a_crash_do_not_matter_while_the_signed_tile_is_there() {
+    let mut log = published();
+    log.grow_to(800);
     log.edit_entries("tile/entries/002", |entries| entries[3] = b"forged".to_vec());
+    assert_eq!(log.verify().unwrap().size, 700);
+    log.remove(LAST);
     log.check_bad("changed", Some((515, 515)));
 }
 
@@ -291,4 +300,39 @@ fn nothing_there() {
     let log = published();
     log.remove("checkpoint");
     log.check_bad("checkpoint_missing", None);
+}
+
+const FILES: [&str; 6] =
+    ["tile/entries/000", "tile/entries/001.p/44", "tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1", "checkpoint"];
+
+/// Which leaf a byte of an entry tile belongs to.
+fn leaf_at(file: &str, at: usize) -> u64 {
+    let first = if file == FILES[0] { 0 } else { 256 };
+    let mut rest = at;
+    (first..).find(|index| rest.checked_sub(2 + leaf(*index).len()).map(|left| rest = left).is_none()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Whatever is changed or cut off, the log is refused, and where it is an entry the right one is named.
+    #[test]
+    fn any_change_anywhere_is_noticed(places in prop::collection::vec(any::<prop::sample::Index>(), 6), bit in 0..8u8) {
+        let log = TestLog::published_at(&[300]);
+        for (file, place) in FILES.iter().zip(places) {
+            let original = log.read(file);
+            let at = place.index(original.len());
+            let mut flipped = original.clone();
+            flipped[at] ^= 1 << bit;
+            for changed in [&flipped[..], &original[..at]] {
+                log.write(file, changed);
+                let error = log.verify().expect_err(file);
+                let is_entry = file.starts_with("tile/entries");
+                prop_assert!(!is_entry || error.first_bad_leaf() == Some(leaf_at(file, at)), "{} {}: {}", file, at, error);
+                prop_assert!(error.range().is_none() || !is_entry, "{} {}: {}", file, at, error);
+            }
+            log.write(file, &original);
+        }
+        prop_assert!(log.verify().is_ok());
+    }
 }

@@ -2,9 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use countersign_tlog::proof::inclusion;
 use countersign_tlog::verify::{self, Options};
-use countersign_tlog::{Checkpoint, Cosigner, Signer, TlogProof, TreeHead, leaf_hash};
+use countersign_tlog::{Checkpoint, Cosigner, Signer, SourceError, TileSource, TlogProof, TreeHead, leaf_hash};
 
 use crate::support::{ORIGIN, TestLog, leaf};
 
@@ -100,6 +99,31 @@ fn a_history_line_in_the_writing_is_not_an_error() {
     assert_eq!(log.verify().unwrap().history_checkpoints, 2);
 }
 
+/// A log that grows after its checkpoint was first read.
+struct Growing {
+    log: TestLog,
+    first: std::cell::Cell<Option<Vec<u8>>>,
+}
+
+impl TileSource for Growing {
+    fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        match self.first.take().filter(|_| path == "checkpoint") {
+            Some(note) => Ok(Some(note)),
+            None => self.log.source().fetch(path),
+        }
+    }
+}
+
+#[test]
+fn a_log_may_grow_while_it_is_verified() {
+    let log = TestLog::published_at(&[100, 300, 310]);
+    let at_100 = log.sign(TestLog::published_at(&[100]).log.head());
+    let key = log.key();
+    let growing = Growing { log, first: Some(at_100.into_bytes()).into() };
+    let report = verify::log(&growing, &key, &Options::default()).unwrap();
+    assert_eq!((report.size, report.history_checkpoints), (100, 3));
+}
+
 #[test]
 fn a_saved_checkpoint_must_be_a_prefix() {
     let log = TestLog::published_at(&[100, 300]);
@@ -162,8 +186,10 @@ fn a_witness_cannot_stand_in_for_the_log() {
 }
 
 fn proof_of(log: &TestLog, index: u64) -> TlogProof {
-    let hashes = inclusion(&log.source(), log.log.size(), index).unwrap();
-    TlogProof { extra: None, index, hashes, checkpoint: String::from_utf8(log.read("checkpoint")).unwrap() }
+    let note = String::from_utf8(log.read("checkpoint")).unwrap();
+    let (entry, proof) = TlogProof::prove(&log.source(), &note, index).unwrap();
+    assert_eq!(entry, leaf(index));
+    proof
 }
 
 #[test]
@@ -180,6 +206,19 @@ fn proof_files_prove_one_entry() {
         let elsewhere = TlogProof { index: index ^ 1, ..proof.clone() };
         assert!(elsewhere.verify(&leaf(index), &log.key(), &[], None).is_err());
     }
+}
+
+#[test]
+fn a_proof_that_would_not_hold_is_not_handed_out() {
+    let log = TestLog::published_at(&[300]);
+    let note = String::from_utf8(log.read("checkpoint")).unwrap();
+    assert!(TlogProof::prove(&log.source(), &note, 300).is_err());
+    assert!(TlogProof::prove(&log.source(), "no note", 3).is_err());
+    log.edit_entries("tile/entries/000", |entries| entries[3][0] ^= 1);
+    assert!(TlogProof::prove(&log.source(), &note, 3).is_err());
+    assert!(TlogProof::prove(&log.source(), &note, 4).is_ok());
+    log.edit_hashes("tile/1/000.p/1", |hashes| hashes[0].0[0] ^= 1);
+    assert!(TlogProof::prove(&log.source(), &note, 299).is_err());
 }
 
 #[test]

@@ -18,17 +18,17 @@ fn the_starter_pack_passes_its_tests() {
 fn the_starter_pack_decides() {
     use SqlClass::{Admin, Ddl, Opaque, Read, Session, Write};
     let bundle = bundle(STARTER);
-    let check = |class, verb: &str, approvals: &[&str], expected| check(&bundle, &one(class, verb), approvals, expected);
+    let check =
+        |class, verb: &str, approvals: &[&str], expected| check(&bundle, &one(class, verb), approvals, expected);
     check(Read, "SELECT", &[], "permit reads-are-free");
     check(Session, "SET", &[], "permit reads-are-free");
     check(Write, "UPDATE", &[], "review production-write suffices dba:1");
     check(Write, "UPDATE", &["sre:2"], "review production-write suffices dba:1");
     check(Write, "UPDATE", &["dba:1"], "permit changes-may-be-asked-for");
-    check(Write, "TRUNCATE", &[], "review production-schema-change, production-write suffices dba:2");
-    check(Write, "TRUNCATE", &["dba:1"], "review production-schema-change suffices dba:2");
     check(Ddl, "ALTER TABLE", &[], "review production-schema-change suffices dba:2");
     check(Ddl, "ALTER TABLE", &["dba:2"], "permit changes-may-be-asked-for");
     check(Opaque, "DO", &[], "review production-opaque suffices dba:2");
+    check(Opaque, "UNPARSED", &[], "deny policy_denied: no-unparsed-sql");
     check(Opaque, "", &[], "deny policy_denied: no-unparsed-sql");
     check(Admin, "ALTER ROLE", &["dba:2"], "deny policy_denied: no-server-administration");
 }
@@ -36,7 +36,9 @@ fn the_starter_pack_decides() {
 #[test]
 fn unbounded_writes_are_refused_wherever_they_hide() {
     let bundle = bundle(STARTER);
-    for (verb, environment) in [("DELETE", Environment::Production), ("SELECT", Environment::Production), ("UPDATE", Environment::Dev)] {
+    for (verb, environment) in
+        [("DELETE", Environment::Production), ("SELECT", Environment::Production), ("UPDATE", Environment::Dev)]
+    {
         let hidden = SqlStatement { has_where: false, ..statement(SqlClass::Write, verb) };
         check(&bundle, &message(vec![hidden], environment), &["dba:5"], "deny policy_denied: no-unbounded-writes");
     }
@@ -182,8 +184,24 @@ fn copy_that_reads_is_an_export() {
     let text = r#"@id("p") permit (principal, action, resource is Database);
         @id("export") forbid (principal, action == Action::"sql:read", resource) when { context.sql.export };"#;
     let bundle = bundle(text);
-    check(&bundle, &one(SqlClass::Read, "COPY"), &[], "deny policy_denied: export");
+    check(&bundle, &one(SqlClass::Read, "COPY TO"), &[], "deny policy_denied: export");
     check(&bundle, &one(SqlClass::Read, "SELECT"), &[], "permit p");
+}
+
+#[test]
+fn what_suffices_stays_the_same_while_approvals_come_in() {
+    let text = r#"@id("p") permit (principal, action, resource is Database);
+        @id("w") forbid (principal, action == Action::"sql:write", resource)
+        unless { context.approvals.contains(Quorum::"sre:1") };
+        @id("d") forbid (principal, action == Action::"sql:ddl", resource)
+        unless { context.approvals.contains(Quorum::"dba:1") };"#;
+    let bundle = bundle(text);
+    let statements = vec![statement(SqlClass::Write, "UPDATE"), statement(SqlClass::Ddl, "ALTER TABLE")];
+    let both = message(statements, Environment::Production);
+    check(&bundle, &both, &[], "review d, w suffices dba:1+sre:1");
+    check(&bundle, &both, &["sre:1"], "review d suffices dba:1+sre:1");
+    check(&bundle, &both, &["dba:1"], "review w suffices dba:1+sre:1");
+    check(&bundle, &both, &["dba:1", "sre:1"], "permit p");
 }
 
 #[test]

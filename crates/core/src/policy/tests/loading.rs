@@ -3,7 +3,8 @@
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
-    let sources = vec![source("a.cedar", "@id(\"first\")\npermit (principal, action, resource);"), source("b.cedar", text)];
+    let sources =
+        vec![source("a.cedar", "@id(\"first\")\npermit (principal, action, resource);"), source("b.cedar", text)];
     match Bundle::load(sources, Vocabulary::starter()) {
         Ok(_) => Vec::new(),
         Err(error) => error.problems().iter().map(Problem::to_string).collect(),
@@ -35,7 +36,9 @@ fn mistakes_are_named_with_file_and_line() {
 #[test]
 fn names_are_checked_against_the_vocabulary() {
     check("@id(\"x\") permit (principal in Group::\"dab\",\n action, resource);", "b.cedar:1:", "dab");
-    let unless = |text: &str| format!("@id(\"x\") forbid (principal, action == Action::\"sql:write\", resource)\nunless {{ {text} }};");
+    let unless = |text: &str| {
+        format!("@id(\"x\") forbid (principal, action == Action::\"sql:write\", resource)\nunless {{ {text} }};")
+    };
     check(&unless("context.approvals.contains(Quorum::\"dba:6\")"), "b.cedar:2:", "dba:6");
     check(&unless("context.approvals.contains(Quorum::\"dab:1\")"), "b.cedar:2:", "dab:1");
     check(&unless("resource.env == Env::\"prod\""), "b.cedar:2:", "prod");
@@ -69,7 +72,8 @@ fn sizes_are_bounded() {
     let text = format!("// {}", "x".repeat(BUNDLE_BYTES_MAX));
     let error = Bundle::load(vec![source("a", &text)], Vocabulary::starter());
     assert!(matches!(error, Err(LoadError::TooLarge { .. })), "{error:?}");
-    let many: Vec<String> = (0..=POLICIES_MAX).map(|n| format!("@id(\"p{n}\") permit(principal,action,resource);")).collect();
+    let many: Vec<String> =
+        (0..=POLICIES_MAX).map(|n| format!("@id(\"p{n}\") permit(principal,action,resource);")).collect();
     let error = Bundle::load(vec![source("a", &many.join("\n"))], Vocabulary::starter());
     assert!(matches!(error, Err(LoadError::TooMany { .. })), "{error:?}");
 }
@@ -101,14 +105,56 @@ fn the_schema_accepts_any_sensible_group_name() {
     assert!(bundle.schema_text().contains("Release Managers:9"));
 }
 
+/// A policy whose condition repeats a part this often.
+fn nested(part: (&str, &str, &str), times: usize) -> String {
+    let (open, inner, close) = part;
+    let text = format!("{}{inner}{}", open.repeat(times), close.repeat(times));
+    format!("@id(\"x\") permit (principal, action, resource) when {{ {text} }};")
+}
+
 #[test]
-#[ignore]
-fn temp_deep() {
-    let kind: usize = std::env::var("K").unwrap().parse().unwrap();
-    let n: usize = std::env::var("N").unwrap().parse().unwrap();
-    let deep = [("(", "true", ")"), ("[", "", "]"), ("{a:", "1", "}"), ("!", "true", ""), ("if true then ", "true", " else true"), ("true&&", "true", ""), ("true||", "true", ""), ("1+", "1>0", ""), ("", "true", ".a"), ("", "principal", ".contains(1)"), ("-", "1", ""), ("if true then true else ", "true", ""), ("", "principal", "[\"a\"]"), ("", "{}", "&&true"),("1*", "1>0", "")];
-    let (open, inner, close) = deep[kind];
-    let text = format!("{}{inner}{}", open.repeat(n), close.repeat(n));
-    let p = problems(&format!("@id(\"x\") permit (principal, action, resource) when {{ {text} }};"));
-    println!("{:?}", p.iter().map(|p| p.chars().take(120).collect::<String>()).next());
+fn deep_nesting_is_an_error_and_no_crash() {
+    let brackets = [
+        ("(", "true", ")"),
+        ("[", "", "]"),
+        ("{a:", "1", "}"),
+        ("!(", "true", ")"),
+        ("principal.contains(", "1", ")"),
+        ("(true && ", "true", ")"),
+        ("[{a: !!!!(", "true", ")}]"),
+    ];
+    let chains =
+        [("true && ", "true", ""), ("1+", "1", ""), ("", "true", ".a"), ("", "true", "[\"a\"]"), ("!", "1", "")];
+    for part in brackets.into_iter().chain(chains) {
+        assert!(!problems(&nested(part, 20_000)).is_empty(), "{part:?}");
+    }
+    // What the bounds let through, the parser survives.
+    for part in brackets {
+        for times in 1..=NESTING_MAX {
+            drop(problems(&nested(part, times)));
+        }
+    }
+    for (open, inner, close) in chains {
+        let times = (POLICY_BYTES_MAX - 100) / (open.len() + close.len());
+        drop(problems(&nested((open, inner, close), times)));
+    }
+    for part in [("if true then ", "true", " else true"), ("if true then true else ", "true", "")] {
+        drop(problems(&nested(part, IFS_MAX)));
+        assert!(!problems(&nested(part, IFS_MAX + 1)).is_empty(), "{part:?}");
+    }
+    assert!(Bundle::format(&nested(brackets[0], 20_000)).is_err());
+}
+
+#[test]
+fn a_long_chain_is_evaluated_or_refused() {
+    let chain = "1+".repeat(POLICY_BYTES_MAX / 2 - 100);
+    let text = format!("@id(\"x\") forbid (principal, action, resource is Database) when {{ {chain}1 > 0 }};");
+    let bundle = bundle(&text);
+    assert!(matches!(decide(&bundle, &one(SqlClass::Read, "SELECT"), &[]), Decision::Deny(_)));
+}
+
+#[test]
+fn a_bundle_is_shared_between_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Bundle>();
 }

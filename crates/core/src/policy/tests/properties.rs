@@ -64,7 +64,7 @@ fn strictness(decision: &Decision) -> u8 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn more_approvals_are_never_stricter(bundle in policies(), message in messages(), few in approvals(), more in approvals()) {

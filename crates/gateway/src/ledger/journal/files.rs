@@ -200,7 +200,7 @@ pub struct ReadLimits {
 }
 
 /// Reads the records from `from` up to `end`, which must be a place that was synced. An empty answer means `from` is `end`.
-pub fn read(dir: &Path, from: Position, end: Position, limits: ReadLimits) -> Result<Vec<Entry>, Error> {
+pub(super) fn read(dir: &Path, from: Position, end: Position, limits: ReadLimits) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     let mut at = from;
     while entries.is_empty() && at < end {

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 pub use files::{Entry, Error, Position, ReadLimits};
 
+use self::files::Recovered;
 use super::health::{Health, Part};
 use crate::ports::{Journal, JournalError};
 
@@ -94,11 +95,11 @@ impl FileJournal {
     /// [`Error`] where records after the head are damaged or missing; the gateway must not start.
     pub fn open(dir: &Path, head: Position, settings: Settings, health: Health) -> Result<Self, Error> {
         let recovered = files::recover(dir, head)?;
-        let journal = Self::start(dir, recovered.file, recovered.end, settings, health);
-        Ok(Self { torn_bytes: recovered.torn_bytes, ..journal? })
+        Self::start(dir, recovered, settings, health)
     }
 
-    fn start(dir: &Path, file: File, end: Position, settings: Settings, health: Health) -> Result<Self, Error> {
+    fn start(dir: &Path, recovered: Recovered, settings: Settings, health: Health) -> Result<Self, Error> {
+        let Recovered { file, end, torn_bytes } = recovered;
         let state = State {
             file: Arc::new(file),
             written: end,
@@ -119,7 +120,7 @@ impl FileJournal {
         let thread = std::thread::Builder::new().name("journal-sync".to_owned());
         let theirs = Arc::clone(&shared);
         let syncer = thread.spawn(move || sync::run(&theirs)).map_err(|e| Error::file(dir, e))?;
-        Ok(Self { shared, syncer: Some(syncer), torn_bytes: 0 })
+        Ok(Self { shared, syncer: Some(syncer), torn_bytes })
     }
 
     /// Bytes of an unfinished record that opening cut off; worth an alarm in the record.

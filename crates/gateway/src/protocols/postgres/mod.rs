@@ -3,7 +3,17 @@
 //! [`wire`] turns bytes into messages, [`scram`] and [`tls`] authenticate, [`upstream`] connects to the real server.
 //! Nothing here decides: what may run is the pipeline's business.
 //! Specification: <https://www.postgresql.org/docs/current/protocol.html>.
+mod capture;
+mod connection;
+pub mod describe;
+mod duplex;
+mod login;
+mod refuse;
 pub mod scram;
+pub mod serve;
+mod session;
+mod settings;
+mod target;
 pub mod tls;
 pub mod upstream;
 pub mod wire;

@@ -46,6 +46,7 @@ use countersign_core::action::sql::{SqlClass, SqlFacts, SqlStatement, SqlTables}
 use pg_query::NodeEnum;
 
 pub use effect::{Discard, Effect, Setting, TransactionModes};
+pub use parser::STACK_BYTES;
 pub use text::{Literal, LiteralKind, fingerprint, literals};
 
 /// Longest message that is parsed, in bytes: 1 MiB. A longer one is opaque.
@@ -54,8 +55,8 @@ pub const SQL_BYTES_MAX: usize = 1024 * 1024;
 /// Longest reason taken from a comment, in characters.
 pub const REASON_CHARS_MAX: usize = 1_000;
 
-/// Prepared statements the session knows, so that `EXECUTE` can be described.
-pub trait SessionFacts {
+/// Prepared statements the session knows, so that `EXECUTE` can be described. `Sync`, since a thread of its own may ask.
+pub trait SessionFacts: Sync {
     /// Facts of the statement prepared under `name`, or `None` when the session has not seen it.
     fn prepared(&self, name: &str) -> Option<&SqlStatement>;
 }
@@ -91,14 +92,12 @@ pub struct Description {
 
 /// Describes a message. Never fails, never panics: what is not understood is one opaque statement, `UNPARSED`.
 ///
-/// Uses a few hundred kilobytes of stack for ordinary statements and up to 64 MiB for hostile ones; on a thread with
-/// less it continues on a stack of its own. One parse at a time: libpg_query redirects the process's standard error
-/// while it parses (see `parser.rs`).
+/// It blocks for as long as parsing takes, tens of microseconds for ordinary statements. Threads that call it should have
+/// [`STACK_BYTES`] of stack; on others it works on a thread of its own. One parse at a time: libpg_query redirects the
+/// process's standard error while it parses (see `parser.rs`).
 pub fn describe(sql: &str, session: &dyn SessionFacts) -> Description {
-    let mut description = parser::with_tree(sql, |parsed| match parsed {
-        Ok(statements) => describe_statements(&statements, session),
-        Err(error) => unparsed(error.to_string()),
-    });
+    let mut description = parser::with_tree(sql, |statements| describe_statements(&statements, session))
+        .unwrap_or_else(|error| unparsed(error.to_string()));
     description.reason = text::reason(sql);
     if description.parse_error.is_none() && description.facts.class > SqlClass::Read {
         description.fingerprint = fingerprint(sql);

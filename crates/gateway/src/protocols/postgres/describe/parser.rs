@@ -1,29 +1,35 @@
 //! The one door to libpg_query: text in, the statements' nodes out, bounded in length, depth and stack.
 //!
-//! Two properties of the library shape this module.
+//! Three properties of the library shape this module.
 //!
 //! *Standard error.* While it parses or scans, libpg_query points the process's standard error at a pipe and back
 //! again. Two calls at once could leave it pointing at a closed pipe, so calls take a lock, which also bounds the parsing
 //! work in flight. What other threads write to standard error meanwhile is lost; log elsewhere.
 //!
-//! *Depth.* The C code bounds its own recursion (2 MiB of stack at most, and 10,000 levels of messages), the grammar its
-//! own stack (10,000 symbols); prost must decode whatever passes, and its usual limit of 100 levels would refuse a chain
-//! of fifty operators. It is lifted (feature `no-recursion-limit`), and decoding, walking and dropping the tree run with
-//! at least `STACK_BYTES_MIN` of stack: enough, measured in an unoptimised build, for the deepest tree the C code lets
-//! through. The walk has a bound of its own besides (`walk::DEPTH_MAX`).
+//! *Depth.* The C code bounds its own recursion (by the calling thread's stack, at most 2 MiB), the grammar its own
+//! stack (10,000 symbols); prost must decode whatever passes, and its usual limit of 100 levels would refuse a chain of
+//! fifty operators. It is lifted (feature `no-recursion-limit`), and decoding, walking and dropping the tree need more
+//! stack than the C code did: [`STACK_BYTES_MIN`]. A thread that has that much left does the work itself; another hands
+//! it to a thread of its own, which costs some tens of microseconds, so the gateway's workers are given such stacks
+//! ([`STACK_BYTES`]). Only touched pages cost memory. The walk has a bound of its own besides (`walk::DEPTH_MAX`).
+//!
+//! *Panics.* The crate indexes into trees it trusts. A panic there, or here, makes the message opaque.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{RawStmt, ScanToken};
 
 use super::SQL_BYTES_MAX;
 
-/// Stack that must be left before the parser is called, in bytes: 48 MiB, one and a half times the deepest seen.
+/// Stack that must be left on the calling thread, in bytes: 48 MiB. The deepest tree the C code lets through takes less
+/// than 32 MiB in an unoptimised build, and a fraction of that in an optimised one.
 const STACK_BYTES_MIN: usize = 48 * 1024 * 1024;
 
-/// Stack that is mapped when less is left, in bytes: 64 MiB of addresses; only touched pages cost memory.
-const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// Stack for threads that call [`super::describe`], in bytes: 64 MiB of addresses.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 static PARSER: Mutex<()> = Mutex::new(());
 
@@ -31,22 +37,25 @@ static PARSER: Mutex<()> = Mutex::new(());
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// Longer than [`SQL_BYTES_MAX`].
-    #[error("the statement has {0} bytes; at most {SQL_BYTES_MAX} are read")]
+    #[error("the message has {0} bytes; at most {SQL_BYTES_MAX} are read")]
     TooLong(usize),
     /// The grammar, or a bound of the parser, refused the text.
-    #[error("{0}")]
-    Parse(#[source] pg_query::Error),
+    #[error(transparent)]
+    Parse(#[from] pg_query::Error),
     /// A statement without a node, which the parser never yields.
     #[error("the parser returned an empty statement")]
     Empty,
+    /// No thread with enough stack could be started, or the work on it panicked.
+    #[error("the message could not be examined")]
+    Stopped,
 }
 
-/// Parses `sql` and hands its statements to `then`, on a stack large enough for both.
-pub(super) fn with_tree<T>(sql: &str, then: impl FnOnce(Result<Vec<NodeEnum>, Error>) -> T) -> T {
-    with_stack(|| then(parse(sql)))
+/// Parses `sql` and hands its statements to `then`, with stack enough for both.
+pub(super) fn with_tree<T: Send>(sql: &str, then: impl FnOnce(Vec<NodeEnum>) -> T + Send) -> Result<T, Error> {
+    with_stack(|| parse(sql).map(then))?
 }
 
-/// The tokens of `sql`, comments included, or `None` when the text cannot be scanned or is too long.
+/// The tokens of `sql`, comments included; `None` when the text cannot be scanned or is too long.
 pub(super) fn tokens(sql: &str) -> Option<Vec<ScanToken>> {
     if sql.len() > SQL_BYTES_MAX {
         return None;
@@ -55,19 +64,24 @@ pub(super) fn tokens(sql: &str) -> Option<Vec<ScanToken>> {
     pg_query::scan_tokens(sql).ok()
 }
 
-/// libpg_query's fingerprint of `sql`.
+/// libpg_query's fingerprint of `sql`; `None` when it does not parse or is too long.
 pub(super) fn fingerprint(sql: &str) -> Option<String> {
     if sql.len() > SQL_BYTES_MAX {
         return None;
     }
-    with_stack(|| {
-        let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
-        pg_query::fingerprint(sql, 0, 0).ok().map(|fingerprint| fingerprint.hex)
-    })
+    let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
+    pg_query::fingerprint(sql, 0, 0).ok().map(|fingerprint| fingerprint.hex)
 }
 
-fn with_stack<T>(run: impl FnOnce() -> T) -> T {
-    stacker::maybe_grow(STACK_BYTES_MIN, STACK_BYTES, run)
+fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    if stacker::remaining_stack().is_some_and(|left| left >= STACK_BYTES_MIN) {
+        return catch_unwind(AssertUnwindSafe(run)).map_err(|_| Error::Stopped);
+    }
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("describe".to_owned()).stack_size(STACK_BYTES);
+        let worker = builder.spawn_scoped(scope, run).map_err(|_| Error::Stopped)?;
+        worker.join().map_err(|_| Error::Stopped)
+    })
 }
 
 fn parse(sql: &str) -> Result<Vec<NodeEnum>, Error> {
@@ -76,7 +90,7 @@ fn parse(sql: &str) -> Result<Vec<NodeEnum>, Error> {
     }
     let parsed = {
         let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
-        pg_query::parse(sql, 0).map_err(Error::Parse)?
+        pg_query::parse(sql, 0)?
     };
     parsed.protobuf.stmts.into_iter().map(node_of).collect()
 }

@@ -101,6 +101,15 @@ impl Limits {
         huge: KindSet::EMPTY,
         huge_body_bytes_max: 0,
     };
+    /// A server before its session has started.
+    pub const BACKEND_LOGIN: Self = Self {
+        small: KindSet::of(b"RSKZENv"),
+        small_body_bytes_max: BACKEND_SMALL_BODY_BYTES_MAX,
+        large: KindSet::EMPTY,
+        large_body_bytes_max: 0,
+        huge: KindSet::EMPTY,
+        huge_body_bytes_max: 0,
+    };
     /// A server.
     pub const BACKEND: Self = Self {
         small: KindSet::of(b"RSKZC123nsIcGHWtv"),

@@ -119,16 +119,8 @@ impl Severity {
     }
 
     fn from_wire(word: &str) -> Option<Self> {
-        let all = [
-            Self::Error,
-            Self::Fatal,
-            Self::Panic,
-            Self::Warning,
-            Self::Notice,
-            Self::Debug,
-            Self::Info,
-            Self::Log,
-        ];
+        let all =
+            [Self::Error, Self::Fatal, Self::Panic, Self::Warning, Self::Notice, Self::Debug, Self::Info, Self::Log];
         all.into_iter().find(|severity| severity.as_str() == word)
     }
 }

@@ -48,8 +48,7 @@ impl Reader {
 
     /// The bytes up to the next NUL; the NUL is consumed.
     pub(super) fn cstr_bytes(&mut self, field: &'static str) -> Result<Bytes, WireError> {
-        let len =
-            CStr::from_bytes_until_nul(&self.body).map_err(|_| WireError::Truncated(field))?.count_bytes();
+        let len = CStr::from_bytes_until_nul(&self.body).map_err(|_| WireError::Truncated(field))?.count_bytes();
         let text = self.body.split_to(len);
         self.body.advance(1);
         Ok(text)

@@ -132,6 +132,9 @@ pub enum StartupError {
     /// `options` has something other than settings.
     #[error("`options` has `{0}`, which is not a setting of the form `-c name=value` or `--name=value`")]
     UnsupportedOption(String),
+    /// A setting has the name of something else.
+    #[error("`{0}` is not a setting")]
+    ReservedName(String),
 }
 
 /// Takes the next packet of a connection's beginning; `None`: more bytes are needed.
@@ -190,6 +193,9 @@ fn startup_body(version: ProtocolVersion, reader: &mut Reader) -> Result<Startup
         return Err(WireError::BadValue("options").into());
     }
     settings.extend(lower_cased(parameters)?);
+    if let Some(name) = settings.keys().find(|name| is_reserved(name)) {
+        return Err(StartupError::ReservedName(name.clone()));
+    }
     let protocol_options = protocol_options.into_iter().map(|(name, _)| name).collect();
     Ok(Startup { version, user, database, replication, settings, protocol_options })
 }
@@ -217,6 +223,12 @@ fn lower_cased(parameters: Vec<(String, String)>) -> Result<BTreeMap<String, Str
         }
     }
     Ok(settings)
+}
+
+/// Whether a name means something else than a setting in a start-up packet, in whatever case it was written: passed on
+/// as a setting it would change who logs in where.
+pub fn is_reserved(name: &str) -> bool {
+    matches!(name, "user" | "database" | "options" | "replication") || name.starts_with("_pq_.")
 }
 
 /// The spellings of false that PostgreSQL's `parse_bool` takes. Anything else, nonsense included, is not false.

@@ -12,7 +12,30 @@ use super::{Visit, Walk};
 /// Methods of `TABLESAMPLE` that are built in.
 const SAMPLE_METHODS: &[&str] = &["bernoulli", "system"];
 
-/// Output columns of `information_schema._pg_expandarray`, as JDBC reads them out of a subquery's column.
+/// Output columns of built-in functions that are read as fields, `(aclexplode(acl)).grantee`. A field of these is a column
+/// before it could be a function.
+const COMPOSITES: &[(&str, &[&str])] = &[
+    ("_pg_expandarray", EXPANDED_ARRAY_FIELDS),
+    ("aclexplode", &["grantee", "grantor", "is_grantable", "privilege_type"]),
+    ("json_each", &["key", "value"]),
+    ("json_each_text", &["key", "value"]),
+    ("jsonb_each", &["key", "value"]),
+    ("jsonb_each_text", &["key", "value"]),
+    ("pg_get_keywords", &["barelabel", "baredesc", "catcode", "catdesc", "word"]),
+    ("pg_get_object_address", &["classid", "objid", "objsubid"]),
+    ("pg_identify_object", &["identity", "name", "schema", "type"]),
+    ("pg_identify_object_as_address", &["object_args", "object_names", "type"]),
+    ("pg_options_to_table", &["option_name", "option_value"]),
+    ("pg_sequence_parameters", &[
+        "cache_size", "cycle_option", "data_type", "increment", "maximum_value", "minimum_value", "start_value",
+    ]),
+    ("pg_walfile_name_offset", &["file_name", "file_offset"]),
+    ("ts_debug", &["alias", "description", "dictionaries", "dictionary", "lexemes", "token"]),
+    ("ts_parse", &["token", "tokid"]),
+    ("ts_token_type", &["alias", "description", "tokid"]),
+];
+
+/// Output columns of `information_schema._pg_expandarray`, which JDBC also reads out of a subquery's column.
 const EXPANDED_ARRAY_FIELDS: &[&str] = &["n", "x"];
 
 impl Visit for pb::FuncCall {
@@ -69,19 +92,15 @@ impl Walk<'_> {
         }
     }
 
-    /// The name of `(e).f`. A column of `e` only when `e` is composite, which built-in functions of known output are;
-    /// otherwise `f` is a function of the user's, and what it does is not known.
+    /// The name of `(e).f`: a column of `e` when that is a built-in's known output. Anything else may be a call of the
+    /// user's function `f`, and what it does is not known.
     pub(super) fn field(&mut self, value: Option<&NodeEnum>, name: &str) {
-        self.attribute(name);
-        if functions::class(name).is_some() {
+        if matches!(value, Some(NodeEnum::FuncCall(call)) if has_output(call, name)) {
             return;
         }
-        let composite = match value {
-            Some(NodeEnum::FuncCall(call)) => function_name(&call.funcname).is_some_and(|name| builtin_class(&name).is_some()),
-            Some(NodeEnum::ColumnRef(_)) => EXPANDED_ARRAY_FIELDS.contains(&name),
-            Some(_) | None => false,
-        };
-        if !composite {
+        self.attribute(name);
+        let expanded = matches!(value, Some(NodeEnum::ColumnRef(_))) && EXPANDED_ARRAY_FIELDS.contains(&name);
+        if functions::class(name).is_none() && !expanded {
             self.functions.insert(names::identifier(name));
             self.call(SqlClass::Opaque);
         }
@@ -123,6 +142,13 @@ fn builtin_class(parts: &[&str]) -> Option<SqlClass> {
         ["information_schema", name] => functions::information_schema_class(name),
         _ => None,
     }
+}
+
+/// Whether a built-in function has an output column of this name.
+fn has_output(call: &pb::FuncCall, column: &str) -> bool {
+    let Some(parts) = function_name(&call.funcname) else { return false };
+    let Some(function) = parts.last().filter(|_| builtin_class(&parts).is_some()) else { return false };
+    COMPOSITES.iter().any(|(name, columns)| name == function && columns.contains(&column))
 }
 
 /// A call with one plain argument of a function that has a type's name is a cast: `regclass('t')`.

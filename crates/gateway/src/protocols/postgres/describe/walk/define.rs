@@ -7,15 +7,18 @@ use pg_query::protobuf::{self as pb, Node};
 use super::super::builtin::settings;
 use super::super::text;
 use super::object::Kind;
-use super::{Visit, Walk, commands, parts};
+use super::{Visit, Walk, commands, leaves, parts};
 
 /// Languages whose functions do no more than SQL can. All others load code into the server.
 const SQL_LANGUAGES: &[&str] = &["plpgsql", "sql"];
 
 parts! {
     FunctionParameter { defexpr; name, arg_type, mode, location }
-    ObjectWithArgs { ; objname, objargs, objfuncargs, args_unspecified }
-    CreateOpClassItem { ; itemtype, name, number, order_family, class_args, storedtype }
+}
+
+leaves! {
+    ObjectWithArgs { objname, objargs, objfuncargs, args_unspecified }
+    CreateOpClassItem { itemtype, name, number, order_family, class_args, storedtype }
 }
 
 commands! {

@@ -5,12 +5,11 @@
 
 use pg_query::protobuf as pb;
 
-use super::{Visit, Walk, parts};
+use super::{Visit, Walk, leaves, parts};
 
 parts! {
     XmlExpr { xpr, named_args, arg_names, args; op, name, xmloption, indent, r#type, typmod, location }
     XmlSerialize { expr, type_name; xmloption, indent, location }
-    JsonFormat { ; format_type, encoding, location }
     JsonReturning { format; typid, typmod }
     JsonValueExpr { raw_expr, formatted_expr, format; }
     JsonIsPredicate { expr, format; item_type, unique_keys, location }
@@ -24,6 +23,10 @@ parts! {
         coltype, name, wrapper, quotes, location
     }
     JsonTablePathSpec { string; name, name_location, location }
+}
+
+leaves! {
+    JsonFormat { format_type, encoding, location }
 }
 
 /// As `parts!`, for a form that older servers take for a call of the function named first.

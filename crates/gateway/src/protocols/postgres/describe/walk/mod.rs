@@ -72,6 +72,18 @@ macro_rules! parts {
 }
 use parts;
 
+/// Implements [`Visit`] for structures that hold no node: all their fields, or it does not compile.
+macro_rules! leaves {
+    ($($kind:ident { $($skipped:ident),* })*) => {
+        $(impl Visit for pb::$kind {
+            fn visit(&self, _walk: &mut Walk<'_>) {
+                let Self { $($skipped: _),* } = self;
+            }
+        })*
+    };
+}
+use leaves;
+
 /// Implements [`Visit`] for commands that only define something: verb, class, the parts that are stored, and the fields
 /// that hold no node. Together they must be all fields, or it does not compile.
 macro_rules! commands {

@@ -10,7 +10,7 @@ use pg_query::protobuf::{self as pb, Node};
 
 use super::super::names;
 use super::object::Kind;
-use super::{Visit, Walk, commands, parts};
+use super::{Visit, Walk, commands, leaves, parts};
 
 parts! {
     IndexElem { expr, collation, opclass, opclassopts; name, indexcolname, ordering, nulls_ordering }
@@ -19,12 +19,12 @@ parts! {
     PartitionSpec { part_params; strategy, location }
     PartitionBoundSpec { listdatums, lowerdatums, upperdatums; strategy, is_default, modulus, remainder, location }
     PartitionRangeDatum { value; kind, location }
-    ReplicaIdentityStmt { ; identity_type, name }
-    TriggerTransition { ; name, is_new, is_table }
-    AtAlterConstraint {
-        ; conname, alter_enforceability, is_enforced, alter_deferrability, deferrable, initdeferred, alter_inheritability,
-        noinherit
-    }
+}
+
+leaves! {
+    ReplicaIdentityStmt { identity_type, name }
+    TriggerTransition { name, is_new, is_table }
+    AtAlterConstraint { conname, alter_enforceability, is_enforced, alter_deferrability, deferrable, initdeferred, alter_inheritability, noinherit }
 }
 
 commands! {

@@ -1,0 +1,282 @@
+//! From a captured message to an [`ActionRequest`]: the payload that is bound, and what a reviewer will be shown.
+//!
+//! The payload of a simple query is its text. That of a portal is its statement's text, the types, and everything of the
+//! `Bind` after the two names; the names are the client's own business and may differ when the same is sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use countersign_core::action::redact::{self, Shown};
+use countersign_core::action::{
+    ActionId, ActionRequest, Described, Facts, PayloadDigest, PersonId, PersonRef, Requester, SealedPayload,
+    SessionFacts, Target,
+};
+
+use super::describe::{self, Description, Effect, LiteralKind};
+use super::session::{Prepared, Session};
+use super::wire::frontend::Bind;
+use super::wire::{Format, TransactionStatus};
+use crate::codes::Code;
+use crate::ports::Scribe;
+use crate::refusal::Refusal;
+
+/// Who is connected to what.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) requester: Requester,
+    pub(super) on_behalf_of: PersonRef,
+    pub(super) closure: BTreeSet<PersonId>,
+    pub(super) target: Target,
+    /// `application_name`, when it is not a driver's own.
+    pub(super) stated_reason: Option<String>,
+}
+
+/// A message that wants to run.
+#[derive(Debug)]
+pub(super) enum Captured {
+    /// A simple query.
+    Query { sql: Arc<str>, description: Arc<Description> },
+    /// A portal.
+    Portal { bind: Bind, prepared: Arc<Prepared>, description: Arc<Description> },
+}
+
+impl Captured {
+    pub(super) fn description(&self) -> &Arc<Description> {
+        match self {
+            Captured::Query { description, .. } | Captured::Portal { description, .. } => description,
+        }
+    }
+
+    fn sql(&self) -> &str {
+        match self {
+            Captured::Query { sql, .. } => sql,
+            Captured::Portal { prepared, .. } => &prepared.sql,
+        }
+    }
+
+    pub(super) fn fingerprint(&self, target: &str) -> String {
+        let shape = describe::fingerprint(self.sql());
+        let shape = shape.unwrap_or_else(|| PayloadDigest::of(self.sql().as_bytes()).to_string());
+        format!("{target} {shape}")
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        match self {
+            Captured::Query { sql, .. } => sql.as_bytes().to_vec(),
+            Captured::Portal { bind, prepared, .. } => portal_payload(prepared, &bind.tail).to_vec(),
+        }
+    }
+
+    /// Whether it begins by ending a failed transaction.
+    pub(super) fn ends_failed_transaction(&self) -> bool {
+        let first = self.description().effects.first();
+        matches!(first, Some(Effect::Commit { .. } | Effect::Rollback { .. } | Effect::RollbackTo { .. }))
+    }
+
+    /// What can be refused before anybody decides.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        super::settings::check_message(self.description())
+    }
+
+    /// What cannot be paused.
+    pub(super) fn check_reviewable(&self) -> Result<(), Refusal> {
+        if self.description().effects.iter().any(|effect| matches!(effect, Effect::CopyIn)) {
+            let message = "COPY … FROM STDIN cannot wait for a review: its data would not be part of what is approved";
+            return Err(Refusal::new(Code::Unsupported, message).hint("send the rows as INSERT statements"));
+        }
+        Ok(())
+    }
+
+    /// The action.
+    pub(super) fn describe(
+        &self,
+        subject: &Subject,
+        session: &Session,
+        scribe: &Scribe,
+    ) -> Result<ActionRequest, Refusal> {
+        let payload = SealedPayload::seal(self.payload());
+        let description = self.description();
+        let described = Described {
+            id: ActionId::new(uuid::Uuid::now_v7().to_string()),
+            requester: subject.requester.clone(),
+            on_behalf_of: subject.on_behalf_of.clone(),
+            closure: subject.closure.clone(),
+            target: subject.target.clone(),
+            facts: Facts::Sql(description.facts.clone()),
+            session: self.session_facts(session),
+            shown: Shown::default(),
+            reason: description.reason.clone().or_else(|| subject.stated_reason.clone()),
+            payload: payload.digest(),
+            at: scribe.now(),
+        };
+        ActionRequest::new(described, payload)
+            .map_err(|error| Refusal::new(Code::RecordUnavailable, format!("the action cannot be described: {error}")))
+    }
+
+    fn session_facts(&self, session: &Session) -> SessionFacts {
+        let mut prepared = BTreeMap::new();
+        for effect in &self.description().effects {
+            if let Effect::Execute { name, .. } = effect
+                && let Some(known) = session.statement(name)
+            {
+                prepared.insert(name.clone(), PayloadDigest::of(known.sql.as_bytes()));
+            }
+        }
+        SessionFacts {
+            settings: session.settings().clone(),
+            prepared,
+            transaction: session.transaction().to_vec(),
+            in_transaction: session.status() != TransactionStatus::Idle,
+        }
+    }
+
+    /// The statement as a card shows it.
+    pub(super) fn shown(&self) -> Shown {
+        let sql = self.sql();
+        let literals: Vec<redact::Literal> = describe::literals(sql)
+            .into_iter()
+            .filter(|literal| literal.kind != LiteralKind::Parameter)
+            .filter_map(|l| {
+                let raw = sql.get(l.start..l.end)?;
+                Some(redact::Literal { start: l.start, end: l.end, value: unquoted(raw).to_owned() })
+            })
+            .collect();
+        let parameters = match self {
+            Captured::Query { .. } => Vec::new(),
+            Captured::Portal { bind, prepared, .. } => parameters(bind, &prepared.types),
+        };
+        redact::redact(sql, &literals, &parameters)
+    }
+}
+
+/// A literal's value near enough to tell what it looks like: the quotes and their prefix are taken off.
+fn unquoted(raw: &str) -> &str {
+    let body = raw.trim_start_matches(['E', 'e', 'U', 'u', '&', 'B', 'b', 'X', 'x', 'N', 'n']);
+    match body.strip_prefix('\'') {
+        Some(inner) => inner.strip_suffix('\'').unwrap_or(inner),
+        None => dollar_unquoted(raw).unwrap_or(raw),
+    }
+}
+
+fn dollar_unquoted(raw: &str) -> Option<&str> {
+    let tag_end = raw.strip_prefix('$')?.find('$')? + 2;
+    let (tag, rest) = raw.split_at(tag_end);
+    rest.strip_suffix(tag)
+}
+
+fn portal_payload(prepared: &Prepared, tail: &[u8]) -> BytesMut {
+    let mut payload = BytesMut::with_capacity(prepared.sql.len() + tail.len() + 16);
+    payload.put_u64(prepared.sql.len() as u64);
+    payload.put_slice(prepared.sql.as_bytes());
+    payload.put_u64(tail.len() as u64);
+    payload.put_slice(tail);
+    payload
+}
+
+/// The `Bind`'s tail, out of a payload that [`portal_payload`] made: what is sent is what was bound.
+pub(super) fn portal_tail(payload: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = payload.split_first_chunk::<8>()?;
+    let rest = rest.get(usize::try_from(u64::from_be_bytes(*length)).ok()?..)?;
+    let (length, tail) = rest.split_first_chunk::<8>()?;
+    (usize::try_from(u64::from_be_bytes(*length)).ok()? == tail.len()).then_some(tail)
+}
+
+/// Parameters as text, as far as a reviewer can read them.
+fn parameters(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
+    let one = |(index, value): (usize, &Option<Bytes>)| {
+        let value = value.as_ref()?;
+        let oid = types.get(index).copied().unwrap_or(0);
+        Some(match bind.format(index) {
+            Format::Text => text(value),
+            Format::Binary => binary(value, oid).unwrap_or_else(|| format!("‹{} bytes, type {oid}›", value.len())),
+        })
+    };
+    bind.values.iter().enumerate().map(one).collect()
+}
+
+fn text(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("‹{} bytes that are not text›", value.len()),
+    }
+}
+
+/// The common types' binary formats (`src/backend/utils/adt`, the `*send` functions), by type oid.
+fn binary(value: &[u8], oid: u32) -> Option<String> {
+    Some(match oid {
+        16 => (u8::from_be_bytes(value.try_into().ok()?) != 0).to_string(),
+        20 => i64::from_be_bytes(value.try_into().ok()?).to_string(),
+        21 => i16::from_be_bytes(value.try_into().ok()?).to_string(),
+        23 => i32::from_be_bytes(value.try_into().ok()?).to_string(),
+        26 => u32::from_be_bytes(value.try_into().ok()?).to_string(),
+        700 => f32::from_be_bytes(value.try_into().ok()?).to_string(),
+        701 => f64::from_be_bytes(value.try_into().ok()?).to_string(),
+        19 | 25 | 114 | 1042 | 1043 => text(value),
+        2950 => uuid::Uuid::from_slice(value).ok()?.to_string(),
+        1082 => date(i32::from_be_bytes(value.try_into().ok()?))?,
+        1114 | 1184 => instant(i64::from_be_bytes(value.try_into().ok()?))?,
+        _ => return None,
+    })
+}
+
+/// Days from the Unix epoch to PostgreSQL's, 2000-01-01.
+const EPOCH_DAYS: i64 = 10_957;
+
+fn date(days: i32) -> Option<String> {
+    let seconds = (i64::from(days) + EPOCH_DAYS) * 86_400;
+    Some(chrono::DateTime::from_timestamp(seconds, 0)?.format("%Y-%m-%d").to_string())
+}
+
+fn instant(micros: i64) -> Option<String> {
+    let micros = micros.checked_add(EPOCH_DAYS * 86_400 * 1_000_000)?;
+    Some(chrono::DateTime::from_timestamp_micros(micros)?.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+}
+
+/// What drivers call themselves; none of it is a reason.
+const DRIVERS: &[&str] = &[
+    "psql",
+    "pgbench",
+    "pg_dump",
+    "pg_restore",
+    "PostgreSQL JDBC Driver",
+    "DBeaver",
+    "pgAdmin 4",
+    "asyncpg",
+    "psycopg",
+    "node-postgres",
+];
+
+/// The reason in an `application_name`: whatever the requester wrote there, unless it is a driver's own name.
+pub(super) fn stated_reason(application_name: Option<&String>) -> Option<String> {
+    let name = application_name?.trim();
+    let driver = DRIVERS.iter().any(|driver| name.starts_with(driver));
+    let name = name.strip_prefix("reason:").map_or(name, str::trim);
+    (!name.is_empty() && !driver).then(|| name.chars().take(describe::REASON_CHARS_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_portals_payload_gives_its_tail_back() {
+        let description = Arc::new(describe::describe("SELECT $1", &describe::NoSession));
+        let prepared = Prepared { sql: "SELECT $1".to_owned(), types: vec![], description };
+        assert_eq!(portal_tail(&portal_payload(&prepared, b"tail")), Some(b"tail".as_slice()));
+        assert_eq!(portal_tail(b"short"), None);
+    }
+
+    #[test]
+    fn quotes_come_off() {
+        for (raw, value) in [("'a'", "a"), ("E'a\\n'", "a\\n"), ("$$a$$", "a"), ("$x$a$x$", "a"), ("42", "42")] {
+            assert_eq!(unquoted(raw), value);
+        }
+    }
+
+    #[test]
+    fn a_drivers_name_is_no_reason() {
+        assert_eq!(stated_reason(Some(&"psql".to_owned())), None);
+        assert_eq!(stated_reason(Some(&"reason: ticket 7".to_owned())).as_deref(), Some("ticket 7"));
+    }
+}

@@ -1,0 +1,230 @@
+//! From an accepted socket to a client that has proved its key: encryption, start-up packet, SCRAM.
+//!
+//! Plaintext is for loopback only. Before the proof nothing is read but the few small messages of the log-in, in bounded
+//! time; an agent that does not exist is asked for a proof like any other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use countersign_core::action::{PersonId, Requester, Target};
+use countersign_core::record::Event;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::capture::{Subject, stated_reason};
+use super::connection::End;
+use super::duplex::Stream;
+use super::scram::{Login, ScramError, Server};
+use super::serve::Listener;
+use super::target::Upstream;
+use super::wire::frame::{Frame, Limits, next_frame};
+use super::wire::notice::{Notice, SqlState};
+use super::wire::startup::{CancelKey, Opening, Startup, StartupError, next_opening};
+use super::wire::{WireError, backend, frontend};
+use super::{refuse, settings};
+use crate::codes::Code;
+use crate::ports::Agent;
+use crate::refusal::Refusal;
+use crate::vault::generation;
+
+/// The first byte of a TLS record that carries a handshake: TLS without asking (`sslnegotiation=direct`).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// A client on its way in.
+pub(super) struct Entering {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) input: BytesMut,
+    encrypted: bool,
+    peer: SocketAddr,
+}
+
+/// What a connection turned out to be.
+pub(super) enum Entered {
+    /// A cancel request.
+    Cancel(CancelKey),
+    /// A client that wants a session.
+    Client(Entering, Startup),
+}
+
+/// A client that proved its key, on a target that is there.
+pub(super) struct LoggedIn {
+    pub(super) subject: Subject,
+    pub(super) target: Arc<Upstream>,
+}
+
+/// Reads what comes before the start-up packet, and the packet.
+pub(super) async fn enter(listener: &Listener, socket: TcpStream, peer: SocketAddr) -> Result<Entered, Option<End>> {
+    let mut first = [0];
+    if socket.peek(&mut first).await.map_err(|_| None)? == 0 {
+        return Err(None);
+    }
+    let mut entering = if first[0] == TLS_HANDSHAKE {
+        let stream = TlsAcceptor::from(listener.tls.config.clone()).accept(socket).await.map_err(|_| None)?;
+        Entering { stream: Box::new(stream), input: BytesMut::new(), encrypted: true, peer }
+    } else {
+        Entering { stream: Box::new(socket), input: BytesMut::new(), encrypted: false, peer }
+    };
+    loop {
+        match entering.opening().await {
+            Err(error) => return Err(entering.turn_away(error).await),
+            Ok(Opening::Cancel(key)) => return Ok(Entered::Cancel(key)),
+            Ok(Opening::Gss) => entering.answer(b"N").await.map_err(|_| None)?,
+            Ok(Opening::Tls) if entering.encrypted || !entering.input.is_empty() => return Err(None),
+            Ok(Opening::Tls) => {
+                entering.answer(b"S").await.map_err(|_| None)?;
+                let Entering { stream, peer, .. } = entering;
+                let acceptor = TlsAcceptor::from(listener.tls.config_without_alpn.clone());
+                let stream = acceptor.accept(stream).await.map_err(|_| None)?;
+                entering = Entering { stream: Box::new(stream), input: BytesMut::new(), encrypted: true, peer };
+            }
+            Ok(Opening::Startup(startup)) => return Ok(Entered::Client(entering, startup)),
+        }
+    }
+}
+
+impl Entering {
+    async fn opening(&mut self) -> Result<Opening, StartupError> {
+        loop {
+            if let Some(opening) = next_opening(&mut self.input)? {
+                return Ok(opening);
+            }
+            match self.stream.read_buf(&mut self.input).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Err(WireError::Truncated("start-up packet").into()),
+            }
+        }
+    }
+
+    async fn answer(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    async fn turn_away(&mut self, error: StartupError) -> Option<End> {
+        let refusal = Refusal::new(Code::ProtocolViolation, error.to_string());
+        let mut out = BytesMut::new();
+        refuse::fatal(&refusal).put_error(&mut out);
+        let _ = self.answer(&out).await; // it may have left
+        None
+    }
+
+    async fn frame(&mut self) -> Result<Frame, End> {
+        loop {
+            if let Some(frame) = next_frame(&mut self.input, &Limits::UNAUTHENTICATED)? {
+                return Ok(frame);
+            }
+            match self.stream.read_buf(&mut self.input).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Err(End::Left),
+            }
+        }
+    }
+
+    async fn send(&mut self, out: &mut BytesMut) -> Result<(), End> {
+        self.answer(out).await.map_err(|_| End::Left)?;
+        out.advance(out.len());
+        Ok(())
+    }
+
+    /// Checks what the client asks for, and that it holds its agent's key.
+    pub(super) async fn log_in(&mut self, listener: &Listener, startup: &Startup) -> Result<LoggedIn, End> {
+        if !self.encrypted && !self.peer.ip().is_loopback() {
+            let refusal = Refusal::new(Code::TlsRequired, "plaintext connections are accepted on loopback only")
+                .hint("connect with sslmode=require or stronger");
+            return Err(fatal(&refusal));
+        }
+        let mut out = BytesMut::new();
+        if let Some(negotiation) = startup.negotiation() {
+            backend::negotiate_protocol_version(&mut out, &negotiation)?;
+        }
+        if startup.replication {
+            let refusal = Refusal::new(Code::Unsupported, "replication connections are not supported by the gateway");
+            return Err(fatal(&refusal));
+        }
+        let found = listener.gate.directory.agent_login(&startup.user).await;
+        let found = found.map_err(|error| fatal(&Refusal::new(Code::RecordUnavailable, error.to_string())))?;
+        let (agent, verifier) = found.unzip();
+        let endpoint = if self.encrypted { listener.tls.endpoint.clone() } else { None };
+        let login = Login { user: &startup.user, verifier, mock_secret: &listener.mock_secret, endpoint };
+        self.prove(Server::new(login), &startup.user, &mut out).await?;
+        let agent = agent.ok_or(End::Left)?;
+        self.admit(listener, startup, agent).await
+    }
+
+    async fn prove(&mut self, server: Server, user: &str, out: &mut BytesMut) -> Result<(), End> {
+        backend::authentication_sasl(out, server.mechanisms())?;
+        self.send(out).await?;
+        let first = frontend::decode_sasl_initial(self.frame().await?)?;
+        let data = first.data.unwrap_or_else(Bytes::new);
+        let wrong = |error: ScramError| match error {
+            ScramError::WrongProof => unauthenticated(user),
+            other => fatal(&Refusal::new(Code::Unauthenticated, other.to_string())),
+        };
+        let (challenged, challenge) = server.first(&first.mechanism, &data).map_err(wrong)?;
+        backend::authentication_sasl_continue(out, challenge.as_bytes())?;
+        self.send(out).await?;
+        let last = frontend::decode_sasl_response(self.frame().await?)?;
+        let authenticated = challenged.finish(&last).map_err(wrong)?;
+        backend::authentication_sasl_final(out, authenticated.message().as_bytes())?;
+        self.send(out).await
+    }
+
+    /// Who this is, and where it wants to go. Told only to a client that proved its key.
+    async fn admit(&self, listener: &Listener, startup: &Startup, agent: Agent) -> Result<LoggedIn, End> {
+        settings::check_startup(&startup.settings).map_err(|refusal| fatal(&refusal))?;
+        let Some(target) = listener.targets.get(&startup.database) else {
+            let names: Vec<&str> = listener.targets.keys().map(String::as_str).collect();
+            let message = format!("there is no target `{}`", startup.database);
+            let refusal = Refusal::new(Code::UnknownTarget, message)
+                .hint(format!("the database name is the target's; there is: {}", names.join(", ")));
+            return Err(fatal(&refusal));
+        };
+        let requester = agent.id.to_string();
+        let subject = subject(listener, agent, target, startup).ok_or_else(|| unauthenticated(&startup.user))?;
+        let opened = Event::SessionOpened { requester, target: startup.database.clone() };
+        let recorded = listener.gate.journal.append(&listener.gate.scribe.record(opened));
+        recorded.map_err(|error| fatal(&Refusal::new(Code::RecordUnavailable, error.to_string())))?;
+        Ok(LoggedIn { subject, target: target.clone() })
+    }
+}
+
+/// The requester's side, frozen for the session: the agent, its owner, for whom it acts.
+fn subject(listener: &Listener, agent: Agent, target: &Upstream, startup: &Startup) -> Option<Subject> {
+    let people = listener.gate.roster.current();
+    let facts = people.people.persons.get(&agent.owner)?;
+    if facts.suspended {
+        return None;
+    }
+    let owner = countersign_core::action::PersonRef { id: agent.owner, name: facts.name.clone() };
+    let closure: std::collections::BTreeSet<PersonId> = [owner.id.clone()].into();
+    let target = Target {
+        name: target.config.name.clone(),
+        environment: target.config.environment,
+        sensitivity: target.config.sensitivity,
+        generation: generation(&target.config),
+    };
+    Some(Subject {
+        requester: Requester::Agent { id: agent.id, name: agent.name, owner: owner.clone() },
+        on_behalf_of: owner,
+        closure,
+        target,
+        stated_reason: stated_reason(startup.settings.get("application_name")),
+    })
+}
+
+fn unauthenticated(user: &str) -> End {
+    let notice = Notice::fatal(
+        SqlState::INVALID_PASSWORD,
+        format!("countersign: password authentication failed for user \"{user}\""),
+    );
+    let notice = notice
+        .with_detail(format!("code: {}", Code::Unauthenticated))
+        .with_hint("log in with the agent's name and its key; keys are made by `countersign agent create`");
+    End::Fatal(Box::new(notice))
+}
+
+fn fatal(refusal: &Refusal) -> End {
+    End::Fatal(Box::new(refuse::fatal(refusal)))
+}

@@ -1,0 +1,197 @@
+//! The listener: accepts clients, lets them log in, and serves each in a task of its own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use subtle::ConstantTimeEq;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+
+use super::connection::{Connection, End, Opened};
+use super::duplex::Side;
+use super::login::{Entered, Entering, LoggedIn, enter};
+use super::refuse;
+use super::scram::MockSecret;
+use super::target::{TargetError, Upstream};
+use super::tls::{ServerTls, TlsError};
+use super::wire::startup::{CancelKey, ProtocolVersion, Startup};
+use super::wire::{TransactionStatus, backend};
+use crate::codes::Code;
+use crate::config::Protocol;
+use crate::gate::Gate;
+use crate::identity::keys;
+use crate::refusal::Refusal;
+
+/// How long a client may take to log in.
+const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a turned-away client may take to read why.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Why the listener cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A target.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The address.
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No randomness.
+    #[error(transparent)]
+    Randomness(#[from] keys::NoRandomness),
+}
+
+/// What every connection shares.
+pub struct Listener {
+    pub(super) gate: Arc<Gate>,
+    pub(super) tls: ServerTls,
+    pub(super) mock_secret: MockSecret,
+    pub(super) targets: BTreeMap<String, Arc<Upstream>>,
+    cancels: Mutex<HashMap<u32, (Bytes, Arc<Notify>)>>,
+    places: Arc<Semaphore>,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Reads certificates and targets, and listens. Must run inside the runtime.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn open(gate: Arc<Gate>, address: SocketAddr) -> Result<Self, Error> {
+        let tls = match &gate.config.postgres.tls {
+            Some(files) => ServerTls::load(&files.cert, &files.key)?,
+            None => ServerTls::load_or_create(&gate.config.data_dir, None)?,
+        };
+        let targets = gate.config.targets.iter().filter(|target| target.protocol == Protocol::Postgres);
+        let targets = targets
+            .map(|target| Ok((target.name.clone(), Arc::new(Upstream::new(target.clone())?))))
+            .collect::<Result<_, TargetError>>()?;
+        let socket = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        Ok(Self {
+            mock_secret: MockSecret::new(keys::random()?),
+            places: Arc::new(Semaphore::new(gate.config.postgres.connections_max)),
+            gate,
+            tls,
+            targets,
+            cancels: Mutex::default(),
+            socket,
+        })
+    }
+
+    /// Accepts clients until the future is dropped.
+    pub async fn serve(self) {
+        let listener = Arc::new(self);
+        loop {
+            match listener.socket.accept().await {
+                Ok((socket, peer)) => {
+                    let listener = listener.clone();
+                    tokio::spawn(async move { listener.client(socket, peer).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await; // out of files, most likely
+                }
+            }
+        }
+    }
+
+    async fn client(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+        let _ = socket.set_nodelay(true); // speed only
+        let entered = tokio::time::timeout(LOGIN_TIME_MAX, enter(&self, socket, peer)).await;
+        match entered {
+            Ok(Ok(Entered::Cancel(key))) => self.cancel(&key),
+            Ok(Ok(Entered::Client(entering, startup))) => self.clone().start(entering, startup).await,
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    async fn start(self: Arc<Self>, mut entering: Entering, startup: Startup) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            let refusal = Refusal::new(Code::TooManyConnections, "too many connections to the gateway");
+            return goodbye(entering, End::Fatal(Box::new(refuse::fatal(&refusal)))).await;
+        };
+        let logged_in = match tokio::time::timeout(LOGIN_TIME_MAX, entering.log_in(&self, &startup)).await {
+            Ok(Ok(logged_in)) => logged_in,
+            Ok(Err(end)) => return goodbye(entering, end).await,
+            Err(_) => return,
+        };
+        let mut greeting = BytesMut::new();
+        let key = match self.greet(&logged_in, &startup, &mut greeting).await {
+            Ok(key) => key,
+            Err(refusal) => return goodbye(entering, End::Fatal(Box::new(refuse::fatal(&refusal)))).await,
+        };
+        let cancel = Arc::new(Notify::new());
+        self.cancels().insert(key.process_id, (key.secret.clone(), cancel.clone()));
+        let mut client = Side::new(entering.stream, entering.input);
+        client.output = greeting;
+        let LoggedIn { subject, target } = logged_in;
+        let opened = Opened { gate: self.gate.clone(), subject, target, startup: startup.settings, client, cancel };
+        Connection::new(opened).run().await;
+        self.cancels().remove(&key.process_id);
+        drop(place);
+    }
+
+    /// What a client is told once it is in: the upstream's settings with its own on top, and its cancel key.
+    async fn greet(&self, to: &LoggedIn, startup: &Startup, out: &mut BytesMut) -> Result<CancelKey, Refusal> {
+        let parameters = to.target.parameters(&*self.gate.vault).await?;
+        backend::authentication_ok(out);
+        let broken = |error: super::wire::WireError| Refusal::new(Code::ProtocolViolation, error.to_string());
+        for (name, value) in &parameters {
+            let own = startup.settings.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+            backend::parameter_status(out, name, own.map_or(value, |(_, value)| value)).map_err(broken)?;
+        }
+        let key = self.new_key(startup.spoken())?;
+        backend::backend_key_data(out, &key).map_err(broken)?;
+        backend::ready_for_query(out, TransactionStatus::Idle);
+        Ok(key)
+    }
+
+    /// A cancel key of our own: the upstream's never leaves the gateway.
+    fn new_key(&self, version: ProtocolVersion) -> Result<CancelKey, Refusal> {
+        let fail = |error: keys::NoRandomness| Refusal::new(Code::RecordUnavailable, error.to_string());
+        let long: [u8; 32] = keys::random().map_err(fail)?;
+        let secret = if version >= ProtocolVersion::V3_2 { &long[..] } else { &long[..4] };
+        let secret = Bytes::copy_from_slice(secret);
+        loop {
+            let process_id = u32::from_be_bytes(keys::random().map_err(fail)?) & 0x7fff_ffff;
+            if !self.cancels().contains_key(&process_id) {
+                return Ok(CancelKey { process_id, secret });
+            }
+        }
+    }
+
+    fn cancel(&self, key: &CancelKey) {
+        if let Some((secret, notify)) = self.cancels().get(&key.process_id)
+            && bool::from(secret.ct_eq(&key.secret))
+        {
+            notify.notify_waiters();
+        }
+    }
+
+    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<u32, (Bytes, Arc<Notify>)>> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner) // the map is valid after any panic
+    }
+}
+
+async fn goodbye(mut entering: Entering, end: End) {
+    let End::Fatal(notice) = end else { return };
+    let mut out = BytesMut::new();
+    notice.put_error(&mut out);
+    let told = async {
+        entering.stream.write_all(&out).await?;
+        entering.stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(GOODBYE_TIME_MAX, told).await; // it may have left
+}

@@ -1,0 +1,563 @@
+//! What a session knows of its server: a machine without I/O.
+//!
+//! The gateway forwards a client's messages in order and keeps, for each, what it expects back. From the answers it learns
+//! what the server did: which prepared statements there are, whether a transaction is open, what came of an action. The
+//! one rule that matters: **this machine never believes in a statement text that the server does not hold**, or an old
+//! text could be decided on while a new one runs. So a `Parse` that fails or is skipped puts back what was there before.
+//!
+//! A refused message becomes a *decoy* (a `Bind` of a statement that does not exist, or a `Query` that does not parse) in
+//! the same place of the stream. The server then goes through exactly the failure that the client is told of: it aborts
+//! the transaction, skips to `Sync`, drops what a failed message drops. Only the error's text is ours.
+//!
+//! Specification: <https://www.postgresql.org/docs/current/protocol-flow.html>.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use countersign_core::action::sql::SqlStatement;
+use countersign_core::action::{ActionDigest, ActionId};
+use countersign_core::grant::RecordLevel;
+use countersign_core::record::Status;
+use sha2::{Digest, Sha256};
+
+use super::describe::{Description, Discard, Effect, SessionFacts, Setting};
+use super::settings;
+use super::wire::TransactionStatus;
+use super::wire::notice::{Notice, SqlState};
+use crate::pipeline::Outcomes;
+
+/// The name that a decoy `Bind` asks for; no client can prepare it, since the gateway refuses it.
+pub(super) const DECOY_STATEMENT: &str = "countersign refused this statement";
+/// The text of a decoy `Query`: it fails to parse, and the server's log says why.
+pub(super) const DECOY_QUERY: &str = "COUNTERSIGN REFUSED THIS STATEMENT";
+/// Prepared statements of one session; one more is refused.
+pub(super) const PREPARED_MAX: usize = 10_000;
+
+/// A prepared statement as the server holds it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Its text.
+    pub(super) sql: String,
+    /// The parameters' types, as the client gave them or the server told them.
+    pub(super) types: Vec<u32>,
+    /// What it means.
+    pub(super) description: Arc<Description>,
+}
+
+/// An action with effect that was sent and not yet seen to end.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) id: ActionId,
+    pub(super) level: RecordLevel,
+    pub(super) digest: ActionDigest,
+    pub(super) started: Instant,
+}
+
+/// What is expected back for a message that was forwarded.
+#[derive(Debug)]
+pub(super) enum Expected {
+    /// `ParseComplete`. `previous` is what stood under the name, `kept` that it still stands (the name was taken).
+    Parse { name: String, previous: Option<Arc<Prepared>>, kept: bool },
+    /// `BindComplete`.
+    Bind,
+    /// `ParameterDescription` of this statement, then columns or none.
+    DescribeStatement { name: String },
+    /// Columns or none.
+    DescribePortal,
+    /// Rows, then an end.
+    Execute { running: Option<Running>, prepared: Option<Arc<Prepared>> },
+    /// `CloseComplete`.
+    Close,
+    /// `ReadyForQuery`.
+    Sync,
+    /// Everything a `Query` answers, `ReadyForQuery` included.
+    Query { running: Option<Running>, description: Arc<Description>, sql: Arc<str> },
+    /// A failure, told in these words.
+    Decoy { notice: Box<Notice>, simple: bool },
+}
+
+/// What came of an action, for the record.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) id: ActionId,
+    pub(super) level: RecordLevel,
+    pub(super) outcome: Outcomes,
+}
+
+/// What to do with a message of the server.
+#[derive(Debug)]
+pub(super) enum Reaction {
+    /// Pass it on as it is.
+    Forward,
+    /// Tell the client this instead.
+    Replace(Box<Notice>),
+    /// End the session with these words.
+    Fatal(Box<Notice>),
+}
+
+/// A stream that the client sends.
+#[derive(Debug, Default)]
+struct StreamIn {
+    bytes: u64,
+    hash: Sha256,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(super) struct Session {
+    prepared: BTreeMap<String, Arc<Prepared>>,
+    expected: VecDeque<Expected>,
+    status: TransactionStatus,
+    /// Tracked settings that differ from the target's defaults.
+    settings: BTreeMap<String, String>,
+    /// Effects of the open transaction, by digest.
+    transaction: Vec<ActionDigest>,
+    /// Actions that ended well inside a transaction that is still open.
+    uncommitted: Vec<(ActionId, RecordLevel)>,
+    /// Ended since the last `ReadyForQuery`; the transaction's state tells how.
+    finished: Vec<(Running, Outcomes)>,
+    /// Statements that the `Query` in front has completed.
+    completed: usize,
+    /// The error of the message in front, by class.
+    error: Option<String>,
+    rows: Option<u64>,
+    /// How the transaction that was open before the message in front ended, once it has.
+    transaction_end: Option<Status>,
+    committed_inside: bool,
+    /// Savepoints, with how many uncommitted actions came before each.
+    savepoints: Vec<(String, usize)>,
+    stream: Option<StreamIn>,
+    stream_done: Option<StreamIn>,
+    /// Whether extended messages were forwarded since the last `Sync`.
+    pub(super) batch_open: bool,
+    /// Whether the client's messages are dropped until its `Sync`, as the server does after an error.
+    pub(super) skipping: bool,
+    /// What ended, for the record.
+    pub(super) ended: Vec<Ended>,
+}
+
+impl SessionFacts for Session {
+    fn prepared(&self, name: &str) -> Option<&SqlStatement> {
+        self.prepared.get(name).and_then(|prepared| prepared.description.facts.statements.first())
+    }
+}
+
+impl Session {
+    pub(super) fn new(settings: BTreeMap<String, String>) -> Self {
+        Self {
+            prepared: BTreeMap::new(),
+            expected: VecDeque::new(),
+            status: TransactionStatus::Idle,
+            settings,
+            transaction: Vec::new(),
+            uncommitted: Vec::new(),
+            finished: Vec::new(),
+            completed: 0,
+            error: None,
+            rows: None,
+            transaction_end: None,
+            committed_inside: false,
+            savepoints: Vec::new(),
+            stream: None,
+            stream_done: None,
+            batch_open: false,
+            skipping: false,
+            ended: Vec::new(),
+        }
+    }
+
+    pub(super) fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Whether everything forwarded was answered.
+    pub(super) fn settled(&self) -> bool {
+        self.expected.is_empty()
+    }
+
+    /// Whether the server waits for the client's stream.
+    pub(super) fn streaming_in(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(super) fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
+    pub(super) fn transaction(&self) -> &[ActionDigest] {
+        &self.transaction
+    }
+
+    pub(super) fn statement(&self, name: &str) -> Option<Arc<Prepared>> {
+        self.prepared.get(name).cloned()
+    }
+
+    pub(super) fn prepared_count(&self) -> usize {
+        self.prepared.len()
+    }
+
+    /// A `Parse` goes out.
+    pub(super) fn parse_sent(&mut self, name: &str, prepared: Prepared) {
+        let previous = self.prepared.get(name).cloned();
+        let kept = previous.is_some() && !name.is_empty(); // the server will refuse the name
+        if !kept {
+            self.prepared.insert(name.to_owned(), Arc::new(prepared));
+        }
+        self.batch_open = true;
+        self.expected.push_back(Expected::Parse { name: name.to_owned(), previous, kept });
+    }
+
+    /// Any other message goes out.
+    pub(super) fn sent(&mut self, expected: Expected) {
+        match &expected {
+            Expected::Sync => self.batch_open = false,
+            Expected::Query { .. } => {
+                self.prepared.remove(""); // a simple query drops the unnamed statement
+                self.completed = 0;
+                self.committed_inside = false;
+            }
+            Expected::Decoy { simple: true, .. } => drop(self.prepared.remove("")),
+            Expected::Decoy { simple: false, .. } => self.batch_open = true,
+            Expected::Parse { .. }
+            | Expected::Bind
+            | Expected::DescribeStatement { .. }
+            | Expected::DescribePortal
+            | Expected::Execute { .. }
+            | Expected::Close => self.batch_open = true,
+        }
+        self.expected.push_back(expected);
+    }
+
+    /// A `Close` of a statement goes out: the server forgets it whether or not it is there.
+    pub(super) fn close_sent(&mut self, statement: Option<&str>) {
+        if let Some(name) = statement {
+            self.prepared.remove(name);
+        }
+        self.sent(Expected::Close);
+    }
+
+    /// The client streams a chunk.
+    pub(super) fn streamed(&mut self, chunk: &[u8]) {
+        if let Some(stream) = &mut self.stream {
+            stream.bytes += chunk.len() as u64;
+            stream.hash.update(chunk);
+        }
+    }
+
+    /// The server asks for the client's stream.
+    pub(super) fn copy_in(&mut self) -> Reaction {
+        self.stream = Some(StreamIn::default());
+        Reaction::Forward
+    }
+
+    /// `ParseComplete`, `BindComplete`, `CloseComplete`, and the end of a description.
+    pub(super) fn step_done(&mut self) -> Reaction {
+        self.expected.pop_front();
+        Reaction::Forward
+    }
+
+    /// The columns of a result, or none: they end a `Describe`, and inside anything else they only announce rows.
+    pub(super) fn columns(&mut self) -> Reaction {
+        if let Some(Expected::DescribeStatement { .. } | Expected::DescribePortal) = self.expected.front() {
+            self.expected.pop_front();
+        }
+        Reaction::Forward
+    }
+
+    /// `ParameterDescription`: the server tells the types of a statement's parameters.
+    pub(super) fn parameters(&mut self, types: Vec<u32>) -> Reaction {
+        if let Some(Expected::DescribeStatement { name }) = self.expected.front()
+            && let Some(known) = self.prepared.get_mut(name)
+        {
+            let (sql, description) = (known.sql.clone(), known.description.clone());
+            *known = Arc::new(Prepared { sql, types, description });
+        }
+        Reaction::Forward
+    }
+
+    /// `CommandComplete`, `EmptyQueryResponse`, `PortalSuspended`.
+    pub(super) fn command_done(&mut self, tag: &str, rows: Option<u64>) -> Reaction {
+        self.note_end(tag);
+        let stream = self.stream.take();
+        match self.expected.pop_front() {
+            Some(Expected::Execute { running, prepared }) => {
+                if let Some(running) = running {
+                    let outcome = outcome(&running, rows, stream, None);
+                    self.finished.push((running, outcome));
+                }
+                if let Some(prepared) = prepared
+                    && let Some(effect) = prepared.description.effects.first()
+                {
+                    self.apply(effect, &prepared.sql);
+                }
+            }
+            Some(Expected::Query { running, description, sql }) => {
+                let effect = description.effects.get(self.completed).cloned().unwrap_or(Effect::Unknown);
+                self.completed += 1;
+                self.committed_inside |= tag == "COMMIT";
+                self.rows = rows.or(self.rows);
+                self.stream_done = stream.or(self.stream_done.take());
+                self.apply(&effect, &sql);
+                self.expected.push_front(Expected::Query { running, description, sql });
+            }
+            Some(other) => self.expected.push_front(other),
+            None => {}
+        }
+        Reaction::Forward
+    }
+
+    /// The first end of a transaction in a message decides about what the transaction did before.
+    fn note_end(&mut self, tag: &str) {
+        let end = match tag {
+            "COMMIT" => Status::Succeeded,
+            "ROLLBACK" => Status::RolledBack,
+            "PREPARE TRANSACTION" => Status::Unknown, // another session will decide
+            _ => return,
+        };
+        if !self.uncommitted.is_empty() && !matches!(self.savepoint_in_front(), Some(Effect::RollbackTo { .. })) {
+            self.transaction_end.get_or_insert(end);
+        }
+    }
+
+    /// `ROLLBACK TO` has the tag of a `ROLLBACK`.
+    fn savepoint_in_front(&self) -> Option<&Effect> {
+        match self.expected.front()? {
+            Expected::Query { description, .. } => description.effects.get(self.completed),
+            Expected::Execute { prepared, .. } => prepared.as_ref()?.description.effects.first(),
+            _ => None,
+        }
+    }
+
+    /// `ErrorResponse`.
+    pub(super) fn failed(&mut self, class: &str) -> Reaction {
+        self.stream = None;
+        match self.expected.pop_front() {
+            Some(Expected::Query { running, description, sql }) => {
+                self.error = Some(class.to_owned());
+                self.expected.push_front(Expected::Query { running, description, sql });
+                Reaction::Forward
+            }
+            Some(Expected::Sync) => {
+                self.error = Some(class.to_owned()); // the implicit transaction failed to commit
+                self.expected.push_front(Expected::Sync);
+                Reaction::Forward
+            }
+            Some(Expected::Decoy { notice, simple }) => {
+                if simple {
+                    self.expected.push_front(Expected::Sync); // its `ReadyForQuery`
+                } else {
+                    self.skip_rest();
+                }
+                Reaction::Replace(notice)
+            }
+            Some(front) => {
+                self.step_failed(front, class);
+                self.skip_rest();
+                Reaction::Forward
+            }
+            None => Reaction::Forward, // unasked for: the server is about to end the session
+        }
+    }
+
+    fn step_failed(&mut self, front: Expected, class: &str) {
+        match front {
+            Expected::Parse { name, kept: false, .. } => drop(self.prepared.remove(&name)),
+            Expected::Execute { running: Some(running), .. } => {
+                let outcome = outcome(&running, None, None, Some(class.to_owned()));
+                self.finished.push((running, outcome));
+            }
+            _ => {}
+        }
+        self.error = Some(class.to_owned());
+    }
+
+    /// The server skips to `Sync`: what stands before it will not be done.
+    fn skip_rest(&mut self) {
+        let rest = self.expected.iter().position(|expected| matches!(expected, Expected::Sync));
+        if rest.is_none() {
+            self.skipping = true; // the client's `Sync` is still to come
+        }
+        let skipped: Vec<Expected> = self.expected.drain(..rest.unwrap_or(self.expected.len())).collect();
+        for expected in skipped.into_iter().rev() {
+            match expected {
+                Expected::Parse { name, previous: Some(previous), kept: false } => {
+                    self.prepared.insert(name, previous);
+                }
+                Expected::Parse { name, previous: None, .. } => drop(self.prepared.remove(&name)),
+                Expected::Execute { running: Some(running), .. } => {
+                    let outcome = Outcomes { status: Status::NotExecuted, ..outcome(&running, None, None, None) };
+                    self.finished.push((running, outcome));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// `ReadyForQuery`: the transaction's state is known, and with it what came of everything before.
+    pub(super) fn ready(&mut self, status: TransactionStatus) -> Reaction {
+        let front = self.expected.pop_front();
+        let failed = self.error.take();
+        if let Some(Expected::Query { running: Some(running), .. }) = front {
+            let error = failed.clone();
+            let stream = self.stream_done.take();
+            let outcome = outcome(&running, self.rows.take(), stream, error);
+            self.finished.push((running, outcome));
+        }
+        self.rows = None;
+        self.stream_done = None;
+        let end = self.transaction_end.take();
+        if end.is_some() || status == TransactionStatus::Idle {
+            self.end_transaction(end.unwrap_or(Status::RolledBack));
+        }
+        self.settle_finished(status, failed.is_some());
+        self.status = status;
+        if status == TransactionStatus::Idle {
+            self.transaction.clear();
+            self.savepoints.clear();
+        }
+        Reaction::Forward
+    }
+
+    fn end_transaction(&mut self, status: Status) {
+        let open = std::mem::take(&mut self.uncommitted);
+        self.end(open, status);
+    }
+
+    fn end(&mut self, actions: Vec<(ActionId, RecordLevel)>, status: Status) {
+        for (id, level) in actions {
+            let outcome = Outcomes { status, rows: None, stream: None, micros: 0, error: None };
+            self.ended.push(Ended { id, level, outcome });
+        }
+    }
+
+    /// What ended before this `ReadyForQuery` took effect, waits for its transaction, or was undone.
+    fn settle_finished(&mut self, status: TransactionStatus, failed: bool) {
+        let undone = failed && !self.committed_inside;
+        for (running, mut outcome) in std::mem::take(&mut self.finished) {
+            if outcome.status == Status::Succeeded {
+                outcome.status = match status {
+                    TransactionStatus::InTransaction => Status::Uncommitted,
+                    TransactionStatus::Failed => Status::RolledBack,
+                    TransactionStatus::Idle if undone => Status::RolledBack,
+                    TransactionStatus::Idle => Status::Succeeded,
+                };
+            } else if outcome.status == Status::Failed && self.committed_inside {
+                outcome.status = Status::Succeeded; // in part: an earlier statement of the message was committed
+            }
+            if outcome.status == Status::Uncommitted {
+                self.transaction.push(running.digest);
+                self.uncommitted.push((running.id.clone(), running.level));
+            }
+            self.ended.push(Ended { id: running.id, level: running.level, outcome });
+        }
+        self.committed_inside = false;
+    }
+
+    /// The connection is gone: what was sent and not answered can no longer be known.
+    pub(super) fn lost(&mut self) {
+        let expected = std::mem::take(&mut self.expected);
+        let running = expected.into_iter().filter_map(|expected| match expected {
+            Expected::Execute { running, .. } | Expected::Query { running, .. } => running,
+            _ => None,
+        });
+        let unknown = |running: Running| {
+            let outcome = Outcomes { status: Status::Unknown, ..outcome(&running, None, None, None) };
+            Ended { id: running.id, level: running.level, outcome }
+        };
+        self.ended.extend(running.map(unknown));
+        let finished = std::mem::take(&mut self.finished);
+        self.ended.extend(finished.into_iter().map(|(running, _)| unknown(running)));
+        self.end_transaction(Status::RolledBack);
+    }
+
+    /// What a statement did to the session, now that the server has said so.
+    fn apply(&mut self, effect: &Effect, sql: &str) {
+        match effect {
+            Effect::Set(setting) => self.set(setting),
+            Effect::Query { settings, .. } | Effect::DeclareCursor { settings, .. } => {
+                settings.iter().for_each(|setting| self.set(setting));
+            }
+            Effect::Reset { name, .. } => drop(self.settings.remove(name)),
+            Effect::ResetAll => self.settings.clear(),
+            Effect::Discard(Discard::All) => {
+                self.settings.clear();
+                self.prepared.clear();
+            }
+            Effect::Prepare { name, statement } => self.prepare(name, statement, sql),
+            Effect::Deallocate { name: Some(name) } => drop(self.prepared.remove(name)),
+            Effect::Deallocate { name: None } => self.prepared.clear(),
+            Effect::SetCharacteristics { modes } => {
+                self.settings.insert("transaction characteristics".to_owned(), format!("{modes:?}"));
+            }
+            Effect::Savepoint { name } => self.savepoints.push((name.clone(), self.uncommitted.len())),
+            Effect::RollbackTo { name } => self.rolled_back_to(name),
+            Effect::None
+            | Effect::Unknown
+            | Effect::Begin { .. }
+            | Effect::Commit { .. }
+            | Effect::Rollback { .. }
+            | Effect::Release { .. }
+            | Effect::PrepareTransaction { .. }
+            | Effect::FinishPrepared { .. }
+            | Effect::SetTransaction { .. }
+            | Effect::SetSnapshot { .. }
+            | Effect::SetConstraints
+            | Effect::Execute { .. }
+            | Effect::Fetch { .. }
+            | Effect::CloseCursor { .. }
+            | Effect::Discard(Discard::Plans | Discard::Sequences | Discard::Temporary)
+            | Effect::CopyIn
+            | Effect::CopyOut
+            | Effect::Listen { .. }
+            | Effect::Unlisten { .. } => {}
+        }
+    }
+
+    /// What came after a savepoint is undone; the savepoint itself stays.
+    fn rolled_back_to(&mut self, name: &str) {
+        let Some(at) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else { return };
+        let before = self.savepoints[at].1;
+        self.savepoints.truncate(at + 1);
+        let undone = self.uncommitted.split_off(before.min(self.uncommitted.len()));
+        self.end(undone, Status::RolledBack);
+    }
+
+    fn set(&mut self, setting: &Setting) {
+        let Some(name) = &setting.name else { return };
+        if settings::harmless(name) {
+            return;
+        }
+        match &setting.value {
+            Some(value) => self.settings.insert(name.clone(), value.clone()),
+            None => self.settings.insert(name.clone(), "‹computed or default›".to_owned()),
+        };
+    }
+
+    fn prepare(&mut self, name: &str, statement: &SqlStatement, sql: &str) {
+        let facts = countersign_core::action::sql::SqlFacts { class: statement.class, statements: vec![statement.clone()] };
+        let description = Description {
+            facts,
+            effects: vec![Effect::None],
+            fingerprint: None,
+            reason: None,
+            parse_error: None,
+            attributes: std::collections::BTreeSet::new(),
+        };
+        let prepared = Prepared { sql: sql.to_owned(), types: Vec::new(), description: Arc::new(description) };
+        self.prepared.insert(name.to_owned(), Arc::new(prepared));
+    }
+}
+
+fn outcome(running: &Running, rows: Option<u64>, stream: Option<StreamIn>, error: Option<String>) -> Outcomes {
+    let micros = u64::try_from(running.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let status = if error.is_some() { Status::Failed } else { Status::Succeeded };
+    let stream = stream.map(|stream| (stream.bytes, hex::encode(stream.hash.finalize())));
+    Outcomes { status, rows, stream, micros, error }
+}
+
+/// The words of a transaction that failed, as the server would say them.
+pub(super) fn aborted() -> Notice {
+    let state = SqlState::new("25P02").unwrap_or(SqlState::INTERNAL_ERROR);
+    Notice::error(state, "current transaction is aborted, commands ignored until end of transaction block")
+}
