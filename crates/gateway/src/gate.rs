@@ -1,18 +1,17 @@
 //! What the line and the votes need: the ports, the policies in force, the people, the waiting room.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use countersign_core::action::Timestamp;
+use countersign_core::action::{ActionDigest, Described, Timestamp};
 use countersign_core::policy::{Bundle, Circumstances, Quorum};
 use countersign_core::record::{ActionSummary, Event};
-use countersign_core::action::{ActionDigest, Described};
-use std::collections::BTreeSet;
 use tokio::sync::broadcast;
 
 use crate::config::Config;
 use crate::identity::people::{Roster, Snapshot};
 use crate::policies::Policies;
-use crate::ports::{Directory, Journal, Scribe, Store, Vault};
+use crate::ports::{Directory, Journal, LogView, Scribe, Store, Vault};
 use crate::waiting::WaitingRoom;
 
 /// How many changes a slow listener may be behind before it is told to read everything again.
@@ -28,6 +27,8 @@ pub struct Gate {
     pub directory: Arc<dyn Directory>,
     /// Reads and outcomes.
     pub journal: Arc<dyn Journal>,
+    /// The published log.
+    pub log: Arc<dyn LogView>,
     /// Upstream credentials.
     pub vault: Arc<dyn Vault>,
     /// The bundle in force.
