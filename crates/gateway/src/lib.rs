@@ -3,6 +3,9 @@
 //! Start reading at [`pipeline`], the straight line of one action, then [`resolve`], the one place where a vote is cast,
 //! and [`ports`], the traits between them and the adapters.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod codes;
 pub mod config;

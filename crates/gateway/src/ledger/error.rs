@@ -61,7 +61,9 @@ pub enum Error {
         found: String,
     },
     /// A tile of the right edge is there only in a larger version, which was never signed.
-    #[error("`{path}` is missing, and the larger version beside it was never signed; restore it, or see `ledger recover`")]
+    #[error(
+        "`{path}` is missing, and the larger version beside it was never signed; restore it, or see `ledger recover`"
+    )]
     EdgeTileMissing {
         /// The missing tile.
         path: String,

@@ -24,6 +24,7 @@ mod merge;
 pub mod query;
 mod sequencer;
 pub mod verify;
+mod view;
 mod writer;
 
 use std::fs::{self, DirBuilder, File};
@@ -157,7 +158,8 @@ fn create_private(root: &Path) -> Result<(), Error> {
 /// Makes sure that no other process writes here; the lock ends with the process.
 fn lock(root: &Path) -> Result<File, Error> {
     let path = root.join("lock");
-    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(|e| Error::file(&path, e))?;
+    let file =
+        File::options().write(true).create(true).truncate(false).open(&path).map_err(|e| Error::file(&path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::Locked { path }),

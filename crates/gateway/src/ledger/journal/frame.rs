@@ -45,7 +45,9 @@ fn checksum(length: [u8; 4], leaf: &[u8]) -> u32 {
 pub(super) fn next(bytes: &[u8], from: usize) -> Next<'_> {
     match bytes.get(from..) {
         Some([]) => Next::End,
-        Some(rest) => record(rest).map_or(Next::Invalid, |leaf| Next::Record { leaf, end: from + HEADER_BYTES + leaf.len() }),
+        Some(rest) => {
+            record(rest).map_or(Next::Invalid, |leaf| Next::Record { leaf, end: from + HEADER_BYTES + leaf.len() })
+        }
         None => Next::Invalid,
     }
 }

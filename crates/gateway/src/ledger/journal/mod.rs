@@ -100,14 +100,8 @@ impl FileJournal {
 
     fn start(dir: &Path, recovered: Recovered, settings: Settings, health: Health) -> Result<Self, Error> {
         let Recovered { file, end, torn_bytes } = recovered;
-        let state = State {
-            file: Arc::new(file),
-            written: end,
-            synced: end,
-            urgent: false,
-            closed: None,
-            stopping: false,
-        };
+        let state =
+            State { file: Arc::new(file), written: end, synced: end, urgent: false, closed: None, stopping: false };
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             settings,

@@ -65,7 +65,7 @@ impl ScramVerifier {
         Self {
             salt: salt.to_vec(),
             iterations,
-            stored_key: Sha256::digest(&*client_key).into(),
+            stored_key: Sha256::digest(client_key.as_slice()).into(),
             server_key: hmac(&*salted, &[b"Server Key"]),
         }
     }

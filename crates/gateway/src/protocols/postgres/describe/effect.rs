@@ -296,7 +296,9 @@ fn set(statement: &pb::VariableSetStmt) -> Effect {
         Ok(K::VarSetMulti) => match name.as_str() {
             "transaction" => Effect::SetTransaction { modes: modes(&statement.args) },
             "session characteristics" => Effect::SetCharacteristics { modes: modes(&statement.args) },
-            "transaction snapshot" => Effect::SetSnapshot { snapshot: text::values(&statement.args).unwrap_or_default() },
+            "transaction snapshot" => {
+                Effect::SetSnapshot { snapshot: text::values(&statement.args).unwrap_or_default() }
+            }
             _ => Effect::Unknown,
         },
         Ok(K::VarSetCurrent | K::Undefined) | Err(_) => Effect::Unknown,

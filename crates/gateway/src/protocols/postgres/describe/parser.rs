@@ -55,13 +55,14 @@ pub(super) fn with_tree<T: Send>(sql: &str, then: impl FnOnce(Vec<NodeEnum>) -> 
     with_stack(|| parse(sql).map(then))?
 }
 
-/// The tokens of `sql`, comments included; `None` when the text cannot be scanned or is too long.
+/// The tokens of `sql`, comments included; `None` when the text cannot be scanned or is too long. Not by the crate's
+/// `scan_tokens`, which reads through a null pointer when there is no token.
 pub(super) fn tokens(sql: &str) -> Option<Vec<ScanToken>> {
     if sql.len() > SQL_BYTES_MAX {
         return None;
     }
     let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
-    pg_query::scan_tokens(sql).ok()
+    pg_query::scan(sql).ok().map(|result| result.tokens)
 }
 
 /// libpg_query's fingerprint of `sql`; `None` when it does not parse or is too long.

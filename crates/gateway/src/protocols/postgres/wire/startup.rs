@@ -71,7 +71,8 @@ impl fmt::Debug for CancelKey {
     }
 }
 
-/// The first packet of a connection, or the one after a refused encryption request.
+/// The first packet of a connection, or the one after an encryption request was answered. A client may ask for each kind of
+/// encryption once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {
     /// The client wants TLS: answer one byte, `S` or `N`. After `S` the buffer must be empty, or somebody injected bytes.

@@ -81,13 +81,17 @@ mod tests {
         let order: Vec<&str> = seen.iter().map(|(section, _)| *section).collect();
         assert_eq!(order, SECTIONS);
         for (section, names) in seen {
-            assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "section `{section}` is not sorted, or repeats a name");
+            assert!(
+                names.windows(2).all(|pair| pair[0] < pair[1]),
+                "section `{section}` is not sorted, or repeats a name"
+            );
         }
     }
 
     #[test]
     fn no_name_is_in_two_sections() {
-        let mut all: Vec<&str> = entries().filter(|(section, _)| *section != INFORMATION_SCHEMA).map(|(_, name)| name).collect();
+        let mut all: Vec<&str> =
+            entries().filter(|(section, _)| *section != INFORMATION_SCHEMA).map(|(_, name)| name).collect();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

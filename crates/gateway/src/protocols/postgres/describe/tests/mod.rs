@@ -1,7 +1,9 @@
 //! Table tests, the corpora, and properties of the describer.
 
+mod bounds;
 mod class;
 mod corpus;
+mod session;
 
 use countersign_core::action::sql::SqlClass;
 

@@ -26,9 +26,10 @@ const COMPOSITES: &[(&str, &[&str])] = &[
     ("pg_identify_object", &["identity", "name", "schema", "type"]),
     ("pg_identify_object_as_address", &["object_args", "object_names", "type"]),
     ("pg_options_to_table", &["option_name", "option_value"]),
-    ("pg_sequence_parameters", &[
-        "cache_size", "cycle_option", "data_type", "increment", "maximum_value", "minimum_value", "start_value",
-    ]),
+    (
+        "pg_sequence_parameters",
+        &["cache_size", "cycle_option", "data_type", "increment", "maximum_value", "minimum_value", "start_value"],
+    ),
     ("pg_walfile_name_offset", &["file_name", "file_offset"]),
     ("ts_debug", &["alias", "description", "dictionaries", "dictionary", "lexemes", "token"]),
     ("ts_parse", &["token", "tokid"]),

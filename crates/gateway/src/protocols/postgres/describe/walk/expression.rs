@@ -43,7 +43,9 @@ impl Visit for pb::AExpr {
         use pb::AExprKind as K;
         let Self { kind, name, lexpr, rexpr, rexpr_list_start: _, rexpr_list_end: _, location: _ } = self;
         match K::try_from(*kind) {
-            Ok(K::AexprOp | K::AexprOpAny | K::AexprOpAll | K::AexprIn | K::AexprLike | K::AexprIlike) => walk.operator(name),
+            Ok(K::AexprOp | K::AexprOpAny | K::AexprOpAll | K::AexprIn | K::AexprLike | K::AexprIlike) => {
+                walk.operator(name)
+            }
             Ok(K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif | K::AexprSimilar) => walk.operator(name),
             // their names are words; they stand for `>=` and `<=`
             Ok(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => {}
@@ -81,7 +83,8 @@ impl Visit for pb::SortBy {
 /// A type in an expression: only a built-in type's input and casts are known to be effect-free.
 impl Visit for pb::TypeName {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { names: _, type_oid: _, setof: _, pct_type: _, typmods, typemod: _, array_bounds, location: _ } = self;
+        let Self { names: _, type_oid: _, setof: _, pct_type: _, typmods, typemod: _, array_bounds, location: _ } =
+            self;
         if !types::is_builtin(self) {
             walk.call(SqlClass::Opaque);
         }

@@ -20,8 +20,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use countersign_core::action::sql::{SqlClass, SqlStatement, SqlTables};
-use pg_query::protobuf::{self as pb, Node};
 use pg_query::NodeEnum;
+use pg_query::protobuf::{self as pb, Node};
 
 use super::builtin::catalogs;
 use super::effect::Setting;

@@ -115,7 +115,13 @@ impl Walk<'_> {
     }
 
     /// A command `verb` on an object of a kind, by relation or by name.
-    fn on_object(&mut self, verb: &str, object_type: i32, relation: Option<&pb::RangeVar>, object: Option<&Node>) -> Option<Kind> {
+    fn on_object(
+        &mut self,
+        verb: &str,
+        object_type: i32,
+        relation: Option<&pb::RangeVar>,
+        object: Option<&Node>,
+    ) -> Option<Kind> {
         let Some(kind) = Kind::of(object_type) else {
             self.unknown();
             return None;
@@ -166,7 +172,8 @@ impl Visit for pb::SecLabelStmt {
 /// A column or constraint is renamed on `relation`; of which kind that relation is, `relation_type` says.
 impl Visit for pb::RenameStmt {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { rename_type, relation_type, relation, object, subname: _, newname: _, behavior: _, missing_ok: _ } = self;
+        let Self { rename_type, relation_type, relation, object, subname: _, newname: _, behavior: _, missing_ok: _ } =
+            self;
         let Some(kind) = Kind::of(*rename_type) else { return walk.unknown() };
         let owner = Kind::of(*relation_type);
         let words = owner.as_ref().filter(|_| renames_part(*rename_type)).map_or(kind.words, |owner| owner.words);

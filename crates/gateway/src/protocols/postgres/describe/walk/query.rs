@@ -77,7 +77,8 @@ impl Visit for pb::IntoClause {
 
 impl Visit for pb::InsertStmt {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { relation, cols, select_stmt, on_conflict_clause, returning_clause, with_clause, r#override: _ } = self;
+        let Self { relation, cols, select_stmt, on_conflict_clause, returning_clause, with_clause, r#override: _ } =
+            self;
         walk.command("INSERT", SqlClass::Write);
         walk.query(false);
         walk.write_opt(relation.as_ref());
@@ -121,10 +122,11 @@ impl Visit for pb::DeleteStmt {
 
 impl Visit for pb::MergeStmt {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { relation, source_relation, join_condition, merge_when_clauses, returning_clause, with_clause } = self;
+        let Self { relation, source_relation, join_condition, merge_when_clauses, returning_clause, with_clause } =
+            self;
         walk.command("MERGE", SqlClass::Write);
-        if merge_when_clauses.iter().any(changes_rows) {
-            walk.change_where(relation.as_ref(), join_condition.as_deref());
+        for when in merge_when_clauses {
+            walk.change_when(relation.as_ref(), join_condition.as_deref(), when);
         }
         walk.write_opt(relation.as_ref());
         walk.with(with_clause.as_ref(), |walk| {
@@ -213,15 +215,29 @@ impl Walk<'_> {
     /// A change of rows of `relation` under `condition`. A walk that probes a condition does not probe those inside it,
     /// which would double its work at every level.
     fn change_where(&mut self, relation: Option<&pb::RangeVar>, condition: Option<&pb::Node>) {
-        if self.probe.is_some() {
+        if self.probe.is_none() {
+            self.change(self.is_bounded(relation, condition));
+        }
+    }
+
+    /// A `WHEN` of a `MERGE`. Rows that match are bounded by the join; rows no source row matches only by the `WHEN`'s own
+    /// condition.
+    fn change_when(&mut self, relation: Option<&pb::RangeVar>, join: Option<&pb::Node>, when: &pb::Node) {
+        let Some(NodeEnum::MergeWhenClause(when)) = &when.node else { return self.unknown() };
+        if self.probe.is_some() || !changes_rows(when) {
             return;
         }
+        let own = self.is_bounded(relation, when.condition.as_deref());
+        let matched = when.match_kind == pb::MergeMatchKind::MergeWhenMatched as i32;
+        self.change(own || (matched && self.is_bounded(relation, join)));
+    }
+
+    fn is_bounded(&self, relation: Option<&pb::RangeVar>, condition: Option<&pb::Node>) -> bool {
         let target = relation.map_or("", |relation| match &relation.alias {
             Some(alias) => alias.aliasname.as_str(),
             None => relation.relname.as_str(),
         });
-        let bounded = bounded::condition(condition, &Changed { walk: self, target });
-        self.change(bounded);
+        bounded::condition(condition, &Changed { walk: self, target })
     }
 
     /// Walks a `WITH` and then `body` in its scope. Without `RECURSIVE` an expression sees those before it; with it, all.
@@ -275,12 +291,7 @@ fn has_where(select: &pb::SelectStmt) -> bool {
 }
 
 /// Whether a `WHEN` of a `MERGE` updates or deletes rows of the target.
-fn changes_rows(when: &pb::Node) -> bool {
+fn changes_rows(when: &pb::MergeWhenClause) -> bool {
     use pb::CmdType as C;
-    let Some(NodeEnum::MergeWhenClause(when)) = &when.node else { return true };
-    match C::try_from(when.command_type) {
-        Ok(C::CmdInsert | C::CmdNothing) => false,
-        Ok(C::CmdUpdate | C::CmdDelete | C::CmdMerge | C::CmdSelect | C::CmdUtility | C::CmdUnknown | C::Undefined) => true,
-        Err(_) => true,
-    }
+    !matches!(C::try_from(when.command_type), Ok(C::CmdInsert | C::CmdNothing))
 }

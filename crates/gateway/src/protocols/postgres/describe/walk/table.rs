@@ -185,10 +185,14 @@ fn alter_class(subtype: pb::AlterTableType) -> SqlClass {
     use pb::AlterTableType as T;
     match subtype {
         T::AtChangeOwner => SqlClass::Admin,
-        T::AtEnableRowSecurity | T::AtDisableRowSecurity | T::AtForceRowSecurity | T::AtNoForceRowSecurity => SqlClass::Admin,
+        T::AtEnableRowSecurity | T::AtDisableRowSecurity | T::AtForceRowSecurity | T::AtNoForceRowSecurity => {
+            SqlClass::Admin
+        }
         T::AtGenericOptions | T::AtAlterColumnGenericOptions => SqlClass::Admin,
         T::AtAddColumn | T::AtColumnDefault | T::AtDropNotNull | T::AtSetNotNull | T::AtSetExpression => SqlClass::Ddl,
-        T::AtDropExpression | T::AtSetStatistics | T::AtSetOptions | T::AtResetOptions | T::AtSetStorage => SqlClass::Ddl,
+        T::AtDropExpression | T::AtSetStatistics | T::AtSetOptions | T::AtResetOptions | T::AtSetStorage => {
+            SqlClass::Ddl
+        }
         T::AtSetCompression | T::AtDropColumn | T::AtAddConstraint | T::AtAlterConstraint => SqlClass::Ddl,
         T::AtValidateConstraint | T::AtDropConstraint | T::AtAlterColumnType | T::AtClusterOn => SqlClass::Ddl,
         T::AtDropCluster | T::AtSetLogged | T::AtSetUnLogged | T::AtDropOids | T::AtSetAccessMethod => SqlClass::Ddl,

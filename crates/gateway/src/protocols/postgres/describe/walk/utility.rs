@@ -10,7 +10,17 @@ use super::{Visit, Walk};
 
 /// Options of `EXPLAIN` up to version 18. Extensions may add more, which could do anything.
 const EXPLAIN_OPTIONS: &[&str] = &[
-    "analyze", "buffers", "costs", "format", "generic_plan", "memory", "serialize", "settings", "summary", "timing", "verbose",
+    "analyze",
+    "buffers",
+    "costs",
+    "format",
+    "generic_plan",
+    "memory",
+    "serialize",
+    "settings",
+    "summary",
+    "timing",
+    "verbose",
     "wal",
 ];
 

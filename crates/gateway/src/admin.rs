@@ -1,0 +1,386 @@
+//! Administration: people, agents and their credentials, by whoever may open `data_dir/admin.sock`.
+//!
+//! While a server runs the command line speaks to it through the socket, one JSON line each way; without one it opens the
+//! store itself, which the store's lock makes exclusive. What is minted here is marked `local` in the record: it proves
+//! access to the host, not an identity.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::action::{AgentId, PersonId};
+use countersign_core::record::{Event, Record};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::codes::Code;
+use crate::config::Config;
+use crate::identity::keys;
+use crate::identity::people::Roster;
+use crate::ports::{
+    Agent, Credential, CredentialKind, Directory, LogView, Person, Scope, ScramVerifier, Scribe, StoreError,
+};
+
+/// The longest request line.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// How long one exchange may take.
+const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a login link is good for: 15 minutes.
+const LOGIN_LINK_SECONDS: i64 = 15 * 60;
+/// How long a token is good for unless said otherwise: 30 days.
+pub const TOKEN_DAYS_DEFAULT: u32 = 30;
+/// The longest a token may be good for.
+const TOKEN_DAYS_MAX: u32 = 366;
+/// The longest name of a person or agent, in bytes.
+const NAME_BYTES_MAX: usize = 63;
+
+/// What can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do", deny_unknown_fields)]
+pub enum Request {
+    /// Adds a person.
+    PersonAdd {
+        /// Their name.
+        name: String,
+        /// Their address.
+        email: Option<String>,
+        /// Their groups.
+        groups: BTreeSet<String>,
+    },
+    /// Lists people.
+    PersonList,
+    /// Suspends a person, or lifts it.
+    PersonSuspend {
+        /// Who.
+        name: String,
+        /// Whether they are suspended from now on.
+        suspended: bool,
+    },
+    /// Mints a token.
+    TokenCreate {
+        /// For whom.
+        person: String,
+        /// What it may do.
+        scope: Scope,
+        /// For how long.
+        days: u32,
+    },
+    /// Mints a login link for the console.
+    LoginLink {
+        /// For whom.
+        person: String,
+    },
+    /// Creates an agent and its key.
+    AgentCreate {
+        /// Its name.
+        name: String,
+        /// Who answers for it.
+        owner: String,
+        /// Its groups.
+        groups: BTreeSet<String>,
+    },
+    /// Lists agents.
+    AgentList,
+    /// Revokes an agent.
+    AgentRevoke {
+        /// Which.
+        name: String,
+    },
+    /// Publishes everything recorded so far.
+    LedgerFlush,
+}
+
+/// Why it was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The stable code.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+impl Failure {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code: code.name().to_owned(), message: message.into() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::NameTaken(_) => Code::NameTaken,
+            StoreError::NotFound(_) => Code::NotFound,
+            StoreError::Conflict | StoreError::Unavailable(_) => Code::RecordUnavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<keys::NoRandomness> for Failure {
+    fn from(error: keys::NoRandomness) -> Self {
+        Self::new(Code::RecordUnavailable, error.to_string())
+    }
+}
+
+type Answer = Result<Value, Failure>;
+
+/// Does what is asked, in the server or beside it.
+pub struct Admin {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where people and agents are.
+    pub directory: Arc<dyn Directory>,
+    /// Makes records.
+    pub scribe: Scribe,
+    /// Refreshed after every change, when a server runs.
+    pub roster: Option<Arc<Roster>>,
+    /// The log, when a server runs.
+    pub log: Option<Arc<dyn LogView>>,
+}
+
+impl Admin {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed.
+    pub async fn execute(&self, request: Request) -> Answer {
+        let answer = match request {
+            Request::PersonAdd { name, email, groups } => self.person_add(name, email, groups).await,
+            Request::PersonList => Ok(json!(self.directory.people().await?)),
+            Request::PersonSuspend { name, suspended } => self.person_suspend(&name, suspended).await,
+            Request::TokenCreate { person, scope, days } => self.token_create(&person, scope, days).await,
+            Request::LoginLink { person } => self.login_link(&person).await,
+            Request::AgentCreate { name, owner, groups } => self.agent_create(name, &owner, groups).await,
+            Request::AgentList => self.agent_list().await,
+            Request::AgentRevoke { name } => self.agent_revoke(&name).await,
+            Request::LedgerFlush => return self.flush().await,
+        };
+        if let (Ok(_), Some(roster)) = (&answer, &self.roster) {
+            roster.refresh().await?;
+        }
+        answer
+    }
+
+    async fn person_add(&self, name: String, email: Option<String>, groups: BTreeSet<String>) -> Answer {
+        check_name(&name)?;
+        self.check_groups(&groups)?;
+        let id = PersonId::new(format!("p_{}", uuid::Uuid::new_v4().simple()));
+        let person =
+            Person { id: id.clone(), name, email, groups, suspended: false, created_at: self.scribe.now() };
+        let record = self.enrolled("person", id.as_str(), Some(&id), "added");
+        let answer = json!(person);
+        self.directory.add_person(person, record).await?;
+        Ok(answer)
+    }
+
+    async fn person_suspend(&self, name: &str, suspended: bool) -> Answer {
+        let person = Person { suspended, ..self.person(name).await? };
+        let change = if suspended { "suspended" } else { "restored" };
+        let record = self.enrolled("person", person.id.as_str(), Some(&person.id), change);
+        let answer = json!(person);
+        self.directory.update_person(person, record).await?;
+        Ok(answer)
+    }
+
+    async fn token_create(&self, name: &str, scope: Scope, days: u32) -> Answer {
+        if !(1..=TOKEN_DAYS_MAX).contains(&days) {
+            return Err(Failure::new(Code::BadRequest, format!("a token is good for 1 to {TOKEN_DAYS_MAX} days")));
+        }
+        let person = self.person(name).await?;
+        let secret = keys::make(keys::Kind::Token)?;
+        let credential = self.credential(&person, scope, i64::from(days) * 24 * 60 * 60);
+        let record = self.enrolled("token", &credential.id, Some(&person.id), "added");
+        let answer = json!({"token": *secret, "id": credential.id, "person": person.name, "scope": scope,
+            "expires_at": credential.expires_at});
+        self.directory.add_credential(CredentialKind::Token, keys::hash(&secret), credential, Some(record)).await?;
+        Ok(answer)
+    }
+
+    async fn login_link(&self, name: &str) -> Answer {
+        let person = self.person(name).await?;
+        let secret = keys::make(keys::Kind::LoginLink)?;
+        let credential = self.credential(&person, Scope::ReviewVote, LOGIN_LINK_SECONDS);
+        let record = self.enrolled("login_link", &credential.id, Some(&person.id), "added");
+        let url = format!("{}/login/{}", self.config.public_url, *secret);
+        let answer = json!({"url": url, "person": person.name, "expires_at": credential.expires_at});
+        self.directory
+            .add_credential(CredentialKind::LoginLink, keys::hash(&secret), credential, Some(record))
+            .await?;
+        Ok(answer)
+    }
+
+    async fn agent_create(&self, name: String, owner: &str, groups: BTreeSet<String>) -> Answer {
+        check_name(&name)?;
+        self.check_groups(&groups)?;
+        let owner = self.person(owner).await?;
+        let key = keys::make(keys::Kind::AgentKey)?;
+        let verifier = ScramVerifier::generate(&SecretString::from(key.to_string()))
+            .map_err(|error| Failure::from(keys::NoRandomness::from(error)))?;
+        let id = AgentId::new(format!("a_{}", uuid::Uuid::new_v4().simple()));
+        let record = self.enrolled("agent", id.as_str(), Some(&owner.id), "added");
+        let created_at = self.scribe.now();
+        let agent = Agent { id, name: name.clone(), owner: owner.id, groups, created_at, revoked_at: None };
+        self.directory.add_agent(agent, verifier, keys::hash(&key), record).await?;
+        Ok(json!({"name": name, "owner": owner.name, "key": *key}))
+    }
+
+    async fn agent_list(&self) -> Answer {
+        let people = self.directory.people().await?;
+        let agents = self.directory.agents().await?.into_iter().map(|agent| {
+            let owner = people.iter().find(|person| person.id == agent.owner).map(|person| person.name.as_str());
+            json!({"id": agent.id, "name": agent.name, "owner": owner, "groups": agent.groups,
+                "created_at": agent.created_at, "revoked_at": agent.revoked_at})
+        });
+        Ok(agents.collect())
+    }
+
+    async fn agent_revoke(&self, name: &str) -> Answer {
+        let agents = self.directory.agents().await?;
+        let agent = agents.into_iter().find(|agent| agent.name == name && agent.revoked_at.is_none());
+        let agent = agent.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no agent `{name}`")))?;
+        let record = self.enrolled("agent", agent.id.as_str(), Some(&agent.owner), "revoked");
+        self.directory.revoke_agent(name, record).await?;
+        Ok(json!({"name": name, "revoked": true}))
+    }
+
+    async fn flush(&self) -> Answer {
+        match &self.log {
+            Some(log) => {
+                log.flush().await.map_err(|error| Failure::new(Code::RecordUnavailable, error.to_string()))?;
+                Ok(json!({"flushed": true}))
+            }
+            None => Ok(json!({"flushed": false})),
+        }
+    }
+
+    async fn person(&self, name: &str) -> Result<Person, Failure> {
+        let people = self.directory.people().await?;
+        people
+            .into_iter()
+            .find(|person| person.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| Failure::new(Code::NotFound, format!("there is no person `{name}`; add one first")))
+    }
+
+    fn credential(&self, person: &Person, scope: Scope, seconds: i64) -> Credential {
+        let now = self.scribe.now();
+        Credential {
+            id: uuid::Uuid::now_v7().to_string(),
+            person: person.id.clone(),
+            scope,
+            local: true,
+            authenticated_at: now,
+            expires_at: now.plus_seconds(seconds),
+        }
+    }
+
+    fn check_groups(&self, groups: &BTreeSet<String>) -> Result<(), Failure> {
+        match groups.iter().find(|group| !self.config.groups.contains(*group)) {
+            None => Ok(()),
+            Some(group) => {
+                let known: Vec<&str> = self.config.groups.iter().map(String::as_str).collect();
+                let message = format!(
+                    "there is no group `{group}`; the configuration knows {} (see `policy.groups`)",
+                    known.join(", ")
+                );
+                Err(Failure::new(Code::BadRequest, message))
+            }
+        }
+    }
+
+    fn enrolled(&self, what: &str, id: &str, person: Option<&PersonId>, change: &str) -> Record {
+        self.scribe.record(Event::IdentityEnrolled {
+            what: what.to_owned(),
+            id: id.to_owned(),
+            person: person.cloned(),
+            change: change.to_owned(),
+            local: true,
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(plain) {
+        let message = format!("`{name}` is not a name; use 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, `.`, `@`");
+        return Err(Failure::new(Code::BadRequest, message));
+    }
+    Ok(())
+}
+
+/// Serves the socket until the future is dropped. Only the gateway's own user, and root, are answered.
+///
+/// # Errors
+/// The socket cannot be made.
+pub async fn serve(admin: Arc<Admin>, path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        std::fs::remove_file(path)?; // left by a former run: the store's lock says that nobody serves it
+    }
+    let listener = UnixListener::bind(path)?;
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, owner_only)?;
+    let own = std::fs::metadata(path).map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))?;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await; // out of files, most likely
+            continue;
+        };
+        let trusted = stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0);
+        if trusted {
+            let admin = admin.clone();
+            tokio::spawn(async move { tokio::time::timeout(EXCHANGE_TIME_MAX, exchange(&admin, stream)).await });
+        }
+    }
+}
+
+async fn exchange(admin: &Admin, stream: UnixStream) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => admin.execute(request).await,
+        Err(error) => Err(Failure::new(Code::BadRequest, format!("not a request: {error}"))),
+    };
+    let answer = match answer {
+        Ok(value) => json!({"ok": value}),
+        Err(failure) => json!({"error": failure}),
+    };
+    write.write_all(format!("{answer}\n").as_bytes()).await
+}
+
+/// Asks a running server; `None` when none listens.
+///
+/// # Errors
+/// The server's [`Failure`], or that it did not answer.
+pub async fn ask(path: &Path, request: &Request) -> Option<Answer> {
+    let stream = UnixStream::connect(path).await.ok()?;
+    let answered = tokio::time::timeout(EXCHANGE_TIME_MAX, converse(stream, request)).await;
+    let failed = |detail: String| Failure::new(Code::RecordUnavailable, format!("the server did not answer: {detail}"));
+    Some(match answered {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(failed("it took too long".to_owned())),
+    })
+}
+
+async fn converse(stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Reply {
+        Ok(Value),
+        Error(Failure),
+    }
+    let (read, mut write) = stream.into_split();
+    let line = serde_json::to_string(request).map_err(std::io::Error::other)?;
+    write.write_all(format!("{line}\n").as_bytes()).await?;
+    let mut answer = String::new();
+    BufReader::new(read).read_line(&mut answer).await?;
+    match serde_json::from_str(&answer).map_err(std::io::Error::other)? {
+        Reply::Ok(value) => Ok(Ok(value)),
+        Reply::Error(failure) => Ok(Err(failure)),
+    }
+}

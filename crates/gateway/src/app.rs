@@ -1,0 +1,180 @@
+//! The wiring: a configuration becomes a running gateway.
+//!
+//! The order matters. The ledger integrates what an earlier run recorded before open attempts are closed as unknown, and
+//! only then anything listens.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use countersign_core::action::Timestamp;
+use countersign_core::record::Event;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::admin::{self, Admin};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::gate::{Changes, Gate};
+use crate::identity::people::Roster;
+use crate::ledger::{self, Ledger};
+use crate::policies::{self, Policies};
+use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Store};
+use crate::protocols::postgres::serve::Listener;
+use crate::store::sqlite::SqliteStore;
+use crate::vault::LocalVault;
+use crate::waiting::WaitingRoom;
+use crate::resolve;
+
+/// How often reviews are looked at for expiry.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+/// How long the last records may take at shutdown.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A gateway that is ready to listen.
+pub struct App {
+    gate: Arc<Gate>,
+    ledger: Arc<Ledger>,
+    admin: Arc<Admin>,
+}
+
+/// Makes the data directory, for its owner alone.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the data directory `{}`", path.display()))
+}
+
+impl App {
+    /// Opens everything that a configuration names.
+    ///
+    /// # Errors
+    /// Whatever is wrong, named; nothing listens then.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let policies = Arc::new(Policies::open(config.clone()).context("the policies are not valid")?);
+        make_data_dir(&config.data_dir)?;
+        let store = SqliteStore::open(&config.data_dir).context("cannot open the store")?;
+        let journal = ledger::journal::Settings { durable: config.ledger.reads_durable, ..Default::default() };
+        let settings = ledger::Settings { origin: config.ledger.origin.clone(), journal };
+        let source: Arc<dyn RecordSource> = Arc::new(store.clone());
+        let ledger = Ledger::open(&config.data_dir, settings, source).await.context("cannot open the ledger")?;
+        let ledger = Arc::new(ledger);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::starting_at(last_record(&ledger).await));
+        let scribe = Scribe::new(clock, config.node.clone());
+        start_records(&store, &scribe, &policies).await?;
+
+        let directory: Arc<dyn Directory> = Arc::new(store.clone());
+        let roster = Arc::new(Roster::open(directory.clone()).await.context("cannot read the directory")?);
+        let gate = Arc::new(Gate {
+            store: Arc::new(store),
+            directory: directory.clone(),
+            journal: ledger.journal(),
+            log: ledger.clone(),
+            vault: Arc::new(LocalVault::new(&config.targets)),
+            policies,
+            roster: roster.clone(),
+            scribe: scribe.clone(),
+            waiting: WaitingRoom::default(),
+            changes: Changes::default(),
+            config: config.clone(),
+        });
+        let admin = Admin { config, directory, scribe, roster: Some(roster), log: Some(ledger.clone()) };
+        Ok(Self { gate, ledger, admin: Arc::new(admin) })
+    }
+
+    /// Listens and serves until it is told to stop (SIGINT, SIGTERM).
+    ///
+    /// # Errors
+    /// A listener cannot be opened, or ended by itself.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let gate = &self.gate;
+        let config = &gate.config;
+        let http = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on `{}` (server.listen)", config.listen))?;
+        let postgres = match config.postgres.listen {
+            Some(address) => Some(Listener::open(gate.clone(), address).await.context("PostgreSQL")?),
+            None => None,
+        };
+        tracing::info!(console = %config.public_url, "listening");
+        if let Some(address) = config.postgres.listen {
+            tracing::info!(%address, "listening for PostgreSQL clients");
+        }
+        let router = Router::new();
+        let socket = config.admin_socket();
+        let postgres = async {
+            match postgres {
+                Some(listener) => listener.serve().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = axum::serve(http, router) => ended.context("the HTTP listener ended")?,
+            () = postgres => anyhow::bail!("the PostgreSQL listener ended"),
+            ended = admin::serve(self.admin.clone(), &socket) => {
+                ended.with_context(|| format!("the socket `{}`", socket.display()))?;
+            }
+            () = expire(gate) => {}
+            () = gate.policies.watch(&*gate.store, &gate.scribe) => {}
+            stopped = stop() => stopped?,
+        }
+        tracing::info!("stopping");
+        let _ = std::fs::remove_file(&socket); // the next start would remove it too
+        let flushed = tokio::time::timeout(FLUSH_TIME_MAX, self.ledger.flush()).await;
+        if !matches!(flushed, Ok(Ok(_))) {
+            tracing::warn!("the last records are not in the log yet; the next start integrates them");
+        }
+        Ok(())
+    }
+}
+
+/// The time of the newest leaf: the clock never goes behind it.
+async fn last_record(ledger: &Ledger) -> Timestamp {
+    let Ok(size) = ledger.size().await else { return Timestamp::from_micros(0) };
+    let last = ledger.entries(size.saturating_sub(1)..size).await.unwrap_or_default();
+    let at = last.first().and_then(|entry| {
+        let leaf: serde_json::Value = serde_json::from_str(&entry.leaf).ok()?;
+        leaf.get("at")?.as_str()?.parse().ok()
+    });
+    at.unwrap_or(Timestamp::from_micros(0))
+}
+
+/// Records the start: what an earlier run left open is unknown, and which policies are in force.
+async fn start_records(store: &SqliteStore, scribe: &Scribe, policies: &Policies) -> anyhow::Result<()> {
+    let closed_unknown = store.close_unknown(scribe.node(), scribe.now()).await.context("cannot close old attempts")?;
+    if closed_unknown > 0 {
+        tracing::warn!(closed_unknown, "attempts of an earlier run have no known outcome");
+    }
+    let started = Event::SystemStarted { version: env!("CARGO_PKG_VERSION").to_owned(), closed_unknown };
+    let records = [started, policies::activated(policies.current().digest())];
+    let records = records.into_iter().map(|event| scribe.record(event)).collect();
+    store.append(records).await.context("cannot record the start")
+}
+
+/// Closes reviews whose time has run out, until the future is dropped.
+async fn expire(gate: &Gate) {
+    loop {
+        if let Err(error) = resolve::expire_due(gate).await {
+            tracing::error!(%error, "reviews could not be expired; trying again");
+        }
+        tokio::time::sleep(EXPIRE_EVERY).await;
+    }
+}
+
+async fn stop() -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

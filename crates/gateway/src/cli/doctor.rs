@@ -1,0 +1,134 @@
+//! `countersign doctor` and `countersign connect`: is everything in place, and how does one get in.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::output::{self, FAILED, Paint};
+use super::Context;
+use crate::admin::{self, Request};
+use crate::config::{Config, Target};
+use crate::policies;
+use crate::ports::Vault as _;
+use crate::protocols::postgres::tls::ServerTls;
+use crate::protocols::postgres::upstream::{Connector, Endpoint, Timeouts};
+use crate::vault::LocalVault;
+
+/// What was looked at, and what was found.
+struct Finding {
+    what: String,
+    problem: Option<String>,
+    note: String,
+}
+
+impl Finding {
+    fn of(what: impl Into<String>, found: anyhow::Result<String>) -> Self {
+        let what = what.into();
+        match found {
+            Ok(note) => Self { what, problem: None, note },
+            Err(error) => Self { what, problem: Some(format!("{error:#}")), note: String::new() },
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    let mut findings = vec![Finding::of("configuration", Ok(config.path.display().to_string()))];
+    findings.push(Finding::of("policies", policies(&config)));
+    findings.push(Finding::of("data directory", data_dir(&config)));
+    findings.push(Finding::of("certificate", certificate(&config)));
+    findings.push(Finding::of("server", server(&config).await));
+    for target in &config.targets {
+        findings.push(Finding::of(format!("target {}", target.name), upstream(&config, target).await));
+    }
+    let failed = findings.iter().any(|finding| finding.problem.is_some());
+    if context.json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| serde_json::json!({"what": f.what, "ok": f.problem.is_none(), "problem": f.problem, "note": f.note}))
+            .collect();
+        output::json(&list)?;
+    } else {
+        findings.iter().for_each(print);
+    }
+    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn print(finding: &Finding) {
+    match &finding.problem {
+        None => output::line(&format!("{}  {}  {}", output::painted(Paint::Good, "ok  "), finding.what, finding.note)),
+        Some(problem) => {
+            let text = output::safe(problem);
+            output::line(&format!("{}  {}  {text}", output::painted(Paint::Bad, "FAIL"), finding.what));
+        }
+    }
+}
+
+fn policies(config: &Config) -> anyhow::Result<String> {
+    let bundle = policies::load(config)?;
+    Ok(format!("{} policies in {}", bundle.policy_ids().count(), config.policies.display()))
+}
+
+fn data_dir(config: &Config) -> anyhow::Result<String> {
+    let path = &config.data_dir;
+    if !path.exists() {
+        return Ok(format!("{} (will be made at the first start)", path.display()));
+    }
+    let probe = path.join(".doctor");
+    std::fs::write(&probe, b"ok").with_context(|| format!("`{}` cannot be written", path.display()))?;
+    std::fs::remove_file(&probe)?;
+    Ok(path.display().to_string())
+}
+
+fn certificate(config: &Config) -> anyhow::Result<String> {
+    match &config.postgres.tls {
+        Some(files) => {
+            ServerTls::load(&files.cert, &files.key)?;
+            Ok(files.cert.display().to_string())
+        }
+        None => Ok("self-signed, made at the first start".to_owned()),
+    }
+}
+
+async fn server(config: &Config) -> anyhow::Result<String> {
+    match admin::ask(&config.admin_socket(), &Request::PersonList).await {
+        None => Ok("not running".to_owned()),
+        Some(Ok(_)) => Ok(format!("running at {}", config.public_url)),
+        Some(Err(failure)) => Err(failure.into()),
+    }
+}
+
+async fn upstream(config: &Config, target: &Target) -> anyhow::Result<String> {
+    let endpoint: Endpoint = target.upstream.parse()?;
+    let address = endpoint.address();
+    let secret = match &target.credential {
+        Some(_) => Some(LocalVault::new(&config.targets).secret(&target.name).await?),
+        None => None,
+    };
+    let connector = Connector::new(endpoint)?;
+    let connected =
+        connector.connect(secret.as_ref(), &std::collections::BTreeMap::new(), Timeouts::default()).await?;
+    let version = connected.parameters.get("server_version").cloned().unwrap_or_default();
+    if connected.parameters.get("is_superuser").is_some_and(|value| value == "on") {
+        anyhow::bail!("the credential is a superuser: give the gateway a role with the rights its agents need, no more");
+    }
+    let environment = target.environment.name();
+    Ok(format!("{address}, PostgreSQL {version}, {environment}"))
+}
+
+pub(super) fn connect(context: &Context, target: &str, agent: &str) -> anyhow::Result<ExitCode> {
+    let config = context.load()?;
+    config.target(target).with_context(|| {
+        let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+        format!("there is no target `{target}`; there is: {}", names.join(", "))
+    })?;
+    let address = config.postgres.listen.context("the PostgreSQL listener is not configured")?;
+    let url = format!("postgres://{agent}@{address}/{target}?sslmode=require");
+    if context.json {
+        output::json(&serde_json::json!({"url": url}))?;
+    } else {
+        output::line(&format!("psql \"{url}\""));
+        output::line(&output::painted(Paint::Quiet, "the password is the agent's key (PGPASSWORD, or at the prompt)"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

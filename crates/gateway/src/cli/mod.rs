@@ -1,0 +1,139 @@
+//! The command line: arguments, and one folder-mate per group of commands.
+//!
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 refused by policy, 4 rejected by a reviewer, 5 expired.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+mod describe;
+mod doctor;
+mod identity;
+mod ledger;
+mod output;
+mod policy;
+mod review;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::telemetry;
+
+/// A human's signature between an agent's intent and its execution.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, default_value = "countersign.toml", env = "COUNTERSIGN_CONFIG")]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve,
+    /// Check the configuration, the policies, the data directory and the upstreams
+    Doctor,
+    /// Show how a client connects to a target
+    Connect {
+        /// The target's name
+        target: String,
+        /// The agent that connects
+        #[arg(long, default_value = "AGENT")]
+        agent: String,
+    },
+    /// People who own agents and approve
+    #[command(subcommand)]
+    Person(identity::PersonCommand),
+    /// Agents and their keys
+    #[command(subcommand)]
+    Agent(identity::AgentCommand),
+    /// Reviews: list, look, decide (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    #[command(subcommand)]
+    Review(review::ReviewCommand),
+    /// Who the server takes you for (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    Whoami,
+    /// Policies: check, test, explain, format
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// The record: verify, prove
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// What the gateway understands of a statement
+    #[command(subcommand)]
+    Describe(describe::DescribeCommand),
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What every command is given.
+struct Context {
+    config: PathBuf,
+    json: bool,
+}
+
+impl Context {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.config)?)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // two providers of cryptography may be linked; rustls must not have to guess
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default(); // fails only if done already
+    let context = Context { config: cli.config, json: cli.json };
+    match run(cli.command, &context) {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error, context.json);
+            ExitCode::from(output::code_of(&error))
+        }
+    }
+}
+
+fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve => block_on(async {
+            telemetry::start(context.json);
+            App::open(context.load()?).await?.serve().await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Doctor => block_on(doctor::run(context)),
+        Command::Connect { target, agent } => doctor::connect(context, &target, &agent),
+        Command::Person(command) => block_on(identity::person(context, command)),
+        Command::Agent(command) => block_on(identity::agent(context, command)),
+        Command::Review(command) => block_on(review::run(context, command)),
+        Command::Whoami => block_on(review::whoami(context)),
+        Command::Policy(command) => block_on(policy::run(context, command)),
+        Command::Ledger(command) => block_on(ledger::run(context, command)),
+        Command::Describe(command) => describe::run(context, command),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,254 @@
+//! `countersign review …`: the command line as a place to decide, over the API.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::output::{self, Coded, FAILED, Paint, REFUSED, USAGE};
+use super::Context;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReviewCommand {
+    /// List reviews
+    List {
+        /// open, closed or all
+        #[arg(long, default_value = "open")]
+        state: String,
+    },
+    /// Show a review's whole card
+    Show {
+        /// The review
+        id: String,
+    },
+    /// Approve what a review shows now
+    Approve {
+        /// The review
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Reject it
+    Reject {
+        /// The review
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a review back (the requester's side)
+    Withdraw {
+        /// The review
+        id: String,
+    },
+}
+
+pub(super) async fn run(context: &Context, command: ReviewCommand) -> anyhow::Result<ExitCode> {
+    let api = Api::from_env()?;
+    match command {
+        ReviewCommand::List { state } => {
+            let list = api.call(Method::GET, &format!("reviews?state={state}"), None).await?;
+            if context.json { output::json(&list)? } else { print_list(&list) }
+        }
+        ReviewCommand::Show { id } => {
+            let review = api.call(Method::GET, &path(&id, "")?, None).await?;
+            if context.json { output::json(&review)? } else { print_card(&review) }
+        }
+        ReviewCommand::Approve { id, reason } => return vote(context, &api, &id, "approve", reason).await,
+        ReviewCommand::Reject { id, reason } => return vote(context, &api, &id, "reject", Some(reason)).await,
+        ReviewCommand::Withdraw { id } => {
+            let review = api.call(Method::POST, &path(&id, "/withdraw")?, None).await?;
+            told(context, &review)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn whoami(context: &Context) -> anyhow::Result<ExitCode> {
+    let me = Api::from_env()?.call(Method::GET, "whoami", None).await?;
+    if context.json {
+        output::json(&me)?;
+    } else {
+        for (key, value) in me.as_object().into_iter().flatten() {
+            output::line(&format!("{key:<10} {}", plain(value)));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Votes on what the review shows at this moment: both digests are those of the card just read.
+async fn vote(
+    context: &Context,
+    api: &Api,
+    id: &str,
+    verdict: &str,
+    reason: Option<String>,
+) -> anyhow::Result<ExitCode> {
+    let seen = api.call(Method::GET, &path(id, "")?, None).await?;
+    let body = json!({
+        "verdict": verdict,
+        "reason": reason,
+        "action_digest": seen["action_digest"],
+        "card_digest": seen["card_digest"],
+    });
+    let review = api.call(Method::POST, &path(id, "/votes")?, Some(body)).await?;
+    told(context, &review)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(context: &Context, review: &Value) -> anyhow::Result<()> {
+    if context.json {
+        return output::json(review);
+    }
+    let state = text(review, "state");
+    output::line(&format!("review {} is {}", text(review, "id"), state_painted(&state)));
+    if state == "open" {
+        output::line(&format!("still needed: {}", suffices(review)));
+    }
+    Ok(())
+}
+
+fn path(id: &str, rest: &str) -> anyhow::Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if id.is_empty() || !id.chars().all(plain) {
+        let message = format!("`{id}` is not the id of a review; `countersign review list` shows them");
+        return Err(Coded { exit: USAGE, code: "bad_request".to_owned(), message }.into());
+    }
+    Ok(format!("reviews/{id}{rest}"))
+}
+
+/// The API, by `COUNTERSIGN_URL` and `COUNTERSIGN_TOKEN`.
+struct Api {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Api {
+    fn from_env() -> anyhow::Result<Self> {
+        let url = std::env::var("COUNTERSIGN_URL").unwrap_or_else(|_| "http://127.0.0.1:8470".to_owned());
+        let token = std::env::var("COUNTERSIGN_TOKEN").map_err(|_| Coded {
+            exit: USAGE,
+            code: "unauthenticated".to_owned(),
+            message: "COUNTERSIGN_TOKEN is not set; mint one with `countersign person token create NAME`".to_owned(),
+        })?;
+        let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?;
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let mut request = self.client.request(method, &url).bearer_auth(&self.token);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let response = request.send().await.with_context(|| format!("the gateway at `{}` does not answer", self.url))?;
+        let status = response.status();
+        let value: Value =
+            response.json().await.with_context(|| format!("`{url}` answered {status} without JSON"))?;
+        if status.is_success() { Ok(value) } else { Err(refused(status, &value).into()) }
+    }
+}
+
+/// A problem of the API, with the exit code that scripts rely on.
+fn refused(status: StatusCode, problem: &Value) -> Coded {
+    let code = text(problem, "code");
+    let exit = match (status, code.as_str()) {
+        (StatusCode::FORBIDDEN, _) => REFUSED,
+        (StatusCode::BAD_REQUEST, _) => USAGE,
+        _ => FAILED,
+    };
+    let detail = text(problem, "detail");
+    Coded { exit, message: format!("{detail} ({code}, {})", status.as_u16()), code }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).map(output::safe).unwrap_or_default()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => output::safe(text),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+fn state_painted(state: &str) -> String {
+    let paint = match state {
+        "approved" => Paint::Good,
+        "open" => Paint::Waiting,
+        _ => Paint::Bad,
+    };
+    output::painted(paint, state)
+}
+
+fn suffices(review: &Value) -> String {
+    let sets = review["suffices"].as_array().into_iter().flatten();
+    let sets: Vec<String> = sets
+        .map(|set| {
+            let quorums = set.as_array().into_iter().flatten().filter_map(Value::as_str);
+            quorums.map(output::safe).collect::<Vec<_>>().join(" and ")
+        })
+        .collect();
+    sets.join(", or ")
+}
+
+fn print_list(list: &Value) {
+    let reviews = list.as_array().or_else(|| list["reviews"].as_array()).or_else(|| list["items"].as_array());
+    let reviews = reviews.cloned().unwrap_or_default();
+    if reviews.is_empty() {
+        output::line("no reviews");
+        return;
+    }
+    let rows: Vec<Vec<String>> = reviews
+        .iter()
+        .map(|review| {
+            let statement = text(review, "statement").replace(['\n', '\t'], " ");
+            let short: String = statement.chars().take(60).collect();
+            let short = if short.len() < statement.len() { format!("{short}…") } else { short };
+            let who = format!("{} for {}", text(&review["requester"], "name"), text(review, "on_behalf_of"));
+            vec![text(review, "id"), text(review, "state"), who, text(review, "target"), suffices(review), short]
+        })
+        .collect();
+    output::table(&["ID", "STATE", "REQUESTER", "TARGET", "SUFFICES", "STATEMENT"], &rows);
+}
+
+fn print_card(review: &Value) {
+    let field = |name: &str, value: String| {
+        if !value.is_empty() {
+            output::line(&format!("{} {value}", output::painted(Paint::Strong, &format!("{name:<14}"))));
+        }
+    };
+    let requester = &review["requester"];
+    field("review", format!("{}  {}", text(review, "id"), state_painted(&text(review, "state"))));
+    field("requester", format!("{} {} (owner {})", text(requester, "kind"), text(requester, "name"), text(requester, "owner")));
+    field("on behalf of", text(review, "on_behalf_of"));
+    field("target", format!("{} ({})", text(review, "target"), text(review, "environment")));
+    field("action", text(review, "action"));
+    field("statement", text(review, "statement"));
+    field("parameters", plain(&review["statement_parameters"]).replace("null", ""));
+    field("reads", plain(&review["resource"]["tables"]["read"]).replace("null", ""));
+    field("writes", plain(&review["resource"]["tables"]["write"]).replace("null", ""));
+    let reason = text(review, "reason");
+    if !reason.is_empty() {
+        field("reason", format!("“{reason}” (the requester's own words, unchecked)"));
+    }
+    field("impact", if review["impact"]["known"] == true { plain(&review["impact"]) } else { "not measured".to_owned() });
+    for policy in review["policies"].as_array().into_iter().flatten() {
+        field("asked by", format!("{}: {}", text(policy, "id"), text(policy, "text")));
+    }
+    field("suffices", suffices(review));
+    for vote in review["votes"].as_array().into_iter().flatten() {
+        let reason = text(vote, "reason");
+        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+        field("vote", format!("{} {} by {} at {}{reason}", text(vote, "person"), text(vote, "verdict"), text(vote, "method"), text(vote, "at")));
+    }
+    field("opened", text(review, "opened_at"));
+    field("expires", text(review, "expires_at"));
+    field("action digest", text(review, "action_digest"));
+    field("card digest", text(review, "card_digest"));
+}

@@ -1,0 +1,152 @@
+//! Signing in and out. A login link is single use, and only a button uses it: a GET shows whose it is and no more.
+
+use askama::Template;
+use axum::extract::{Form, Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::Extension;
+use countersign_core::action::PersonId;
+use countersign_core::record::{Event, Record};
+use serde::Deserialize;
+
+use super::page::{Failure, Frame, render};
+use super::session::{self, SESSION_SECONDS, Session};
+use super::show::{Html, line};
+use super::Console;
+use crate::identity::keys;
+use crate::ports::{Credential, CredentialKind, Person, StoreError};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    frame: Frame,
+    name: Html,
+    secret: String,
+}
+
+#[derive(Template)]
+#[template(path = "login_needed.html")]
+struct NeededPage {
+    frame: Frame,
+    /// Where to try again at once, when the browser withheld the cookie only because another site's link led here.
+    again: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "login_gone.html")]
+struct GonePage {
+    frame: Frame,
+}
+
+/// The link's secret, posted by the button.
+#[derive(Deserialize)]
+pub(super) struct Secret {
+    secret: String,
+}
+
+/// How to get in.
+pub(super) async fn explain() -> Response {
+    render(StatusCode::OK, &NeededPage { frame: Frame::open("Sign in"), again: None })
+}
+
+/// The answer to anyone without a session.
+///
+/// Browsers withhold a `SameSite=Strict` cookie when a link of another site (a chat message) leads here. The page then
+/// loads the same address again by itself, which counts as our own request.
+pub(super) fn needed(request: &Request) -> Response {
+    let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let address = request.uri().path();
+    let ours = request.method() == Method::GET && address.starts_with('/') && !address.starts_with("//");
+    let again = (from_elsewhere && ours).then(|| address.to_owned());
+    render(StatusCode::UNAUTHORIZED, &NeededPage { frame: Frame::open("Sign in"), again })
+}
+
+/// Shows the button of a login link; the link stays good.
+pub(super) async fn confirm(State(console): State<Console>, Path(secret): Path<String>) -> Result<Response, Failure> {
+    let Some((_, person)) = look_up(&console, &secret).await? else { return Ok(gone()) };
+    let frame = Frame::open("Sign in");
+    Ok(render(StatusCode::OK, &LoginPage { frame, name: line(&person.name), secret }))
+}
+
+/// Uses a login link: ends it, and begins a session under a secret that nobody has seen before.
+pub(super) async fn sign_in(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    form: Option<Form<Secret>>,
+) -> Result<Response, Failure> {
+    let Some(Form(Secret { secret })) = form else { return Err(Failure::bad_request("the form has no login link")) };
+    let Some((link, _)) = look_up(&console, &secret).await? else { return Ok(gone()) };
+    let used = enrolled(&console, "login_link", &link, "used");
+    let now = console.gate.scribe.now();
+    let taken = console.gate.directory.take_credential(CredentialKind::LoginLink, &keys::hash(&secret), now, Some(used));
+    let Some(link) = taken.await? else { return Ok(gone()) }; // somebody was faster
+    end_session(&console, &headers).await?;
+    let cookie = begin_session(&console, &link).await?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
+}
+
+/// Ends the session.
+pub(super) async fn sign_out(
+    State(console): State<Console>,
+    Extension(_): Extension<Session>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    end_session(&console, &headers).await?;
+    let cookie = session::cookie(&console, "");
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
+}
+
+/// A link that can be used, and the person it is for.
+async fn look_up(console: &Console, secret: &str) -> Result<Option<(Credential, Person)>, StoreError> {
+    if keys::kind(secret) != Some(keys::Kind::LoginLink) {
+        return Ok(None);
+    }
+    let (directory, now) = (&console.gate.directory, console.gate.scribe.now());
+    let Some(link) = directory.credential(CredentialKind::LoginLink, &keys::hash(secret), now).await? else {
+        return Ok(None);
+    };
+    let person = directory.people().await?.into_iter().find(|person| person.id == link.person && !person.suspended);
+    Ok(person.map(|person| (link, person)))
+}
+
+async fn begin_session(console: &Console, link: &Credential) -> Result<String, Failure> {
+    let secret = keys::make(keys::Kind::Session).map_err(Failure::unavailable)?;
+    let now = console.gate.scribe.now();
+    let credential = Credential {
+        id: uuid::Uuid::now_v7().to_string(),
+        person: link.person.clone(),
+        scope: link.scope,
+        local: link.local,
+        authenticated_at: now,
+        expires_at: now.plus_seconds(SESSION_SECONDS),
+    };
+    let record = enrolled(console, "session", &credential, "added");
+    let added =
+        console.gate.directory.add_credential(CredentialKind::Session, keys::hash(&secret), credential, Some(record));
+    added.await?;
+    Ok(session::cookie(console, &secret))
+}
+
+/// Ends the session that the browser came with, if any: signing in never continues an older one.
+async fn end_session(console: &Console, headers: &HeaderMap) -> Result<(), StoreError> {
+    let Some(secret) = session::secret(console, headers) else { return Ok(()) };
+    let (directory, hash, now) = (&console.gate.directory, keys::hash(&secret), console.gate.scribe.now());
+    let Some(old) = directory.credential(CredentialKind::Session, &hash, now).await? else { return Ok(()) };
+    let record = enrolled(console, "session", &old, "revoked");
+    directory.take_credential(CredentialKind::Session, &hash, now, Some(record)).await.map(drop)
+}
+
+fn enrolled(console: &Console, what: &str, credential: &Credential, change: &str) -> Record {
+    let person: PersonId = credential.person.clone();
+    console.gate.scribe.record(Event::IdentityEnrolled {
+        what: what.to_owned(),
+        id: credential.id.clone(),
+        person: Some(person),
+        change: change.to_owned(),
+        local: credential.local,
+    })
+}
+
+fn gone() -> Response {
+    render(StatusCode::GONE, &GonePage { frame: Frame::open("This link is used up") })
+}

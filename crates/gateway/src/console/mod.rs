@@ -1,0 +1,94 @@
+//! The console: where people see what waits for them and decide with one click.
+//!
+//! Server-rendered pages (askama), kept live by htmx over server-sent events, one stylesheet, no script of our own. Every
+//! page shows the one card of `core::card`; every vote goes through [`crate::resolve`]. Three rings guard it, outermost
+//! first: headers on every answer ([`guard::headers`]), no POST from elsewhere ([`guard::same_site`]), and a session with its form
+//! token on every page but signing in ([`session::require`]). Nothing changes by GET: link previews and mail scanners follow
+//! links (threat 13).
+//!
+//! Deliberately absent: any rule about who may vote. Pages say what they expect; `resolve` decides.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use crate::gate::Gate;
+use crate::identity::Authenticator;
+
+mod activity;
+mod assets;
+mod cast;
+mod events;
+mod guard;
+mod history;
+mod inbox;
+mod login;
+mod page;
+mod record;
+mod review;
+mod session;
+mod setup;
+mod show;
+mod standing;
+#[cfg(test)]
+mod tests;
+
+/// The largest form: digests, a token, and a reason of 2,000 bytes, each byte as `%XX`.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+/// Pages that listen for changes at once.
+const LISTENERS_MAX: usize = 2_000;
+
+/// What every page needs.
+#[derive(Clone)]
+struct Console {
+    gate: Arc<Gate>,
+    authenticator: Authenticator,
+    listeners: Arc<Semaphore>,
+}
+
+/// The console's routes, with a page for every address that is not one; merge nothing else that has a fallback.
+pub fn router(gate: Arc<Gate>) -> Router {
+    let authenticator = Authenticator::new(Arc::clone(&gate.directory));
+    let console = Console { gate, authenticator, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) };
+    open()
+        .merge(signed_in().layer(from_fn_with_state(console.clone(), session::require)))
+        .fallback(page::nowhere)
+        .method_not_allowed_fallback(page::wrong_method)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(from_fn_with_state(console.clone(), guard::same_site))
+        .layer(from_fn(guard::headers))
+        .with_state(console)
+}
+
+/// What anyone may ask for.
+fn open() -> Router<Console> {
+    Router::new()
+        .route("/assets/{*name}", get(assets::serve))
+        .route("/login", get(login::explain).post(login::sign_in))
+        .route("/login/{secret}", get(login::confirm))
+}
+
+/// What only a signed-in person may ask for.
+fn signed_in() -> Router<Console> {
+    Router::new()
+        .route("/", get(inbox::page))
+        .route("/console/inbox", get(inbox::part))
+        .route("/console/events", get(events::stream))
+        .route("/console/reviews/{id}", get(review::part))
+        .route("/reviews/{id}", get(review::page))
+        .route("/reviews/{id}/vote", post(cast::vote))
+        .route("/reviews/{id}/withdraw", post(cast::withdraw))
+        .route("/history", get(history::page))
+        .route("/activity", get(activity::page))
+        .route("/targets", get(setup::targets))
+        .route("/people", get(setup::people))
+        .route("/policies", get(setup::policies))
+        .route("/record", get(record::page))
+        .route("/record/{index}/proof", get(record::proof))
+        .route("/me", get(setup::me))
+        .route("/logout", post(login::sign_out))
+}

@@ -1,0 +1,198 @@
+//! What every page has around it, and the pages for when there is none.
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{Html as Body, IntoResponse, Response};
+
+use super::session::Session;
+use super::show::{Html, line};
+use crate::codes::Code;
+use crate::ports::{LogError, StoreError};
+use crate::resolve::Denied;
+
+/// The main places, in the order of the menu: address, name.
+pub(super) const PLACES: [(&str, &str); 7] = [
+    ("/", "Inbox"),
+    ("/history", "History"),
+    ("/activity", "Activity"),
+    ("/targets", "Targets"),
+    ("/people", "People"),
+    ("/policies", "Policies"),
+    ("/record", "Record"),
+];
+
+/// The frame of a page.
+pub(super) struct Frame {
+    pub(super) title: String,
+    /// The address of the place in the menu that this page belongs to.
+    pub(super) place: &'static str,
+    pub(super) who: Option<Who>,
+}
+
+/// Who is looking.
+pub(super) struct Who {
+    pub(super) name: Html,
+    pub(super) csrf: String,
+}
+
+impl Frame {
+    /// For a signed-in person.
+    pub(super) fn new(title: impl Into<String>, place: &'static str, session: &Session) -> Self {
+        let who = Who { name: line(&session.signed_in.person.name), csrf: session.csrf.clone() };
+        Self { title: title.into(), place, who: Some(who) }
+    }
+
+    /// For anyone.
+    pub(super) fn open(title: impl Into<String>) -> Self {
+        Self { title: title.into(), place: "", who: None }
+    }
+
+    /// The token for this page's forms.
+    pub(super) fn csrf(&self) -> &str {
+        self.who.as_ref().map_or("", |who| &who.csrf)
+    }
+
+    /// The menu.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        PLACES.into_iter().map(|(address, name)| (address, name, address == self.place))
+    }
+}
+
+/// Renders a page.
+pub(super) fn render(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => (status, Body(text)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be shown").into_response()
+        }
+    }
+}
+
+/// Why there is no page; shown as one.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    title: String,
+    detail: String,
+    advice: &'static str,
+    code: Option<Code>,
+}
+
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage<'a> {
+    frame: Frame,
+    status: u16,
+    failure: &'a Failure,
+    detail: Html,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: Code, title: &str, detail: impl Into<String>, advice: &'static str) -> Self {
+        Self { status, title: title.to_owned(), detail: detail.into(), advice, code: Some(code) }
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(what: &str) -> Self {
+        let detail = format!("There is no such {what}, or there is not any more.");
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "Not found", detail, "Check the address, or start from the inbox.")
+    }
+
+    /// The request cannot be read.
+    pub(super) fn bad_request(detail: &str) -> Self {
+        let advice = "Go back, load the page again and repeat what you did.";
+        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, "That could not be read", detail, advice)
+    }
+
+    /// The request does not come from one of our own pages.
+    pub(super) fn cross_site() -> Self {
+        let detail = "This request did not come from a page of this console, so nothing was done.";
+        let advice = "Open the console yourself and repeat it there. If you were sent here by another page, somebody may \
+                      have tried to make you decide without your knowing.";
+        Self::new(StatusCode::FORBIDDEN, Code::CrossSite, "Refused", detail, advice)
+    }
+
+    /// Too much at once.
+    pub(super) fn busy() -> Self {
+        let detail = "Too many pages listen for changes.";
+        let advice = "This page does not update by itself for now; reload it by hand.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyConnections, "Busy", detail, advice)
+    }
+
+    /// Something of ours failed; nothing was done.
+    pub(super) fn unavailable(detail: impl std::fmt::Display) -> Self {
+        tracing::error!(%detail, "the console could not answer");
+        let advice = "Try again. If it stays like this, look at the gateway's log; what could not be recorded was not done.";
+        let title = "This is not available";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::RecordUnavailable, title, detail.to_string(), advice)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Absent(_) => Self::not_found("entry in the record"),
+            LogError::Unavailable(_) => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        Self::new(status(denied.code), denied.code, "Not done", denied.message, advice(denied.code))
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let detail = line(&self.detail);
+        let frame = Frame::open(self.title.clone());
+        render(self.status, &FailurePage { frame, status: self.status.as_u16(), detail, failure: &self })
+    }
+}
+
+/// The page for an address that is none.
+pub(super) async fn nowhere() -> Failure {
+    Failure::not_found("page")
+}
+
+/// The page for a method that an address does not take.
+pub(super) async fn wrong_method() -> Response {
+    let mut failure = Failure::bad_request("This address does not take that kind of request.");
+    failure.status = StatusCode::METHOD_NOT_ALLOWED;
+    ([(header::ALLOW, "GET, HEAD, POST")], failure).into_response()
+}
+
+/// The HTTP status of a refusal.
+pub(super) fn status(code: Code) -> StatusCode {
+    match code {
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::ReviewClosed | Code::VotedAlready | Code::DigestMismatch => StatusCode::CONFLICT,
+        Code::ReasonInvalid | Code::BadRequest => StatusCode::BAD_REQUEST,
+        Code::RecordUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::FORBIDDEN,
+    }
+}
+
+/// What a person can do about a refusal of their vote.
+pub(super) fn advice(code: Code) -> &'static str {
+    match code {
+        Code::SelfApproval => "Ask one of the people named below; your attempt was recorded.",
+        Code::NotAReviewer => "Ask one of the people named below, or have yourself added to a group that was asked.",
+        Code::ReviewClosed => "Nothing is left to decide; the outcome is shown on this page.",
+        Code::VotedAlready => "Your first vote stands; a vote cannot be changed.",
+        Code::DigestMismatch => "What you saw is not what waits here. Read the page as it is now, then decide again.",
+        Code::ReasonInvalid => "Write why you decide so, in at most 2,000 bytes, and send it again.",
+        Code::PolicyError => "A policy failed while your vote was checked. Tell whoever maintains the policies.",
+        Code::RecordUnavailable => "Your vote was not counted. Try again; if it stays like this, look at the gateway's log.",
+        Code::NotFound => "Check the address, or start from the inbox.",
+        _ => "Sign in again if your session is old, or ask one of the people named below.",
+    }
+}

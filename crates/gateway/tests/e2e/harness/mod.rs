@@ -1,0 +1,268 @@
+//! The world of a test: a private PostgreSQL, a gateway process, people and an agent.
+
+pub(crate) mod api;
+pub(crate) mod clients;
+pub(crate) mod gateway;
+pub(crate) mod record;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use xtask::cluster::{Binaries, Cluster, Recipe};
+use xtask::loopback::{free_port, random_secret};
+use xtask::process::{Finished, wait_until};
+use xtask::sweeper::Sweeper;
+use xtask::{repository, target_dir};
+
+use api::{Api, Review};
+use clients::{Call, Client};
+use gateway::Gateway;
+
+/// How long anything that should happen at once may take on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The target's name and the database behind it.
+pub(crate) const TARGET: &str = "orders";
+/// The agent's name.
+pub(crate) const AGENT: &str = "coder";
+/// A row that tests change: its credit limit is 200 at first.
+pub(crate) const ROW: &str = "SELECT credit_limit FROM customers WHERE id = 3";
+const UPSTREAM_USER: &str = "app";
+
+/// What differs from the usual world.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Replacements in the starter policies.
+    policy: Vec<(&'static str, &'static str)>,
+    /// Lines appended to the configuration.
+    config: String,
+    /// Bytes of a small disk of its own for the gateway's data.
+    disk_bytes: Option<u64>,
+}
+
+impl Plan {
+    /// Reviews of writes end by themselves after three seconds.
+    pub(crate) fn short_reviews(mut self) -> Self {
+        self.policy.push(("@expires(\"30m\")", "@expires(\"3s\")"));
+        self
+    }
+
+    /// Adds to the configuration.
+    pub(crate) fn config(mut self, lines: &str) -> Self {
+        self.config.push_str(lines);
+        self
+    }
+
+    /// Gives the gateway's data a disk of this size.
+    pub(crate) fn disk(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
+        self
+    }
+
+    /// Builds the world and starts everything in it.
+    pub(crate) fn start(self) -> World {
+        let mut world = self.prepare();
+        world.gateway.start();
+        world.enrol();
+        world
+    }
+
+    /// Builds the world; the gateway is configured and not started.
+    pub(crate) fn prepare(self) -> World {
+        let dir = directory();
+        let sweeper = Sweeper::start(&dir).unwrap();
+        let cluster = database(&dir, &sweeper);
+        let password = random_secret().unwrap();
+        fill(&cluster, &password);
+        fs::create_dir(dir.join("policies")).unwrap();
+        fs::write(dir.join("policies/starter.cedar"), self.policies()).unwrap();
+        let (http, postgres) = (free_port().unwrap(), free_port().unwrap());
+        let certificate = cluster.certificate_for_clients(&dir).unwrap();
+        let upstream = format!(
+            "postgres://{UPSTREAM_USER}@127.0.0.1:{}/{TARGET}?sslmode=verify-full&sslrootcert={}",
+            cluster.port(),
+            certificate.display()
+        );
+        fs::write(dir.join("countersign.toml"), configuration(http, postgres, &upstream, &self.config)).unwrap();
+        let gateway = Gateway::new(&dir, http, postgres, password, self.disk_bytes);
+        World { gateway, cluster, ada: None, dora: None, finn: None, key: String::new(), dir, sweeper }
+    }
+
+    fn policies(&self) -> String {
+        let mut text = fs::read_to_string(repository().join("policies/starter.cedar")).unwrap();
+        for (from, to) in &self.policy {
+            assert!(text.contains(from), "the starter policies have no {from}");
+            text = text.replace(from, to);
+        }
+        text
+    }
+}
+
+fn configuration(http: u16, postgres: u16, upstream: &str, more: &str) -> String {
+    format!(
+        r#"
+[server]
+listen     = "127.0.0.1:{http}"
+public_url = "http://127.0.0.1:{http}"
+data_dir   = "./data"
+policies   = "./policies"
+
+[postgres]
+listen = "127.0.0.1:{postgres}"
+
+[[target]]
+name        = "{TARGET}"
+protocol    = "postgres"
+upstream    = "{upstream}"
+credential  = {{ env = "ORDERS_PASSWORD" }}
+environment = "production"
+{more}
+"#
+    )
+}
+
+fn directory() -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("countersign-e2e-{}", random_secret().unwrap()));
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).unwrap();
+    dir
+}
+
+fn database(dir: &Path, sweeper: &Sweeper) -> Cluster {
+    let binaries = Binaries::find().expect("PostgreSQL's server programs; `cargo xtask tools` installs them");
+    let template = Some(target_dir().join("test-tools/clusters"));
+    let cluster = Cluster::start(Recipe { dir, binaries, template, fsync: false }).unwrap();
+    sweeper.watch(cluster.pid().unwrap());
+    cluster
+}
+
+fn fill(cluster: &Cluster, password: &str) {
+    cluster.admin("postgres", &format!("CREATE ROLE {UPSTREAM_USER} LOGIN PASSWORD '{password}'")).unwrap();
+    cluster.admin("postgres", &format!("CREATE DATABASE {TARGET} OWNER {UPSTREAM_USER}")).unwrap();
+    let tables = fs::read_to_string(repository().join("xtask/src/demo/sample.sql")).unwrap();
+    cluster.admin(TARGET, &tables).unwrap();
+    cluster.admin(TARGET, &format!("ALTER TABLE customers OWNER TO {UPSTREAM_USER}")).unwrap();
+}
+
+/// Everything that runs for a test.
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) cluster: Cluster,
+    /// Owner of the agent, and a DBA.
+    ada: Option<Api>,
+    /// A DBA.
+    dora: Option<Api>,
+    /// Another DBA.
+    finn: Option<Api>,
+    /// The agent's key.
+    pub(crate) key: String,
+    pub(crate) dir: PathBuf,
+    // Last: it removes the directory once everything in it has ended.
+    sweeper: Sweeper,
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        Plan::default().start()
+    }
+
+    /// Adds the people and the agent, through the running gateway's socket.
+    pub(crate) fn enrol(&mut self) {
+        for name in ["ada", "dora", "finn"] {
+            let email = format!("{name}@example.org");
+            self.gateway.administer(&["person", "add", name, "--email", &email, "--groups", "dba"]);
+        }
+        self.key = self.gateway.administer(&["agent", "create", AGENT, "--owner", "ada"]);
+        (self.ada, self.dora, self.finn) =
+            (Some(self.token("ada")), Some(self.token("dora")), Some(self.token("finn")));
+    }
+
+    /// A new token of a person.
+    pub(crate) fn token(&self, person: &str) -> Api {
+        let token = self.gateway.administer(&["person", "token", "create", person, "--scope", "review:vote"]);
+        self.api(&token)
+    }
+
+    /// The API with any bearer token.
+    pub(crate) fn api(&self, token: &str) -> Api {
+        Api::new(&self.gateway.url(), token)
+    }
+
+    pub(crate) fn ada(&self) -> &Api {
+        self.ada.as_ref().unwrap()
+    }
+
+    pub(crate) fn dora(&self) -> &Api {
+        self.dora.as_ref().unwrap()
+    }
+
+    pub(crate) fn finn(&self) -> &Api {
+        self.finn.as_ref().unwrap()
+    }
+
+    /// Sends a statement as the agent, by one of the real clients.
+    pub(crate) fn send(&self, client: Client, scenario: &str, sql: Option<&str>) -> Call {
+        clients::send(self, client, scenario, sql)
+    }
+
+    /// Sends a write by psql, and waits until it hangs on a review.
+    pub(crate) fn paused(&self, sql: &str) -> (Call, Review) {
+        let before = self.dora().open_reviews().len();
+        let call = self.send(Client::Psql, "write", Some(sql));
+        let review = self.review_beyond(before);
+        (call, review)
+    }
+
+    /// The newest open review, once there are more than `before`.
+    pub(crate) fn review_beyond(&self, before: usize) -> Review {
+        let open = wait_until("a review to open", SOON, || {
+            let open = self.dora().open_reviews();
+            (open.len() > before).then_some(open)
+        });
+        open.unwrap().into_iter().max_by(|a, b| a.opened_at().cmp(b.opened_at())).unwrap()
+    }
+
+    /// Waits until a review has this state.
+    pub(crate) fn until_state(&self, review: &Review, state: &str) {
+        let what = format!("review {} to be {state}", review.id());
+        wait_until(&what, SOON, || (self.dora().review(review.id()).state() == state).then_some(())).unwrap();
+    }
+
+    /// What the database holds, read behind the gateway's back.
+    pub(crate) fn truth(&self, sql: &str) -> String {
+        self.cluster.admin(TARGET, sql).unwrap()
+    }
+
+    /// How many statements of the gateway the database is executing right now, by a word in their text.
+    pub(crate) fn executing(&self, word: &str) -> bool {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = '{UPSTREAM_USER}' AND state = 'active' AND query LIKE '%{word}%'"
+        );
+        self.truth(&sql) != "0"
+    }
+
+    /// How many connections the gateway holds to the database.
+    pub(crate) fn upstream_connections(&self) -> u32 {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{UPSTREAM_USER}'");
+        self.truth(&sql).parse().unwrap()
+    }
+
+    /// Verifies the record as an auditor would, once everything so far is in it.
+    pub(crate) fn verify(&self) -> Finished {
+        let data = self.gateway.data_dir();
+        self.gateway.command(&["ledger", "verify", "--data", &data.to_string_lossy()])
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- the gateway's log ----\n{}", self.gateway.log());
+        }
+        self.gateway.kill();
+        self.cluster.stop();
+        self.sweeper.finish();
+    }
+}

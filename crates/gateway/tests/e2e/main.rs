@@ -1,0 +1,15 @@
+//! End to end: real servers, real clients, and the gateway between them as its users run it.
+//!
+//! Each test builds a world of its own (a private PostgreSQL, a gateway process, people, an agent) and shares nothing with
+//! the others, so that they run in any order and at the same time. Nothing waits by sleeping: every wait polls for what it
+//! needs, within a bound. `cargo xtask tools` installs the clients; a missing client is a failure, not a skipped test.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: an unexpected answer ends the test")]
+
+mod harness;
+
+mod bad_input;
+mod crash;
+mod ledger;
+mod main_job;
+mod self_approval;
+mod sessions;
