@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use countersign_core::action::Timestamp;
 use countersign_core::record::Event;
 use tokio::net::TcpListener;
@@ -26,7 +25,7 @@ use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::LocalVault;
 use crate::waiting::WaitingRoom;
-use crate::resolve;
+use crate::{api, resolve};
 
 /// How often reviews are looked at for expiry.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -109,7 +108,7 @@ impl App {
         if let Some(address) = config.postgres.listen {
             tracing::info!(%address, "listening for PostgreSQL clients");
         }
-        let router = Router::new();
+        let router = api::router(gate.clone());
         let socket = config.admin_socket();
         let postgres = async {
             match postgres {

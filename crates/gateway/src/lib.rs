@@ -4,6 +4,7 @@
 //! and [`ports`], the traits between them and the adapters.
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -35,6 +35,12 @@ pub trait Call: Send {
     /// What cannot even be described is refused before it is an action.
     fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal>;
 
+    /// What no policy can permit.
+    ///
+    /// # Errors
+    /// It would take away the ground that descriptions stand on.
+    fn permissible(&self) -> Result<(), Refusal>;
+
     /// What a card shows of it; asked only when somebody may look.
     fn shown(&self) -> Shown;
 
@@ -100,6 +106,7 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
     if !matches!(decision, Decision::Permit(_)) || !request.described().facts.effect_free() {
         request = request.showing(call.shown());
     }
+    record_refusal(gate, &request, call.permissible()).await?;
     let authorized = review(gate, call, &request, decision).await;
     let (authority, turn) = record_refusal(gate, &request, authorized).await?;
     let released = release(gate, &request, authority).await;

@@ -78,7 +78,7 @@ fn tests(quick: bool) -> Vec<Step> {
     }
     let doc = Step::new("documentation tests", "cargo test --locked --workspace --doc");
     let e2e = match nextest {
-        true => Step::new("end to end", "cargo nextest run --locked -p countersign -E binary(e2e) --no-fail-fast"),
+        true => Step::new("end to end", "cargo nextest run --locked -p countersign --test e2e --no-fail-fast"),
         false => Step::new("end to end", "cargo test --locked -p countersign --test e2e --no-fail-fast"),
     };
     let rest =

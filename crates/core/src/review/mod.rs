@@ -45,6 +45,16 @@ pub enum Verdict {
     Reject,
 }
 
+impl Verdict {
+    /// The name used in JSON and cards.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Approve => "approve",
+            Verdict::Reject => "reject",
+        }
+    }
+}
+
 /// By which way a vote came, and so how it was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

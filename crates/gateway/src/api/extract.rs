@@ -1,16 +1,17 @@
 //! What handlers take from a request, parsed before they run: the caller, the body, the query, ids in the path.
 
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use super::Shared;
 use super::problem::Problem;
 use crate::codes::Code;
-use crate::identity::{Caller, SignedIn};
+use crate::identity::Caller;
 
 /// The largest request body: 64 KiB.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -24,8 +25,8 @@ const SESSION_COOKIE: &str = "countersign_session";
 /// Anyone who proved who they are: a person, or an agent by its key.
 pub(super) struct Known(pub(super) Caller);
 
-/// A person; agents are refused.
-pub(super) struct Human(pub(super) SignedIn);
+/// Proof that the caller is a person; agents are refused.
+pub(super) struct Human;
 
 impl FromRequestParts<Shared> for Known {
     type Rejection = Problem;
@@ -52,7 +53,7 @@ impl FromRequestParts<Shared> for Human {
 
     async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, Problem> {
         match Known::from_request_parts(parts, api).await?.0 {
-            Caller::Person(signed_in) => Ok(Self(*signed_in)),
+            Caller::Person(_) => Ok(Self),
             Caller::Agent(_) => Err(Problem::new(Code::Forbidden, "an agent's key reads its own reviews and actions only")),
         }
     }
@@ -102,11 +103,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for JsonBody<T> {
             let problem = Problem::new(Code::BadRequest, "send the body as `Content-Type: application/json`");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        let length = request.headers().get("content-length").and_then(|l| l.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
-            return Err(too_large());
-        }
-        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(unread)?;
+        let bytes = read(request.into_body()).await?;
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|error| Problem::new(Code::BadRequest, format!("the body is not valid: {error}")))
     }
@@ -117,20 +114,18 @@ fn is_json(headers: &HeaderMap) -> bool {
     media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::TooLarge, format!("a body has at most {BODY_BYTES_MAX} bytes"))
-}
-
-/// A body without a length that grows too long, or one that breaks off.
-fn unread(error: axum::Error) -> Problem {
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(inner) = cause {
-        if inner.to_string().contains("length limit") {
-            return too_large();
+/// Reads a body piece by piece, and stops where it grows too long.
+async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Problem::new(Code::BadRequest, "the body broke off"))?;
+        if bytes.len() + piece.len() > BODY_BYTES_MAX {
+            return Err(Problem::new(Code::TooLarge, format!("a body has at most {BODY_BYTES_MAX} bytes")));
         }
-        cause = inner.source();
+        bytes.extend_from_slice(&piece);
     }
-    Problem::new(Code::BadRequest, "the body broke off")
+    Ok(bytes)
 }
 
 /// The query, without unknown or repeated keys.

@@ -141,6 +141,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::NoPermit
         | Code::PolicyError
         | Code::ReviewRejected
+        | Code::ReviewExpired
         | Code::ReviewWithdrawn
         | Code::RejectedRecently
         | Code::SelfApproval
@@ -150,7 +151,8 @@ pub fn status(code: Code) -> StatusCode {
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnknownTarget => StatusCode::NOT_FOUND,
-        Code::ReviewExpired | Code::HoldEnded | Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
+        Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
+        Code::HoldEnded => StatusCode::GATEWAY_TIMEOUT,
         Code::ReviewClosed
         | Code::VotedAlready
         | Code::DigestMismatch

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::page::Failure;
 use super::{Console, session};
@@ -59,8 +59,12 @@ impl Listener {
     /// Everything that came in the meantime as one: a page that shows reviews also shows what became of them.
     fn gathered(&mut self, first: Result<Change, RecvError>) -> &'static str {
         let mut review = !matches!(first, Ok(Change::Action));
-        while let Ok(more) = self.changes.try_recv() {
-            review |= more == Change::Review;
+        loop {
+            match self.changes.try_recv() {
+                Ok(more) => review |= more == Change::Review,
+                Err(TryRecvError::Lagged(_)) => review = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
         }
         if review { "review" } else { "action" }
     }

@@ -31,7 +31,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countersign_tlog::VerifierKey;
@@ -66,7 +66,7 @@ pub struct Ledger {
     key: VerifierKey,
     journal: Arc<FileJournal>,
     sequencer: sequencer::Handle,
-    stop: sequencer::Stop,
+    stop: Mutex<Option<sequencer::Stop>>,
     health: Health,
 }
 
@@ -92,7 +92,7 @@ impl Ledger {
         engine.drain().await?;
         let journal = engine.journal();
         let (sequencer, stop) = sequencer::start(engine, SEQUENCE_EVERY, health.clone(), lock);
-        Ok(Self { root, key, journal, sequencer, stop, health })
+        Ok(Self { root, key, journal, sequencer, stop: Mutex::new(Some(stop)), health })
     }
 
     /// The journal, for the line.
@@ -132,8 +132,11 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Failure`] when the ledger has stopped before, or while it was ending.
-    pub async fn shutdown(self) -> Result<(), Failure> {
-        self.stop.stop().await;
+    pub async fn shutdown(&self) -> Result<(), Failure> {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stop) = stop {
+            stop.stop().await;
+        }
         self.health.check()
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use xtask::process::{is_root, run};
+use xtask::process::{is_root, run, wait_until};
 
 use crate::harness::clients::Client;
 use crate::harness::{Plan, ROW, SOON, World};
@@ -76,14 +76,14 @@ fn a_malformed_policy_while_it_runs() {
     let file = world.dir.join("policies/starter.cedar");
     let starter = fs::read_to_string(&file).unwrap();
     fs::write(&file, "permit (principal").unwrap();
-    world.until_recorded("the bad bundle", |leaf| leaf["kind"] == "system.alarm");
+    let told = || world.gateway.log().contains("starter.cedar:1").then_some(());
+    wait_until("the bad bundle to be told", SOON, told).unwrap();
     world.send(Client::Psql, "read", None).outcome().rows();
     world.send(Client::Psql, "refused", None).outcome().refused("42501");
     let stricter = "\n@id(\"nothing-at-all\") @deny(\"closed for today\") forbid (principal, action, resource);\n";
     fs::write(&file, format!("{starter}{stricter}")).unwrap();
     let activated = |leaf: &serde_json::Value| leaf["kind"] == "policy.activated";
-    let twice =
-        xtask::process::wait_until("the new bundle", SOON, || (world.count_recorded(activated) == 2).then_some(()));
+    let twice = wait_until("the new bundle", SOON, || (world.count_recorded(activated) == 2).then_some(()));
     twice.unwrap();
     assert!(world.send(Client::Psql, "read", None).outcome().refused("42501").contains("closed for today"));
 }
@@ -184,7 +184,7 @@ fn a_full_disk() {
     world.send(Client::Psql, "read", None).outcome().rows();
     let filler = world.gateway.data_dir().join("filler");
     fill(&filler);
-    let refused = xtask::process::wait_until("the full disk to be noticed", SOON, || {
+    let refused = wait_until("the full disk to be noticed", SOON, || {
         let call = world.send(Client::Psql, "write", Some(WRITE));
         let said = call.ended();
         said.contains("\"ok\": false").then_some(said)

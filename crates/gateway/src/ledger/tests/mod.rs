@@ -8,7 +8,6 @@ mod query;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use countersign_core::action::{ActionId, Timestamp};

@@ -376,6 +376,7 @@ impl Connection {
         };
         Ok(Err(match parse_error {
             Some(error) if refusal.code == Code::PolicyDenied => {
+                let error = error.trim_start_matches("Invalid statement: ").to_owned();
                 refuse::notice(&Refusal { code: Code::Unparsed, message: error, ..refusal })
             }
             _ => refuse::notice(&refusal),
@@ -608,13 +609,16 @@ impl Call for PgCall<'_> {
     type Done = Result<(), Refusal>;
 
     fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal> {
-        self.captured.check()?;
         if self.connection.portals.len() >= PORTALS_MAX {
             return Err(Refusal::new(Code::TooLarge, "too many open portals; close some"));
         }
         let request = self.captured.describe(&self.connection.subject, &self.connection.session, &gate.scribe)?;
         self.digest = Some(request.digest());
         Ok(request)
+    }
+
+    fn permissible(&self) -> Result<(), Refusal> {
+        self.captured.check()
     }
 
     fn shown(&self) -> Shown {

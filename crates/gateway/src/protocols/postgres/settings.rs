@@ -117,12 +117,18 @@ fn check(name: &str, value: Option<&str>) -> Result<(), Refusal> {
     match (name, value.as_deref()) {
         ("standard_conforming_strings", Some("on" | "true" | "yes" | "1")) => Ok(()),
         ("backslash_quote", Some("safe_encoding")) => Ok(()),
-        ("client_encoding" | "names", Some("utf8" | "utf-8" | "unicode" | "sql_ascii" | "auto")) => Ok(()),
+        ("client_encoding" | "names", Some(value)) if is_readable_encoding(value) => Ok(()),
         ("standard_conforming_strings" | "backslash_quote" | "client_encoding" | "names", _) => {
             Err(refused(name, "would make the server read statements differently than they were reviewed"))
         }
         _ => Ok(()),
     }
+}
+
+/// The server compares encodings by their letters and digits alone (`clean_encoding_name` in `encnames.c`).
+fn is_readable_encoding(value: &str) -> bool {
+    let cleaned: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+    matches!(cleaned.as_str(), "utf8" | "unicode" | "sqlascii")
 }
 
 fn refused(name: &str, why: &str) -> Refusal {
@@ -146,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_drivers_send_is_taken() {
-        let settings = [("client_encoding", "UTF8"), ("DateStyle", "ISO"), ("TimeZone", "UTC"), ("extra_float_digits", "2")];
+        let settings = [("client_encoding", "'utf-8'"), ("DateStyle", "ISO"), ("TimeZone", "UTC"), ("extra_float_digits", "2")];
         let settings = settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
         assert!(check_startup(&settings).is_ok());
     }

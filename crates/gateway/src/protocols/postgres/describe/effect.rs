@@ -249,8 +249,7 @@ fn copy(statement: &pb::CopyStmt, walk: &Walk<'_>) -> Effect {
     let client = statement.filename.is_empty() && !statement.is_program;
     match (client, statement.is_from) {
         (true, true) => Effect::CopyIn,
-        (true, false) if walk.settings.is_empty() => Effect::CopyOut,
-        (true, false) => Effect::Unknown,
+        (true, false) => Effect::CopyOut,
         (false, _) => query(walk),
     }
 }

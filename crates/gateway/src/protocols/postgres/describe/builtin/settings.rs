@@ -6,6 +6,9 @@
 
 use countersign_core::action::sql::SqlClass;
 
+/// Harmless while built-in names keep their meaning; see [`search_path_class`].
+const SEARCH_PATH: &str = "search_path";
+
 /// Harmless at any value: presentation, time limits, memory, planning, statistics, defaults of new objects. Sorted.
 const HARMLESS: &[&str] = &[
     "application_name",
@@ -103,7 +106,6 @@ const HARMLESS: &[&str] = &[
     "quote_all_identifiers",
     "random_page_cost",
     "recursive_worktable_factor",
-    "search_path",
     "seed",
     "seq_page_cost",
     "statement_timeout",
@@ -175,6 +177,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
 /// The class of changing the setting `name`; `value` is `None` for a reset, or when it is computed.
 pub(in super::super) fn class(name: &str, value: Option<&str>) -> SqlClass {
     let name = name.to_ascii_lowercase();
+    if name == SEARCH_PATH {
+        return value.map_or(SqlClass::Session, search_path_class);
+    }
     if HARMLESS.binary_search(&name.as_str()).is_ok() {
         return SqlClass::Session;
     }
@@ -183,6 +188,17 @@ pub(in super::super) fn class(name: &str, value: Option<&str>) -> SqlClass {
     };
     let harmless = HARMLESS_AT.get(index).zip(value).is_some_and(|((_, values, _), value)| is_one_of(value, values));
     if harmless { SqlClass::Session } else { SqlClass::Admin }
+}
+
+/// The class of changing a setting to a value that is computed.
+pub(in super::super) fn computed_class(name: &str) -> SqlClass {
+    if name.eq_ignore_ascii_case(SEARCH_PATH) { SqlClass::Admin } else { class(name, None) }
+}
+
+/// `pg_catalog` is searched first unless the path names it later; then any schema before it can redefine built-in names.
+fn search_path_class(path: &str) -> SqlClass {
+    let mut later = path.split(',').skip(1).map(|schema| schema.trim().trim_matches('"'));
+    if later.any(|schema| schema.eq_ignore_ascii_case("pg_catalog")) { SqlClass::Admin } else { SqlClass::Session }
 }
 
 /// A switch as the server reads it; prefixes that it also takes are not recognised, and so count as neither.
@@ -230,6 +246,10 @@ mod tests {
             ("client_encoding", Some("SJIS"), SqlClass::Admin),
             ("default_transaction_read_only", Some("off"), SqlClass::Admin),
             ("app.user_id", Some("7"), SqlClass::Admin),
+            ("search_path", Some("app, public"), SqlClass::Session),
+            ("search_path", Some("pg_catalog, app"), SqlClass::Session),
+            ("search_path", Some("app, \"pg_catalog\""), SqlClass::Admin),
+            ("search_path", None, SqlClass::Session),
         ] {
             assert_eq!(class(name, value), expected, "{name} = {value:?}");
         }

@@ -126,11 +126,11 @@ fn every_change_needs_a_condition() {
         ("MERGE INTO t USING o ON true WHEN MATCHED THEN DELETE", false),
         ("MERGE INTO t USING o ON t.id = o.id WHEN NOT MATCHED BY SOURCE THEN DELETE", false),
         ("MERGE INTO t USING o ON t.id = o.id WHEN NOT MATCHED BY SOURCE AND t.old THEN DELETE", true),
-        ("SELECT 1 FROM t WHERE a = 1", true),
-        ("SELECT 1 FROM t", false),
-        ("SELECT 1 FROM t WHERE a = 1 UNION SELECT 1 FROM o", false),
-        ("DECLARE c CURSOR FOR SELECT 1 FROM t WHERE a = 1", true),
-        ("INSERT INTO t SELECT 1 FROM o WHERE a = 1", false),
+        ("SELECT 1 FROM t", true),
+        ("INSERT INTO t SELECT 1 FROM o", true),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = 1", true),
+        ("DELETE FROM t; SELECT 1", false),
+        ("SELECT 1 FROM", false),
     ] {
         let facts = described(sql).facts;
         assert_eq!(facts.statements[0].has_where, has_where, "{sql}");

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use countersign_core::action::sql::SqlClass;
 use serde::Deserialize;
 
-use super::described;
+use super::{as_worker, described};
 
 struct Corpus {
     name: &'static str,
@@ -51,6 +51,10 @@ fn read(corpus: &Corpus) -> impl Iterator<Item = Line> {
 
 #[test]
 fn corpora_hold() {
+    as_worker(hold_corpora);
+}
+
+fn hold_corpora() {
     let mut failures = Vec::new();
     for corpus in CORPORA {
         for line in read(corpus) {

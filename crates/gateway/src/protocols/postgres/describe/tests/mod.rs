@@ -3,14 +3,26 @@
 mod bounds;
 mod class;
 mod corpus;
+mod places;
 mod session;
 
 use countersign_core::action::sql::SqlClass;
 
-use super::{Description, NoSession, describe};
+use super::{Description, NoSession, STACK_BYTES, describe};
 
 fn described(sql: &str) -> Description {
     describe(sql, &NoSession)
+}
+
+/// Runs a test that describes a lot on a thread with the stack that the gateway's workers have.
+fn as_worker(test: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let worker = builder.spawn_scoped(scope, test).expect("a thread starts");
+        if let Err(panic) = worker.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
 }
 
 /// Class, tables read and tables written, each list as words separated by spaces (names with spaces use commas).

@@ -126,7 +126,11 @@ impl Walk<'_> {
             [name, value, local] => (text::constant(name), text::constant(value), text::constant(local)),
             _ => (None, None, None),
         };
-        let class = name.as_deref().map_or(SqlClass::Admin, |name| settings::class(name, value.as_deref()));
+        let class = match (name.as_deref(), value.as_deref()) {
+            (Some(name), Some(value)) => settings::class(name, Some(value)),
+            (Some(name), None) => settings::computed_class(name),
+            (None, _) => SqlClass::Admin,
+        };
         self.call(class);
         let local = local.is_some_and(|local| settings::boolean(&local) == Some(true));
         self.settings.push(Setting { name: name.map(|name| name.to_ascii_lowercase()), value, local });

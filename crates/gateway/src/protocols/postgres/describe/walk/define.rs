@@ -4,8 +4,8 @@ use countersign_core::action::sql::SqlClass;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, Node};
 
-use super::super::builtin::settings;
-use super::super::text;
+use super::super::builtin::{catalogs, settings};
+use super::super::{names, text};
 use super::object::Kind;
 use super::{Visit, Walk, commands, leaves, parts};
 
@@ -53,9 +53,10 @@ impl Visit for pb::CreateSchemaStmt {
 
 impl Visit for pb::CreateFunctionStmt {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { is_procedure, replace: _, funcname: _, parameters, return_type: _, options, sql_body } = self;
+        let Self { is_procedure, replace: _, funcname, parameters, return_type: _, options, sql_body } = self;
         walk.command(if *is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" }, SqlClass::Ddl);
         walk.raise(options.iter().map(function_option).max().unwrap_or(SqlClass::Ddl));
+        walk.place(funcname);
         walk.stored(parameters);
         walk.stored(options);
         walk.stored(sql_body);
@@ -94,11 +95,24 @@ fn function_option(option: &Node) -> SqlClass {
 
 impl Visit for pb::DefineStmt {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { kind, oldstyle: _, defnames: _, args, definition, if_not_exists: _, replace: _ } = self;
+        let Self { kind, oldstyle: _, defnames, args, definition, if_not_exists: _, replace: _ } = self;
         let Some(kind) = Kind::of(*kind) else { return walk.unknown() };
         walk.command(format!("CREATE {}", kind.words), kind.class);
+        walk.place(defnames);
         walk.stored(args);
         walk.stored(definition);
+    }
+}
+
+impl Walk<'_> {
+    /// Where an object is made: one of the system's own schemas is not for users, and what is put there would be taken
+    /// for built in.
+    fn place(&mut self, name: &[Node]) {
+        match names::strings(name).as_deref() {
+            Some([.., schema, _name]) => self.raise(catalogs::write_class(schema, "")),
+            Some([_] | []) => {}
+            None => self.unknown(),
+        }
     }
 }
 

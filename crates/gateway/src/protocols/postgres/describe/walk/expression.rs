@@ -100,10 +100,10 @@ impl Visit for pb::ColumnRef {
         if let Some(probe) = &mut walk.probe {
             probe.column(self);
         }
-        if let [_, .., last] = fields.as_slice() {
-            if let Some(name) = names::string(last) {
-                walk.attribute(name);
-            }
+        if let [_, .., last] = fields.as_slice()
+            && let Some(name) = names::string(last)
+        {
+            walk.attribute(name);
         }
     }
 }

@@ -112,8 +112,6 @@ pub(super) struct Walk<'a> {
     scope: Vec<String>,
     /// Whether an `UPDATE`, `DELETE` or `MERGE` was seen, and whether each of them is bounded.
     changes_bounded: Option<bool>,
-    /// Whether the statement's own query has a `WHERE`.
-    query_bounded: Option<bool>,
     depth: usize,
     /// Set while a condition is probed for columns.
     probe: Option<query::Probe>,
@@ -138,7 +136,6 @@ impl<'a> Walk<'a> {
             functions: BTreeSet::new(),
             scope: Vec::new(),
             changes_bounded: None,
-            query_bounded: None,
             depth: 0,
             probe: None,
             settings: Vec::new(),
@@ -162,7 +159,7 @@ impl<'a> Walk<'a> {
             verb: self.verb.unwrap_or(Cow::Borrowed("UNKNOWN")).into_owned(),
             tables: self.tables,
             functions: self.functions,
-            has_where: self.changes_bounded.or(self.query_bounded).unwrap_or(false),
+            has_where: self.changes_bounded.unwrap_or(true),
         }
     }
 
@@ -173,7 +170,7 @@ impl<'a> Walk<'a> {
             class: self.class(),
             tables: self.tables.clone(),
             functions: self.functions.clone(),
-            has_where: self.changes_bounded.or(self.query_bounded).unwrap_or(false),
+            has_where: self.changes_bounded.unwrap_or(true),
         }
     }
 
@@ -198,11 +195,6 @@ impl<'a> Walk<'a> {
     /// Something this module does not know: the statement is opaque, whatever wraps it.
     fn unknown(&mut self) {
         self.unknown = true;
-    }
-
-    /// A query with its `WHERE`; only the statement's own (the first) counts.
-    fn query(&mut self, bounded: bool) {
-        self.query_bounded.get_or_insert(bounded);
     }
 
     /// An `UPDATE`, `DELETE` or `MERGE`; one unbounded change makes the statement unbounded.
@@ -230,10 +222,18 @@ impl<'a> Walk<'a> {
         self.settings.truncate(settings);
     }
 
+    /// Settings changed where the session machine will not see it (by `EXECUTE` of a name, or beside a stream) are not
+    /// known to it afterwards.
+    fn hides_settings(&mut self) {
+        if !self.settings.is_empty() {
+            self.unknown();
+        }
+    }
+
     /// A relation in `FROM`: a common table expression in scope, or a table that is read.
     fn read(&mut self, relation: &pb::RangeVar) {
         let unqualified = relation.schemaname.is_empty() && relation.catalogname.is_empty();
-        if unqualified && self.scope.iter().any(|name| *name == relation.relname) {
+        if unqualified && self.scope.contains(&relation.relname) {
             return;
         }
         self.read_table(relation);

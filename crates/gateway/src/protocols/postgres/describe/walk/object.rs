@@ -4,6 +4,7 @@ use countersign_core::action::sql::SqlClass;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, Node, ObjectType as T};
 
+use super::super::builtin::catalogs;
 use super::super::names;
 use super::{Visit, Walk};
 
@@ -200,8 +201,9 @@ impl Visit for pb::AlterObjectDependsStmt {
 
 impl Visit for pb::AlterObjectSchemaStmt {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { object_type, relation, object, newschema: _, missing_ok: _ } = self;
+        let Self { object_type, relation, object, newschema, missing_ok: _ } = self;
         walk.on_object("ALTER", *object_type, relation.as_ref(), object.as_deref());
+        walk.raise(catalogs::write_class(newschema, ""));
     }
 }
 

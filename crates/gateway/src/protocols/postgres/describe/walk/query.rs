@@ -36,7 +36,6 @@ impl Visit for pb::SelectStmt {
             (None, true) => "SELECT",
         };
         walk.command(verb, SqlClass::Read);
-        walk.query(has_where(self));
         walk.with(with_clause.as_ref(), |walk| {
             into_clause.visit(walk);
             distinct_clause.visit(walk);
@@ -80,7 +79,6 @@ impl Visit for pb::InsertStmt {
         let Self { relation, cols, select_stmt, on_conflict_clause, returning_clause, with_clause, r#override: _ } =
             self;
         walk.command("INSERT", SqlClass::Write);
-        walk.query(false);
         walk.write_opt(relation.as_ref());
         walk.with(with_clause.as_ref(), |walk| {
             cols.visit(walk);
@@ -275,19 +273,6 @@ fn cte_name(node: &pb::Node) -> Option<String> {
         Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.ctename.clone()),
         _ => None,
     }
-}
-
-/// Whether a query has a `WHERE`; a set operation when both sides have one.
-fn has_where(select: &pb::SelectStmt) -> bool {
-    let mut sides = vec![select];
-    while let Some(side) = sides.pop() {
-        match (&side.larg, &side.rarg) {
-            (None, None) if side.where_clause.is_none() => return false,
-            (None, None) => {}
-            (left, right) => sides.extend([left, right].into_iter().flatten().map(|side| &**side)),
-        }
-    }
-    true
 }
 
 /// Whether a `WHEN` of a `MERGE` updates or deletes rows of the target.

@@ -124,10 +124,10 @@ impl Walk<'_> {
             if option.defname != "owned_by" {
                 continue;
             }
-            if let Some(NodeEnum::List(list)) = option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
-                if let Some([table @ .., _column]) = names::strings(&list.items).as_deref() {
-                    self.write_name(table);
-                }
+            if let Some(NodeEnum::List(list)) = option.arg.as_deref().and_then(|arg| arg.node.as_ref())
+                && let Some([table @ .., _column]) = names::strings(&list.items).as_deref()
+            {
+                self.write_name(table);
             }
         }
     }
@@ -295,7 +295,13 @@ impl Visit for pb::CreateStatsStmt {
         defnames.visit(walk);
         stat_types.visit(walk);
         walk.stored(exprs);
-        walk.write_relations(relations);
+        for relation in relations {
+            match &relation.node {
+                Some(NodeEnum::RangeVar(relation)) => walk.write(relation),
+                // the grammar takes any `FROM`, the server only a table
+                Some(_) | None => walk.stored(relation),
+            }
+        }
     }
 }
 

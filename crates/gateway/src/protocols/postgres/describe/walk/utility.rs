@@ -98,6 +98,7 @@ impl Visit for pb::PrepareStmt {
         walk.command("PREPARE", SqlClass::Read);
         argtypes.visit(walk);
         query.visit(walk);
+        walk.hides_settings();
     }
 }
 
@@ -116,10 +117,7 @@ impl Visit for pb::ExecuteStmt {
         walk.tables.read.extend(prepared.tables.read.iter().cloned());
         walk.tables.write.extend(prepared.tables.write.iter().cloned());
         walk.functions.extend(prepared.functions.iter().cloned());
-        walk.query(prepared.has_where);
-        if !prepared.tables.write.is_empty() {
-            walk.change(prepared.has_where);
-        }
+        walk.change(prepared.has_where);
     }
 }
 
@@ -237,6 +235,7 @@ impl Visit for pb::CopyStmt {
         attlist.visit(walk);
         options.visit(walk);
         where_clause.visit(walk);
+        walk.hides_settings();
     }
 }
 

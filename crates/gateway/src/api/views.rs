@@ -1,0 +1,318 @@
+//! The wire types, and how domain values become them. Reviews and actions are shown through the one card.
+//!
+//! Names of fields are a contract with scripts: they are added to, never changed.
+
+use countersign_core::action::digest::NotCanonical;
+use countersign_core::action::{BundleDigest, Described, PersonId, Sensitivity};
+use countersign_core::card::{Card, Touched};
+use countersign_core::policy::{Obligations, Quorum, Terms};
+use countersign_core::review::{Review, Verdict, Vote, tokens};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::config::Target;
+use crate::gate::Gate;
+use crate::ports::Attempt;
+
+/// A review as scripts see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Review)]
+pub(super) struct ReviewView {
+    /// Its id.
+    id: String,
+    /// `open`, `approved`, `rejected`, `expired` or `withdrawn`.
+    #[schema(example = "open")]
+    state: &'static str,
+    requester: RequesterView,
+    /// The person for whom it would be done.
+    on_behalf_of: String,
+    /// The target's name.
+    target: String,
+    /// `dev`, `staging` or `production`.
+    environment: String,
+    /// The action of the most dangerous statement.
+    #[schema(example = "sql:write")]
+    action: String,
+    resource: ResourceView,
+    /// The statement; what looks like a secret or personal data is a placeholder such as `‹email 1›`.
+    statement: String,
+    /// Bind parameters in order, redacted likewise; `null` is NULL.
+    statement_parameters: Vec<Option<String>>,
+    /// How many bytes at the statement's end are not shown.
+    statement_cut_bytes: usize,
+    /// How many values are hidden behind placeholders.
+    redacted: usize,
+    /// The requester's stated reason: its own words, unchecked.
+    reason: Option<String>,
+    impact: ImpactView,
+    /// Whether a transaction is open, which holds locks while people read.
+    in_transaction: bool,
+    /// The policies that asked for it.
+    policies: Vec<PolicyNoteView>,
+    /// The smallest sets of quorums of which any one suffices, as `group:people`.
+    #[schema(example = json!([["dba:1"]]))]
+    suffices: Vec<Vec<String>>,
+    /// The quorums that the approvals so far make up.
+    approvals: Vec<String>,
+    /// People on the requester's side, who cannot approve.
+    cannot_approve: Vec<String>,
+    votes: Vec<VoteView>,
+    /// The action by meaning; goes back with a vote.
+    #[schema(example = "sha256:…")]
+    action_digest: String,
+    /// The card by content; goes back with a vote.
+    #[schema(example = "sha256:…")]
+    card_digest: String,
+    /// RFC 3339.
+    opened_at: String,
+    /// When it closes by itself, RFC 3339.
+    expires_at: String,
+    /// When it closed, RFC 3339.
+    closed_at: Option<String>,
+    /// Seconds until it closes by itself; 0 when it is closed.
+    seconds_left: i64,
+    /// Where people look at it.
+    url: String,
+}
+
+/// Who asks.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Requester)]
+pub(super) struct RequesterView {
+    /// `agent` or `person`.
+    kind: String,
+    name: String,
+    /// The person who answers for it.
+    owner: String,
+}
+
+/// What would be touched.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Resource)]
+pub(super) struct ResourceView {
+    /// `database`.
+    kind: String,
+    /// The target's name.
+    name: String,
+    /// `read`, `session`, `write`, `ddl`, `admin` or `opaque`.
+    class: String,
+    /// The verbs of its statements, in order.
+    verbs: Vec<String>,
+    tables: TablesView,
+    /// Functions called.
+    functions: Vec<String>,
+}
+
+/// Tables named.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tables)]
+pub(super) struct TablesView {
+    read: Vec<String>,
+    write: Vec<String>,
+}
+
+/// The measured effect.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Impact)]
+pub(super) struct ImpactView {
+    /// Whether it was measured.
+    known: bool,
+}
+
+/// A policy that asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PolicyNote)]
+pub(super) struct PolicyNoteView {
+    id: String,
+    /// What its author wrote for reviewers; may be empty.
+    text: String,
+}
+
+/// One person's vote.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Vote)]
+pub(super) struct VoteView {
+    /// Their name.
+    person: String,
+    /// `approve` or `reject`.
+    verdict: &'static str,
+    /// How they were authenticated: `passkey`, `console`, `api`, `cli`, `chat` or `local`.
+    method: &'static str,
+    /// RFC 3339.
+    at: String,
+    reason: Option<String>,
+}
+
+/// An attempt at an action.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Action)]
+pub(super) struct ActionView {
+    id: String,
+    /// `running`, `refused`, `succeeded`, `uncommitted`, `failed`, `rolled_back`, `not_executed` or `unknown`.
+    status: String,
+    /// The stable code of a refusal, or the upstream's error class.
+    code: Option<String>,
+    requester: RequesterView,
+    /// The person for whom it was done.
+    on_behalf_of: String,
+    /// The target's name.
+    target: String,
+    /// `dev`, `staging` or `production`.
+    environment: String,
+    #[schema(example = "sql:write")]
+    action: String,
+    resource: ResourceView,
+    /// The statement, redacted.
+    statement: String,
+    /// How many bytes at the statement's end are not shown.
+    statement_cut_bytes: usize,
+    /// The requester's stated reason: its own words, unchecked.
+    reason: Option<String>,
+    /// The action by meaning.
+    action_digest: String,
+    /// The grant it used, if people approved it.
+    grant: Option<String>,
+    /// When it was captured, RFC 3339.
+    at: String,
+}
+
+/// An upstream; its address and credential stay inside.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Target)]
+pub(super) struct TargetView {
+    name: String,
+    /// `postgres`.
+    protocol: &'static str,
+    /// `dev`, `staging` or `production`.
+    environment: &'static str,
+    /// `none`, `low`, `medium` or `high`.
+    sensitivity: &'static str,
+}
+
+/// A review, as it stands.
+///
+/// The card is built anew and its digest is what goes out: a vote on a card that differs from the stored one does not
+/// match, and is refused.
+pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCanonical> {
+    let matter = review.matter();
+    let card = Card::new(&matter.described, matter.action, &matter.terms);
+    let card_digest = card.digest()?.to_string();
+    let now = gate.scribe.now();
+    let (closed_at, seconds_left) = match review {
+        Review::Open(_) => (None, matter.expires_at.seconds_since(now).max(0)),
+        Review::Closed(closed) => (Some(closed.closed_at().to_string()), 0),
+    };
+    Ok(ReviewView {
+        id: matter.id.to_string(),
+        state: review.state(),
+        requester: requester(&card),
+        on_behalf_of: card.on_behalf_of,
+        target: card.target,
+        environment: card.environment,
+        action: card.action,
+        resource: resource(card.resource),
+        statement: card.statement.text,
+        statement_parameters: card.statement.parameters,
+        statement_cut_bytes: card.statement.cut_bytes,
+        redacted: card.statement.redacted,
+        reason: card.reason,
+        impact: ImpactView { known: card.impact.known },
+        in_transaction: card.in_transaction,
+        policies: card.policies.into_iter().map(|note| PolicyNoteView { id: note.id, text: note.text }).collect(),
+        suffices: card.suffices.iter().map(|set| set.iter().map(Quorum::to_string).collect()).collect(),
+        approvals: tokens(review.votes()).iter().map(Quorum::to_string).collect(),
+        cannot_approve: names(gate, matter.described.closure.iter()),
+        votes: review.votes().iter().map(vote).collect(),
+        action_digest: card.action_digest.to_string(),
+        card_digest,
+        opened_at: matter.opened_at.to_string(),
+        expires_at: matter.expires_at.to_string(),
+        closed_at,
+        seconds_left,
+        url: format!("{}/reviews/{}", gate.config.public_url, matter.id),
+    })
+}
+
+/// An attempt, as recorded.
+pub(super) fn action(attempt: &Attempt) -> ActionView {
+    let card = bare_card(&attempt.described, attempt);
+    ActionView {
+        id: attempt.id.to_string(),
+        status: attempt.status.clone(),
+        code: attempt.code.clone(),
+        requester: requester(&card),
+        on_behalf_of: card.on_behalf_of,
+        target: card.target,
+        environment: card.environment,
+        action: card.action,
+        resource: resource(card.resource),
+        statement: card.statement.text,
+        statement_cut_bytes: card.statement.cut_bytes,
+        reason: card.reason,
+        action_digest: attempt.digest.to_string(),
+        grant: attempt.grant.as_ref().map(ToString::to_string),
+        at: attempt.at.to_string(),
+    }
+}
+
+/// A target, as configured.
+pub(super) fn target(target: &Target) -> TargetView {
+    TargetView {
+        name: target.name.clone(),
+        protocol: target.protocol.name(),
+        environment: target.environment.name(),
+        sensitivity: match target.sensitivity {
+            Sensitivity::None => "none",
+            Sensitivity::Low => "low",
+            Sensitivity::Medium => "medium",
+            Sensitivity::High => "high",
+        },
+    }
+}
+
+/// The names behind handles, in order; a handle that nobody has any more stays a handle.
+fn names<'a>(gate: &Gate, ids: impl Iterator<Item = &'a PersonId>) -> Vec<String> {
+    let people = gate.roster.current();
+    let name = |id: &PersonId| people.people.persons.get(id).map_or_else(|| id.to_string(), |facts| facts.name.clone());
+    let mut names: Vec<String> = ids.map(name).collect();
+    names.sort();
+    names
+}
+
+/// The card of an attempt: nobody was asked, so it has no terms.
+fn bare_card(described: &Described, attempt: &Attempt) -> Card {
+    let (policies, suffices, bundle) = (Vec::new(), Vec::new(), BundleDigest::of(b""));
+    Card::new(described, attempt.digest, &Terms { policies, suffices, obligations: Obligations::default(), bundle })
+}
+
+fn requester(card: &Card) -> RequesterView {
+    let asker = card.requester.clone();
+    RequesterView { kind: asker.kind, name: asker.name, owner: asker.owner }
+}
+
+fn resource(touched: Touched) -> ResourceView {
+    ResourceView {
+        kind: touched.kind,
+        name: touched.name,
+        class: touched.class,
+        verbs: touched.verbs,
+        tables: TablesView {
+            read: touched.tables.read.into_iter().collect(),
+            write: touched.tables.write.into_iter().collect(),
+        },
+        functions: touched.functions.into_iter().collect(),
+    }
+}
+
+fn vote(vote: &Vote) -> VoteView {
+    VoteView {
+        person: vote.name.clone(),
+        verdict: match vote.verdict {
+            Verdict::Approve => "approve",
+            Verdict::Reject => "reject",
+        },
+        method: vote.method.name(),
+        at: vote.at.to_string(),
+        reason: vote.reason.clone(),
+    }
+}

@@ -1,0 +1,77 @@
+//! The buttons of a review: each hands its form to [`crate::resolve`] and shows what came of it.
+
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use countersign_core::action::ReviewId;
+use countersign_core::review::Verdict;
+use serde::Deserialize;
+
+use super::page::Failure;
+use super::session::Session;
+use super::{Console, review};
+use crate::codes::Code;
+use crate::resolve::{self, Denied, VoteRequest};
+
+/// The review's form. Both digests say what was looked at.
+#[derive(Deserialize)]
+pub(super) struct VoteForm {
+    verdict: Verdict,
+    #[serde(default)]
+    reason: String,
+    action_digest: String,
+    card_digest: String,
+}
+
+/// Casts a vote.
+pub(super) async fn vote(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    form: Option<Form<VoteForm>>,
+) -> Result<Response, Failure> {
+    let Some(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a review")) };
+    let id = ReviewId::new(id);
+    let written = form.reason.clone();
+    let cast = match request(form) {
+        Ok(request) => resolve::cast(&console.gate, &id, &session.caller(), request).await,
+        Err(failure) => return Err(failure),
+    };
+    answer(&console, &session, &id, cast.map(drop), written).await
+}
+
+/// Takes a review back.
+pub(super) async fn withdraw(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id = ReviewId::new(id);
+    let done = resolve::withdraw(&console.gate, &id, &session.caller()).await;
+    answer(&console, &session, &id, done.map(drop), String::new()).await
+}
+
+/// Browsers send line breaks in forms as CR LF; a reason has line feeds.
+fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
+    let malformed = |_| Failure::bad_request("the form names no digest");
+    Ok(VoteRequest {
+        verdict: form.verdict,
+        reason: Some(form.reason.replace("\r\n", "\n")).filter(|reason| !reason.trim().is_empty()),
+        action: form.action_digest.parse().map_err(malformed)?,
+        card: form.card_digest.parse().map_err(malformed)?,
+    })
+}
+
+async fn answer(
+    console: &Console,
+    session: &Session,
+    id: &ReviewId,
+    done: Result<(), Denied>,
+    written: String,
+) -> Result<Response, Failure> {
+    match done {
+        Ok(()) => Ok(Redirect::to(&format!("/reviews/{id}")).into_response()),
+        Err(denied) if denied.code == Code::NotFound => Err(Failure::not_found("review")),
+        Err(denied) => review::show(console, session, id, Some((denied, written))).await,
+    }
+}

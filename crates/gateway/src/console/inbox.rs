@@ -1,0 +1,171 @@
+//! The inbox: what waits, first what waits for the person who looks, the oldest on top.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_core::action::Timestamp;
+use countersign_core::card::Card;
+use countersign_core::review::Review;
+
+use super::Console;
+use super::page::{Failure, Frame, render};
+use super::session::Session;
+use super::show::{Html, excerpt, line, span, when};
+use super::standing::Standing;
+use crate::gate::Moment;
+use crate::ports::ReviewFilter;
+
+/// Reviews read for one look at the inbox.
+const READ_MAX: u32 = 1_000;
+/// Rows shown of each part; a page stays below 100 KB.
+const ROWS_MAX: usize = 40;
+/// Of a statement in a row, in characters.
+const EXCERPT_CHARS: usize = 180;
+/// A review that closes within 5 minutes is marked.
+const SOON_SECONDS: i64 = 5 * 60;
+
+#[derive(Template)]
+#[template(path = "inbox.html")]
+struct InboxPage {
+    frame: Frame,
+    list: List,
+}
+
+#[derive(Template)]
+#[template(path = "inbox_list.html")]
+struct InboxPart {
+    list: List,
+}
+
+/// What the list shows.
+struct List {
+    mine: Vec<Row>,
+    mine_more: usize,
+    others: Vec<Row>,
+    others_more: usize,
+    /// More reviews are open than were read.
+    truncated: bool,
+    read_max: u32,
+}
+
+/// One review at a glance.
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) who: Html,
+    pub(super) for_whom: Html,
+    pub(super) what: &'static str,
+    pub(super) verbs: Html,
+    pub(super) target: Html,
+    pub(super) environment: String,
+    pub(super) statement: Html,
+    pub(super) is_excerpt: bool,
+    pub(super) opened: Html,
+    pub(super) left: String,
+    pub(super) soon: bool,
+    pub(super) standing: String,
+    pub(super) decides: bool,
+}
+
+/// The inbox.
+pub(super) async fn page(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+) -> Result<Response, Failure> {
+    let list = list(&console, &session).await?;
+    Ok(render(StatusCode::OK, &InboxPage { frame: Frame::new("Inbox", "/", &session), list }))
+}
+
+/// Its list alone, for updating an open page.
+pub(super) async fn part(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+) -> Result<Response, Failure> {
+    let list = list(&console, &session).await?;
+    Ok(render(StatusCode::OK, &InboxPart { list }))
+}
+
+async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
+    let open = console.gate.store.reviews(ReviewFilter::Open, READ_MAX + 1).await?;
+    let moment = console.gate.moment();
+    let truncated = open.len() > READ_MAX as usize;
+    let live = open.into_iter().filter(|review| review.matter().expires_at > moment.now);
+    let (mine, others): (Vec<_>, Vec<_>) =
+        live.partition(|review| Standing::could_decide(&moment, review, &session.signed_in));
+    let rows = |reviews: &[Review]| {
+        reviews.iter().take(ROWS_MAX).map(|review| row(&moment, review, session)).collect::<Vec<_>>()
+    };
+    Ok(List {
+        mine_more: mine.len().saturating_sub(ROWS_MAX),
+        others_more: others.len().saturating_sub(ROWS_MAX),
+        mine: rows(&mine),
+        others: rows(&others),
+        truncated,
+        read_max: READ_MAX,
+    })
+}
+
+fn row(moment: &Moment, review: &Review, session: &Session) -> Row {
+    let matter = review.matter();
+    let card = Card::new(&matter.described, matter.action, &matter.terms);
+    let standing = Standing::of(moment, review, &session.signed_in);
+    let left = matter.expires_at.seconds_since(moment.now);
+    let (statement, is_excerpt) = excerpt(&card.statement.text, EXCERPT_CHARS);
+    Row {
+        id: matter.id.to_string(),
+        who: line(&card.requester.name),
+        for_whom: line(&card.on_behalf_of),
+        what: intent(&card.resource.class),
+        verbs: verbs(&card.resource.verbs),
+        target: line(&card.target),
+        environment: card.environment,
+        statement,
+        is_excerpt: is_excerpt || card.statement.cut_bytes > 0,
+        opened: when(matter.opened_at, moment.now),
+        left: span(left),
+        soon: left < SOON_SECONDS,
+        standing: standing.words().label,
+        decides: standing.decides(),
+    }
+}
+
+/// What an action of a class does, after "wants to".
+pub(super) fn intent(class: &str) -> &'static str {
+    match class {
+        "read" => "read from",
+        "session" => "change session settings of",
+        "write" => "change rows in",
+        "ddl" => "change the schema of",
+        "admin" => "administer",
+        _ => "run code of unknown effect in",
+    }
+}
+
+/// Verbs in order, repeated ones counted: `UPDATE ×3, DELETE`.
+pub(super) fn verbs(all: &[String]) -> Html {
+    const VERBS_MAX: usize = 6;
+    let mut runs: Vec<(&str, usize)> = Vec::new();
+    for verb in all {
+        match runs.last_mut() {
+            Some((last, count)) if last == verb => *count += 1,
+            _ => runs.push((verb, 1)),
+        }
+    }
+    let more = runs.len().saturating_sub(VERBS_MAX);
+    let mut words: Vec<String> = runs
+        .into_iter()
+        .take(VERBS_MAX)
+        .map(|(verb, count)| if count == 1 { verb.to_owned() } else { format!("{verb} ×{count}") })
+        .collect();
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    line(&words.join(", "))
+}
+
+/// How long a review stays open, in words; for pages that show one.
+pub(super) fn left(expires_at: Timestamp, now: Timestamp) -> (String, bool) {
+    let seconds = expires_at.seconds_since(now);
+    (span(seconds), seconds < SOON_SECONDS)
+}

@@ -1,0 +1,160 @@
+//! The record: its newest leaves in words and as they are, the checkpoint over them, and how to check it without us.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use countersign_core::action::Timestamp;
+use countersign_core::record::{ActionSummary, Event, Record};
+use countersign_core::review::Verdict;
+use serde::Deserialize;
+
+use super::Console;
+use super::page::{Failure, Frame, render};
+use super::session::Session;
+use super::show::{Html, line, when};
+use crate::ports::{LogEntry, LogError};
+
+/// Leaves on a page.
+const SHOWN_MAX: u64 = 40;
+
+#[derive(Template)]
+#[template(path = "record.html")]
+struct RecordPage {
+    frame: Frame,
+    size: u64,
+    root: Html,
+    checkpoint: Html,
+    verifier_key: Html,
+    public_url: Html,
+    leaves: Vec<LeafView>,
+    /// Where the next older page begins.
+    older: Option<u64>,
+    newest: bool,
+}
+
+struct LeafView {
+    index: u64,
+    kind: Html,
+    words: Html,
+    at: Option<Html>,
+    leaf: Html,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Paging {
+    before: Option<u64>,
+}
+
+/// The page; `before` is the index below which leaves are shown.
+pub(super) async fn page(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Query(paging): Query<Paging>,
+) -> Result<Response, Failure> {
+    let log = &console.gate.log;
+    let (size, checkpoint) = match log.checkpoint().await {
+        Ok(checkpoint) => (log.size().await?, checkpoint),
+        Err(LogError::Absent(_)) => (0, String::new()), // nothing is published in the first second
+        Err(error) => return Err(error.into()),
+    };
+    let end = paging.before.unwrap_or(size).min(size);
+    let start = end.saturating_sub(SHOWN_MAX);
+    let entries = if start < end { log.entries(start..end).await? } else { Vec::new() };
+    let (names, now) = (names(&console).await?, console.gate.scribe.now());
+    let page = RecordPage {
+        frame: Frame::new("Record", "/record", &session),
+        size,
+        root: line(checkpoint.lines().nth(2).unwrap_or_default()),
+        checkpoint: super::show::block(&checkpoint),
+        verifier_key: line(&log.verifier_key()),
+        public_url: line(&console.gate.config.public_url),
+        leaves: entries.iter().rev().map(|entry| leaf_view(entry, &names, now)).collect(),
+        older: (start > 0).then_some(start),
+        newest: end == size,
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+/// The proof that one leaf is in the record, as a file.
+pub(super) async fn proof(State(console): State<Console>, Path(index): Path<String>) -> Result<Response, Failure> {
+    let Ok(index) = index.parse::<u64>() else { return Err(Failure::not_found("entry in the record")) };
+    let proof = console.gate.log.prove(index).await?;
+    let disposition = format!("attachment; filename=\"leaf-{index}.tlog-proof\"");
+    let head = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((head, proof).into_response())
+}
+
+/// Names of people and agents by their handles; the record itself has handles only.
+async fn names(console: &Console) -> Result<BTreeMap<String, String>, Failure> {
+    let (people, agents) = (console.gate.directory.people().await?, console.gate.directory.agents().await?);
+    let people = people.into_iter().map(|person| (person.id.to_string(), person.name));
+    Ok(people.chain(agents.into_iter().map(|agent| (agent.id.to_string(), agent.name))).collect())
+}
+
+fn leaf_view(entry: &LogEntry, names: &BTreeMap<String, String>, now: Timestamp) -> LeafView {
+    let record = serde_json::from_str::<Record>(&entry.leaf).ok();
+    let value = serde_json::from_str::<serde_json::Value>(&entry.leaf).ok();
+    let kind = value.as_ref().and_then(|value| value.get("kind")?.as_str()).unwrap_or("unreadable");
+    let words = record.as_ref().map(|record| words(&record.event, names)).unwrap_or_default();
+    LeafView {
+        index: entry.index,
+        kind: line(kind),
+        words: line(&words),
+        at: record.map(|record| when(record.at, now)),
+        leaf: line(&entry.leaf),
+    }
+}
+
+/// A record in words. What it says of digests and policies is in the leaf below.
+fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
+    let name = |handle: &str| names.get(handle).cloned().unwrap_or_else(|| short(handle));
+    let action = |of: &ActionSummary| format!("{} on {} ({}) by {}", of.action, of.target, of.environment, name(&of.requester));
+    match event {
+        Event::ActionIntent { action: of, grant: None, .. } => format!("about to run {}", action(of)),
+        Event::ActionIntent { action: of, grant: Some(_), .. } => format!("about to run {}, approved", action(of)),
+        Event::ActionRead { action: of, .. } => action(of),
+        Event::ActionRefused { action: of, code, .. } => format!("{code}: {}", action(of)),
+        Event::ActionOutcome { status, rows, .. } => {
+            let rows = rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
+            format!("{status:?}{rows}").to_lowercase()
+        }
+        Event::ReviewOpened { action: of, .. } => format!("people are asked about {}", action(of)),
+        Event::ReviewVote { person, verdict: Verdict::Approve, .. } => format!("{} approved", name(person.as_str())),
+        Event::ReviewVote { person, verdict: Verdict::Reject, .. } => format!("{} rejected", name(person.as_str())),
+        Event::ReviewRefused { by, code, .. } => {
+            format!("a vote of {} was not accepted: {code}", by.as_deref().map_or_else(|| "nobody known".to_owned(), name))
+        }
+        Event::ReviewClosed { review, outcome } => format!("review {} is {}", short(review.as_str()), outcome.name()),
+        Event::GrantIssued { grant, .. } => format!("grant {} may be used once", short(grant.as_str())),
+        Event::GrantConsumed { grant, .. } => format!("grant {} was used", short(grant.as_str())),
+        Event::GrantRevoked { grant, reason } => format!("grant {} was voided: {reason}", short(grant.as_str())),
+        Event::PolicyActivated { bundle, .. } => format!("bundle {} is in force", short(&bundle.to_string())),
+        Event::ConfigChanged { what } => what.clone(),
+        Event::IdentityEnrolled { what, change, person, .. } => {
+            let whose = person.as_ref().map(|person| format!(" of {}", name(person.as_str()))).unwrap_or_default();
+            format!("{} {change}{whose}", what.replace('_', " "))
+        }
+        Event::SessionOpened { requester, target } => format!("{} logged in to {target}", name(requester)),
+        Event::SystemStarted { version, closed_unknown } => {
+            format!("gateway {version} started; {closed_unknown} intents closed as unknown")
+        }
+        Event::SystemAlarm { code, detail } => format!("{code}: {detail}"),
+    }
+}
+
+/// The end of a handle, which is its random part, or the whole when it is short.
+fn short(handle: &str) -> String {
+    const TAIL_CHARS: usize = 8;
+    let count = handle.chars().count();
+    if count <= 2 * TAIL_CHARS {
+        return handle.to_owned();
+    }
+    std::iter::once('…').chain(handle.chars().skip(count - TAIL_CHARS)).collect()
+}

@@ -1,0 +1,285 @@
+//! One review: the whole card, what is needed, what was said, and the two buttons.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use countersign_core::action::{PersonId, ReviewId};
+use countersign_core::card::Card;
+use countersign_core::review::{REASON_BYTES_MAX, Review, Verdict, Vote};
+use serde::Deserialize;
+
+use super::Console;
+use super::activity::status_words;
+use super::inbox::{intent, left, verbs};
+use super::page::{Failure, Frame, advice, render, status};
+use super::session::Session;
+use super::show::{Html, Statement, block, line, span, when};
+use super::standing::{self, Standing};
+use crate::gate::Moment;
+use crate::ports::Attempt;
+use crate::resolve::{self, Denied};
+
+/// Names listed of a kind; more are counted.
+const NAMES_MAX: usize = 100;
+/// Attempts looked through for those at this action.
+const ATTEMPTS_MAX: u32 = 200;
+
+#[derive(Template)]
+#[template(path = "review.html")]
+struct ReviewPage {
+    frame: Frame,
+    view: View,
+    refused: Option<Refused>,
+    /// What the person had written when their vote was refused.
+    written: String,
+}
+
+#[derive(Template)]
+#[template(path = "review_progress.html")]
+struct ProgressPart {
+    view: View,
+}
+
+/// A vote that was not accepted.
+struct Refused {
+    code: &'static str,
+    message: Html,
+    advice: &'static str,
+}
+
+/// A list of names, and how many are not in it.
+struct Names {
+    shown: Vec<Html>,
+    more: usize,
+}
+
+/// Everything the page says of a review.
+struct View {
+    id: String,
+    state: &'static str,
+    version: String,
+    card: CardView,
+    standing: Standing,
+    sentence: Html,
+    can_withdraw: bool,
+    justify: bool,
+    reason_bytes_max: usize,
+    /// The card as shown is not the one the review was opened with: nobody may vote on it here.
+    altered: bool,
+    paths: Vec<standing::Path>,
+    cannot: Vec<Html>,
+    opened: Html,
+    expires: Html,
+    left: String,
+    soon: bool,
+    closed: Option<Html>,
+    votes: Vec<VoteView>,
+    attempts: Vec<AttemptView>,
+    hold: Option<String>,
+}
+
+/// The card.
+struct CardView {
+    who: Html,
+    kind: String,
+    owner: Html,
+    for_whom: Html,
+    intent: &'static str,
+    target: Html,
+    environment: String,
+    action: String,
+    class: String,
+    verbs: Html,
+    statement: Statement,
+    cut_bytes: usize,
+    redacted: usize,
+    writes: Names,
+    reads: Names,
+    functions: Names,
+    reason: Option<Html>,
+    in_transaction: bool,
+    impact_known: bool,
+    policies: Vec<(Html, Html)>,
+    action_digest: String,
+    card_digest: String,
+}
+
+/// A vote on the timeline.
+struct VoteView {
+    name: Html,
+    approves: bool,
+    groups: Html,
+    method: &'static str,
+    counts: bool,
+    reason: Option<Html>,
+    at: Html,
+}
+
+/// An attempt at the action.
+struct AttemptView {
+    words: &'static str,
+    tone: &'static str,
+    code: Option<Html>,
+    at: Html,
+}
+
+/// What the page that asks already shows.
+#[derive(Deserialize)]
+pub(super) struct Known {
+    seen: Option<String>,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    show(&console, &session, &ReviewId::new(id), None).await
+}
+
+/// What changes while one looks; tells htmx to load the whole page anew when the review's state is another by now.
+pub(super) async fn part(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    Query(known): Query<Known>,
+) -> Result<Response, Failure> {
+    let view = view(&console, &session, &ReviewId::new(id)).await?;
+    if known.seen.as_deref() != Some(&view.version) {
+        return Ok((StatusCode::OK, [("hx-refresh", "true")]).into_response());
+    }
+    Ok(render(StatusCode::OK, &ProgressPart { view }))
+}
+
+/// The page, with a refusal on top when there is one.
+pub(super) async fn show(
+    console: &Console,
+    session: &Session,
+    id: &ReviewId,
+    refused: Option<(Denied, String)>,
+) -> Result<Response, Failure> {
+    let view = view(console, session, id).await?;
+    let title = format!("Review of {} on {}", view.card.action, view.card.environment);
+    let frame = Frame::new(title, "/", session);
+    let code = refused.as_ref().map_or(StatusCode::OK, |(denied, _)| status(denied.code));
+    let (refused, written) = match refused {
+        None => (None, String::new()),
+        Some((Denied { code, message }, written)) => {
+            (Some(Refused { code: code.name(), message: line(&message), advice: advice(code) }), written)
+        }
+    };
+    Ok(render(code, &ReviewPage { frame, view, refused, written }))
+}
+
+async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<View, Failure> {
+    let store = &console.gate.store;
+    let review = store.review(id).await?.ok_or_else(|| Failure::not_found("review"))?.review;
+    let attempts = match review {
+        Review::Open(_) => Vec::new(), // nothing ran on it yet
+        Review::Closed(_) => store.attempts(ATTEMPTS_MAX).await?,
+    };
+    let moment = console.gate.moment();
+    let matter = review.matter();
+    let card = Card::new(&matter.described, matter.action, &matter.terms);
+    let altered = card.digest().ok() != Some(matter.card);
+    let standing = Standing::of(&moment, &review, &session.signed_in);
+    let (left, soon) = left(matter.expires_at, moment.now);
+    let is_open = matches!(review, Review::Open(_));
+    Ok(View {
+        id: id.to_string(),
+        state: review.state(),
+        version: format!("{}-{}", review.state(), review.votes().len()),
+        can_withdraw: is_open && standing == Standing::OwnSide,
+        sentence: line(&standing.words().sentence),
+        justify: matter.terms.obligations.justify,
+        reason_bytes_max: REASON_BYTES_MAX,
+        altered,
+        paths: standing::paths(&moment, &review),
+        cannot: own_side(&moment, &review),
+        opened: when(matter.opened_at, moment.now),
+        expires: when(matter.expires_at, moment.now),
+        left,
+        soon,
+        closed: match &review {
+            Review::Open(_) => None,
+            Review::Closed(closed) => Some(when(closed.closed_at(), moment.now)),
+        },
+        votes: review.votes().iter().map(|vote| vote_view(&moment, &review, vote)).collect(),
+        attempts: attempts_at(attempts, &review, &moment),
+        hold: matter.terms.obligations.hold_seconds.map(|seconds| span(i64::from(seconds))),
+        card: card_view(card, &review),
+        standing,
+    })
+}
+
+fn card_view(card: Card, review: &Review) -> CardView {
+    CardView {
+        who: line(&card.requester.name),
+        kind: card.requester.kind,
+        owner: line(&card.requester.owner),
+        for_whom: line(&card.on_behalf_of),
+        intent: intent(&card.resource.class),
+        target: line(&card.target),
+        environment: card.environment,
+        action: card.action,
+        class: card.resource.class,
+        verbs: verbs(&card.resource.verbs),
+        statement: Statement::new(&card.statement),
+        cut_bytes: card.statement.cut_bytes,
+        redacted: card.statement.redacted,
+        writes: names(card.resource.tables.write.iter()),
+        reads: names(card.resource.tables.read.iter()),
+        functions: names(card.resource.functions.iter()),
+        reason: card.reason.as_deref().map(block),
+        in_transaction: card.in_transaction,
+        impact_known: card.impact.known,
+        policies: card.policies.iter().map(|note| (line(&note.id), block(&note.text))).collect(),
+        action_digest: card.action_digest.to_string(),
+        card_digest: review.matter().card.to_string(),
+    }
+}
+
+fn names<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> Names {
+    let more = all.len().saturating_sub(NAMES_MAX);
+    Names { shown: all.take(NAMES_MAX).map(|name| line(name)).collect(), more }
+}
+
+/// Everyone on the requester's side, by name where a name is known.
+fn own_side(moment: &Moment, review: &Review) -> Vec<Html> {
+    let request = &review.matter().described;
+    let names = standing::names(moment);
+    let mut own = request.closure.clone();
+    own.extend(moment.people.linked_now(request));
+    own.extend([request.on_behalf_of.id.clone(), request.requester.owner().id.clone()]);
+    let name = |id: &PersonId| line(names.get(id).map_or_else(|| id.as_str(), String::as_str));
+    own.iter().map(name).collect()
+}
+
+fn vote_view(moment: &Moment, review: &Review, vote: &Vote) -> VoteView {
+    let approves = vote.verdict == Verdict::Approve;
+    let groups: Vec<&str> = vote.groups.iter().map(String::as_str).collect();
+    VoteView {
+        name: line(&vote.name),
+        approves,
+        groups: line(&groups.join(", ")),
+        method: vote.method.name(),
+        counts: !approves || matches!(review, Review::Closed(_)) || resolve::still_counts(moment, review, vote),
+        reason: vote.reason.as_deref().map(block),
+        at: when(vote.at, moment.now),
+    }
+}
+
+/// The newest first, at most ten.
+fn attempts_at(all: Vec<Attempt>, review: &Review, moment: &Moment) -> Vec<AttemptView> {
+    const SHOWN_MAX: usize = 10;
+    let action = review.matter().action;
+    let same = all.into_iter().filter(|attempt| attempt.digest == action).take(SHOWN_MAX);
+    let view = |attempt: Attempt| {
+        let (words, tone) = status_words(&attempt.status);
+        AttemptView { words, tone, code: attempt.code.as_deref().map(line), at: when(attempt.at, moment.now) }
+    };
+    same.map(view).collect()
+}

@@ -1,0 +1,212 @@
+//! What the gateway was set up with: targets, people and agents, policies, and oneself. Nothing can be changed here.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::Console;
+use super::page::{Failure, Frame, render};
+use super::session::Session;
+use super::show::{Html, block, line, when};
+use crate::config::Target;
+use crate::policies::{self, Policies};
+use crate::ports::{Agent, Person, Scope};
+
+/// Bytes of policy text on the page; the rest is counted.
+const POLICY_BYTES_MAX: usize = 60 * 1024;
+/// People, and agents, on the page; the rest is counted.
+const ROWS_MAX: usize = 200;
+
+#[derive(Template)]
+#[template(path = "targets.html")]
+struct TargetsPage {
+    frame: Frame,
+    targets: Vec<TargetView>,
+}
+
+struct TargetView {
+    name: Html,
+    protocol: &'static str,
+    environment: &'static str,
+    sensitivity: i64,
+    upstream: Html,
+    connect: Option<Html>,
+}
+
+/// The upstreams.
+pub(super) async fn targets(State(console): State<Console>, Extension(session): Extension<Session>) -> Response {
+    let config = &console.gate.config;
+    let listen = config.postgres.listen.map(|address| address.to_string());
+    let view = |target: &Target| TargetView {
+        name: line(&target.name),
+        protocol: target.protocol.name(),
+        environment: target.environment.name(),
+        sensitivity: target.sensitivity.level(),
+        upstream: line(without_user(&target.upstream)),
+        connect: listen.as_ref().map(|at| line(&format!("psql \"postgres://AGENT:KEY@{at}/{}\"", target.name))),
+    };
+    let targets = config.targets.iter().map(view).collect();
+    render(StatusCode::OK, &TargetsPage { frame: Frame::new("Targets", "/targets", &session), targets })
+}
+
+/// An address without scheme and user.
+fn without_user(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.rsplit_once('@').map_or(rest, |(_, host)| host)
+}
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct PeoplePage {
+    frame: Frame,
+    people: Vec<PersonView>,
+    people_more: usize,
+    agents: Vec<AgentView>,
+    agents_more: usize,
+}
+
+struct PersonView {
+    name: Html,
+    groups: Vec<Html>,
+    suspended: bool,
+    is_me: bool,
+    since: Html,
+}
+
+struct AgentView {
+    name: Html,
+    owner: Html,
+    groups: Vec<Html>,
+    created: Html,
+    revoked: Option<Html>,
+}
+
+/// Who decides, and who asks.
+pub(super) async fn people(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+) -> Result<Response, Failure> {
+    let (all, agents) = (console.gate.directory.people().await?, console.gate.directory.agents().await?);
+    let now = console.gate.scribe.now();
+    let person = |person: &Person| PersonView {
+        name: line(&person.name),
+        groups: person.groups.iter().map(|group| line(group)).collect(),
+        suspended: person.suspended,
+        is_me: person.id == session.signed_in.person.id,
+        since: when(person.created_at, now),
+    };
+    let owner = |agent: &Agent| all.iter().find(|person| person.id == agent.owner).map_or("?", |p| p.name.as_str());
+    let agent = |agent: &Agent| AgentView {
+        name: line(&agent.name),
+        owner: line(owner(agent)),
+        groups: agent.groups.iter().map(|group| line(group)).collect(),
+        created: when(agent.created_at, now),
+        revoked: agent.revoked_at.map(|at| when(at, now)),
+    };
+    let page = PeoplePage {
+        frame: Frame::new("People and agents", "/people", &session),
+        people_more: all.len().saturating_sub(ROWS_MAX),
+        people: all.iter().take(ROWS_MAX).map(person).collect(),
+        agents_more: agents.len().saturating_sub(ROWS_MAX),
+        agents: agents.iter().take(ROWS_MAX).map(agent).collect(),
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+#[derive(Template)]
+#[template(path = "policies.html")]
+struct PoliciesPage {
+    frame: Frame,
+    digest: String,
+    groups: Vec<Html>,
+    files: Vec<FileView>,
+    cut_bytes: usize,
+    /// Why the texts shown are not those in force, if they are not.
+    problem: Option<Html>,
+}
+
+struct FileView {
+    name: Html,
+    text: Html,
+    lines: usize,
+}
+
+/// The policies in force.
+pub(super) async fn policies(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+) -> Result<Response, Failure> {
+    let (config, policies) = (console.gate.config.clone(), console.gate.policies.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let problem = out_of_force(&policies, policies::load(&config));
+        (policies::sources(&config.policies), problem)
+    });
+    let (sources, problem) = read.await.map_err(Failure::unavailable)?;
+    let (mut files, mut cut_bytes) = (Vec::new(), 0);
+    let mut left = POLICY_BYTES_MAX;
+    for source in sources.unwrap_or_default() {
+        let end = (0..=left.min(source.text.len())).rev().find(|at| source.text.is_char_boundary(*at)).unwrap_or(0);
+        left -= end;
+        cut_bytes += source.text.len() - end;
+        let lines = source.text.lines().count();
+        files.push(FileView { name: line(&source.name), text: block(&source.text[..end]), lines });
+    }
+    let bundle = console.gate.policies.current();
+    let page = PoliciesPage {
+        frame: Frame::new("Policies", "/policies", &session),
+        digest: bundle.digest().to_string(),
+        groups: bundle.vocabulary().groups().iter().map(|group| line(group)).collect(),
+        files,
+        cut_bytes,
+        problem: problem.as_deref().map(block),
+    };
+    Ok(render(StatusCode::OK, &page))
+}
+
+/// Why what is on disk is not what is in force.
+fn out_of_force(
+    policies: &Policies,
+    on_disk: Result<countersign_core::policy::Bundle, policies::Error>,
+) -> Option<String> {
+    match on_disk {
+        Err(error) => Some(error.to_string()),
+        Ok(bundle) if bundle.digest() == policies.current().digest() => None,
+        Ok(_) => Some(policies.problem().unwrap_or_else(|| "the files changed a moment ago and are being read".to_owned())),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "me.html")]
+struct MePage {
+    frame: Frame,
+    name: Html,
+    email: Option<Html>,
+    groups: Vec<Html>,
+    may_vote: bool,
+    method: &'static str,
+    local: bool,
+    agents: Vec<Html>,
+}
+
+/// Who one is here.
+pub(super) async fn me(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+) -> Result<Response, Failure> {
+    let who = &session.signed_in;
+    let agents = console.gate.directory.agents().await?;
+    let own = agents.iter().filter(|agent| agent.owner == who.person.id && agent.revoked_at.is_none());
+    let page = MePage {
+        frame: Frame::new("You", "/me", &session),
+        name: line(&who.person.name),
+        email: who.person.email.as_deref().map(line),
+        groups: who.person.groups.iter().map(|group| line(group)).collect(),
+        may_vote: who.scope >= Scope::ReviewVote,
+        method: who.method.name(),
+        local: who.method == countersign_core::review::Method::Local,
+        agents: own.map(|agent| line(&agent.name)).collect(),
+    };
+    Ok(render(StatusCode::OK, &page))
+}

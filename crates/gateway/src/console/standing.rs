@@ -1,0 +1,201 @@
+//! Where a person stands towards a review, and how far it has come: what a page says before anybody clicks.
+//!
+//! It asks the same questions as [`crate::resolve`], so that a page does not offer what would be refused; it decides
+//! nothing, and a page that is wrong here only earns its reader a refusal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_core::action::PersonId;
+use countersign_core::policy::{Approvable, ApproveCode, Authn, Quorum};
+use countersign_core::review::separation::independent;
+use countersign_core::review::{Method, Review, Verdict, Vote, tokens};
+
+use crate::gate::Moment;
+use crate::identity::SignedIn;
+use crate::ports::Scope;
+use crate::resolve;
+
+/// Where the person who looks stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Their vote would count for these groups.
+    Decides(BTreeSet<String>),
+    /// They voted already.
+    Voted(Verdict),
+    /// They are on the requester's side.
+    OwnSide,
+    /// None of their groups was asked.
+    NotAsked,
+    /// Policy does not let them, and says why.
+    Barred(String),
+    /// Their session may only read.
+    ReadOnly,
+    /// Nothing is left to decide.
+    Closed,
+}
+
+/// What a page says of one standing.
+pub(super) struct Words {
+    /// A short label for lists.
+    pub(super) label: String,
+    /// A sentence for the review's own page.
+    pub(super) sentence: String,
+}
+
+impl Standing {
+    /// Of a person towards a review.
+    pub(super) fn of(moment: &Moment, review: &Review, who: &SignedIn) -> Self {
+        let person = &who.person.id;
+        if matches!(review, Review::Closed(_)) {
+            return Standing::Closed;
+        }
+        if let Some(vote) = review.votes().iter().find(|vote| &vote.person == person) {
+            return Standing::Voted(vote.verdict);
+        }
+        if is_own_side(moment, review, person) {
+            return Standing::OwnSide;
+        }
+        if who.scope < Scope::ReviewVote {
+            return Standing::ReadOnly;
+        }
+        asked(moment, review, who)
+    }
+
+    /// A guess from groups alone, for sorting long lists before asking policy about what is shown.
+    pub(super) fn could_decide(moment: &Moment, review: &Review, who: &SignedIn) -> bool {
+        let voted = review.votes().iter().any(|vote| vote.person == who.person.id);
+        let groups = resolve::asked_groups(&review.matter().terms.suffices);
+        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &who.person.groups)
+    }
+
+    pub(super) fn decides(&self) -> bool {
+        matches!(self, Standing::Decides(_))
+    }
+
+    /// In words.
+    pub(super) fn words(&self) -> Words {
+        let (label, sentence) = match self {
+            Standing::Decides(groups) => {
+                let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+                ("You can decide".to_owned(), format!("You decide for {}.", groups.join(", ")))
+            }
+            Standing::Voted(Verdict::Approve) => {
+                ("You approved".to_owned(), "You approved this. It waits for more people.".to_owned())
+            }
+            Standing::Voted(Verdict::Reject) => ("You rejected".to_owned(), "You rejected this.".to_owned()),
+            Standing::OwnSide => (
+                "Your own side asks".to_owned(),
+                "You cannot decide this: it was asked by you, or by an agent you answer for. Nobody approves their own action."
+                    .to_owned(),
+            ),
+            Standing::NotAsked => (
+                "Others were asked".to_owned(),
+                "You cannot decide this: none of your groups was asked.".to_owned(),
+            ),
+            Standing::Barred(why) => ("Policy bars you".to_owned(), format!("You cannot decide this: {why}.")),
+            Standing::ReadOnly => {
+                ("You can only read".to_owned(), "Your session may read reviews, not vote on them.".to_owned())
+            }
+            Standing::Closed => ("Closed".to_owned(), "Nothing is left to decide.".to_owned()),
+        };
+        Words { label, sentence }
+    }
+}
+
+fn asked(moment: &Moment, review: &Review, who: &SignedIn) -> Standing {
+    let matter = review.matter();
+    if matter.terms.obligations.passkey && who.method != Method::Passkey {
+        return Standing::Barred("the policy asks for an approval that is signed by a passkey".to_owned());
+    }
+    let authn = Authn { mfa: who.mfa, age_seconds: who.age_seconds, method: who.method };
+    let none = BTreeSet::new();
+    let any = moment.bundle.may_approve(&who.person.id, &authn, &matter.described, "any", &moment.with(&none));
+    let groups = resolve::asked_groups(&matter.terms.suffices);
+    match any.as_ref().map(Approvable::groups) {
+        Ok(own) if groups.contains("any") => Standing::Decides(own.clone()),
+        Ok(own) => match own.intersection(&groups).cloned().collect::<BTreeSet<_>>() {
+            both if both.is_empty() => Standing::NotAsked,
+            both => Standing::Decides(both),
+        },
+        Err(denial) => match denial.code {
+            ApproveCode::SelfApproval => Standing::OwnSide,
+            ApproveCode::NotAReviewer | ApproveCode::UnknownPerson => Standing::NotAsked,
+            ApproveCode::Suspended | ApproveCode::PolicyError | ApproveCode::PolicyDenied => {
+                Standing::Barred(denial.text.clone())
+            }
+        },
+    }
+}
+
+fn is_own_side(moment: &Moment, review: &Review, person: &PersonId) -> bool {
+    let request = &review.matter().described;
+    independent(person, request, &moment.people.linked_now(request)).is_err()
+}
+
+fn in_one_of(asked: &BTreeSet<String>, own: &BTreeSet<String>) -> bool {
+    asked.contains("any") || !asked.is_disjoint(own)
+}
+
+/// One of the things that would suffice: every need in it must be met.
+pub(super) struct Path {
+    pub(super) needs: Vec<Need>,
+}
+
+/// So many people of a group.
+pub(super) struct Need {
+    pub(super) group: String,
+    pub(super) count: u8,
+    pub(super) have: u8,
+    /// Who could still be one of them, by name.
+    pub(super) people: Vec<String>,
+}
+
+impl Need {
+    /// `one dba`, `2 of dba`, `one more person`.
+    pub(super) fn words(&self) -> String {
+        match (self.group.as_str(), self.count) {
+            ("any", 1) => "One person of any group".to_owned(),
+            ("any", count) => format!("{count} people of any group"),
+            (group, 1) => format!("One person of {group}"),
+            (group, count) => format!("{count} people of {group}"),
+        }
+    }
+
+    pub(super) fn is_met(&self) -> bool {
+        self.have >= self.count
+    }
+
+    /// One entry for each person needed: whether they are there.
+    pub(super) fn marks(&self) -> impl Iterator<Item = bool> {
+        let have = self.have;
+        (0..self.count).map(move |at| at < have)
+    }
+}
+
+/// How far a review has come on each way to an approval. Votes that no longer count are not counted.
+pub(super) fn paths(moment: &Moment, review: &Review) -> Vec<Path> {
+    let counting: Vec<Vote> =
+        review.votes().iter().filter(|vote| resolve::still_counts(moment, review, vote)).cloned().collect();
+    let reached = tokens(&counting);
+    let need = |quorum: &Quorum| Need {
+        group: quorum.group.clone(),
+        count: quorum.count,
+        have: reached.iter().filter(|r| r.group == quorum.group).map(|r| r.count).max().unwrap_or(0).min(quorum.count),
+        people: candidates(moment, review, &quorum.group),
+    };
+    review.matter().terms.suffices.iter().map(|set| Path { needs: set.iter().map(need).collect() }).collect()
+}
+
+/// Who is in a group, live, not on the requester's side, and has not voted.
+fn candidates(moment: &Moment, review: &Review, group: &str) -> Vec<String> {
+    let voted: BTreeSet<&PersonId> = review.votes().iter().map(|vote| &vote.person).collect();
+    let persons = moment.people.people.persons.iter();
+    let live = persons.filter(|(_, facts)| !facts.suspended && (group == "any" || facts.groups.contains(group)));
+    let free = live.filter(|(id, _)| !voted.contains(id) && !is_own_side(moment, review, id));
+    free.map(|(_, facts)| facts.name.clone()).collect()
+}
+
+/// Names of people by their handles.
+pub(super) fn names(moment: &Moment) -> BTreeMap<PersonId, String> {
+    moment.people.people.persons.iter().map(|(id, facts)| (id.clone(), facts.name.clone())).collect()
+}
