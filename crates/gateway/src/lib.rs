@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod codes;
 pub mod config;
+pub mod console;
 pub mod gate;
 pub mod identity;
 pub mod ledger;

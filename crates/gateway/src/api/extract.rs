@@ -54,7 +54,9 @@ impl FromRequestParts<Shared> for Human {
     async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, Problem> {
         match Known::from_request_parts(parts, api).await?.0 {
             Caller::Person(_) => Ok(Self),
-            Caller::Agent(_) => Err(Problem::new(Code::Forbidden, "an agent's key reads its own reviews and actions only")),
+            Caller::Agent(_) => {
+                Err(Problem::new(Code::Forbidden, "an agent's key reads its own reviews and actions only"))
+            }
         }
     }
 }

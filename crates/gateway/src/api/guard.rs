@@ -14,7 +14,7 @@ use super::problem::Problem;
 use crate::codes::Code;
 
 /// How long a request may take until its answer begins. An event stream begins at once, so its length is not bound.
-const REQUEST_SECONDS_MAX: u64 = 30;
+pub(super) const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// For answers that are not pages: nothing may be loaded, nothing may frame them.
 const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -27,11 +27,11 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// Ends a request that takes too long. A vote that was handed on is finished all the same.
-pub(super) async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(Duration::from_secs(REQUEST_SECONDS_MAX), next.run(request)).await {
+pub(super) async fn in_time(max: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(max, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let detail = format!("no answer within {REQUEST_SECONDS_MAX} seconds; look before you try again");
+            let detail = format!("no answer within {} seconds; look before you try again", max.as_secs());
             Problem::new(Code::RecordUnavailable, detail).into_response()
         }
     }

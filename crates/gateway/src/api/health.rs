@@ -87,7 +87,11 @@ pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Probl
         ("open_reviews", "Open reviews, counted up to 1,000.", count(open_reviews(&api).await?)),
         ("log_size", "Leaves in the published log.", gate.log.size().await?),
         ("log_healthy", "1 while the journal and the log take records.", flag(gate.log.health().is_ok())),
-        ("policy_files_in_force", "1 while the policy files on disk are in force.", flag(gate.policies.problem().is_none())),
+        (
+            "policy_files_in_force",
+            "1 while the policy files on disk are in force.",
+            flag(gate.policies.problem().is_none()),
+        ),
         ("event_listeners", "Listeners of the event stream.", count(listeners)),
     ];
     let mut text = format!("# TYPE countersign_build_info gauge\n{} 1\n", build_info());

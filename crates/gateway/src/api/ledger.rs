@@ -179,7 +179,9 @@ mod tests {
             assert!(is_plain(path), "{path}");
         }
         let long = "a".repeat(101);
-        for path in ["", "..", "../log.key", "tile/../log.key", "tile//0", "%2e%2e/x", "a%2fb", "/etc/passwd", ".x", "a\\b"] {
+        for path in
+            ["", "..", "../log.key", "tile/../log.key", "tile//0", "%2e%2e/x", "a%2fb", "/etc/passwd", ".x", "a\\b"]
+        {
             assert!(!is_plain(path), "{path}");
         }
         assert!(!is_plain(&long));

@@ -8,6 +8,7 @@
 //! may read. A `GET` changes nothing, and a cookie never authenticates a change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, map_response};
@@ -53,22 +54,26 @@ type Shared = Arc<Api>;
 
 /// The API's routes, to be merged with those of the console. It sets no fallback outside `/api/` and `/log/`.
 pub fn router(gate: Arc<Gate>) -> Router {
-    let (routes, document) = document::parts();
-    let api = Arc::new(Api {
+    let routes = document::parts().0;
+    let routes = routes.route("/api", any(guard::not_found)).route("/api/{*rest}", any(guard::not_found));
+    guarded(routes, guard::REQUEST_MAX).with_state(state(gate))
+}
+
+fn state(gate: Arc<Gate>) -> Shared {
+    Arc::new(Api {
         authenticator: Authenticator::new(Arc::clone(&gate.directory)),
         gate,
         listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
         counted: Mutex::new(None),
-        document: Bytes::from(document::text(&document)),
-    });
-    guarded(routes.route("/api", any(guard::not_found)).route("/api/{*rest}", any(guard::not_found))).with_state(api)
+        document: Bytes::from(document()),
+    })
 }
 
 /// What holds for every answer, errors included.
-fn guarded(routes: Router<Shared>) -> Router<Shared> {
+fn guarded(routes: Router<Shared>, request_max: Duration) -> Router<Shared> {
     routes
         .method_not_allowed_fallback(guard::method_not_allowed)
-        .layer(from_fn(guard::in_time))
+        .layer(from_fn(move |request, next| guard::in_time(request_max, request, next)))
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(map_response(guard::headers))
 }

@@ -1,8 +1,8 @@
 //! Errors as RFC 9457 problems: one total function from a stable code to a status.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -153,11 +153,9 @@ pub fn status(code: Code) -> StatusCode {
         Code::NotFound | Code::UnknownTarget => StatusCode::NOT_FOUND,
         Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
         Code::HoldEnded => StatusCode::GATEWAY_TIMEOUT,
-        Code::ReviewClosed
-        | Code::VotedAlready
-        | Code::DigestMismatch
-        | Code::ApprovalVoid
-        | Code::NameTaken => StatusCode::CONFLICT,
+        Code::ReviewClosed | Code::VotedAlready | Code::DigestMismatch | Code::ApprovalVoid | Code::NameTaken => {
+            StatusCode::CONFLICT
+        }
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
         Code::Unsupported => StatusCode::NOT_IMPLEMENTED,

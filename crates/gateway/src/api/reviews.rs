@@ -203,7 +203,8 @@ async fn finish(change: impl Future<Output = Result<Review, Denied>> + Send + 's
 
 fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
     let malformed = |field: &str| {
-        let detail = format!("`{field}` is not a digest: write `sha256:` and 64 hexadecimal digits, as the review shows it");
+        let detail =
+            format!("`{field}` is not a digest: write `sha256:` and 64 hexadecimal digits, as the review shows it");
         Problem::new(Code::BadRequest, detail)
     };
     let action: ActionDigest = body.action_digest.parse().map_err(|_| malformed("action_digest"))?;

@@ -103,7 +103,10 @@ impl LogView for PaperLog {
 
     async fn entries(&self, range: Range<u64>) -> Result<Vec<LogEntry>, LogError> {
         self.check()?;
-        Ok(range.filter(|index| *index < 3).map(|index| LogEntry { index, leaf: format!("{{\"n\":{index}}}") }).collect())
+        Ok(range
+            .filter(|index| *index < 3)
+            .map(|index| LogEntry { index, leaf: format!("{{\"n\":{index}}}") })
+            .collect())
     }
 
     async fn size(&self) -> Result<u64, LogError> {
@@ -112,7 +115,11 @@ impl LogView for PaperLog {
 
     async fn prove(&self, index: u64) -> Result<String, LogError> {
         self.check()?;
-        if index < 3 { Ok(format!("c2sp.org/tlog-proof@v1\nindex {index}\n")) } else { Err(LogError::Absent(index.to_string())) }
+        if index < 3 {
+            Ok(format!("c2sp.org/tlog-proof@v1\nindex {index}\n"))
+        } else {
+            Err(LogError::Absent(index.to_string()))
+        }
     }
 
     async fn flush(&self) -> Result<(), LogError> {
@@ -182,8 +189,13 @@ const CONFIG: &str = r#"
 "#;
 
 /// The people: name, groups, suspended. Ada owns `coder`, finn owns `scout`.
-const PEOPLE: [(&str, &[&str], bool); 5] =
-    [("ada", &["dba"], false), ("dora", &["dba"], false), ("finn", &["dba"], false), ("sam", &["sre"], false), ("zoe", &["dba"], true)];
+const PEOPLE: [(&str, &[&str], bool); 5] = [
+    ("ada", &["dba"], false),
+    ("dora", &["dba"], false),
+    ("finn", &["dba"], false),
+    ("sam", &["sre"], false),
+    ("zoe", &["dba"], true),
+];
 const AGENTS: [(&str, &str); 2] = [("coder", "ada"), ("scout", "finn")];
 
 impl World {
@@ -244,7 +256,20 @@ impl World {
 
     /// Opens a review of a write by an agent, as the line would.
     pub(crate) async fn ask(&self, agent: &str, statement: &str) -> Review {
-        let described = described(agent, statement, self.gate.scribe.now());
+        self.open(described(agent, statement, self.gate.scribe.now()), statement).await
+    }
+
+    /// Opens a review of a schema change by an agent, for which two people are asked.
+    pub(crate) async fn ask_ddl(&self, agent: &str, statement: &str) -> Review {
+        let mut described = described(agent, statement, self.gate.scribe.now());
+        let Facts::Sql(facts) = &mut described.facts;
+        facts.class = SqlClass::Ddl;
+        facts.statements[0].class = SqlClass::Ddl;
+        facts.statements[0].verb = "ALTER TABLE".to_owned();
+        self.open(described, statement).await
+    }
+
+    async fn open(&self, described: Described, statement: &str) -> Review {
         let digest = described.digest().expect("canonical");
         let none = BTreeSet::new();
         let moment = self.gate.moment();
@@ -308,6 +333,11 @@ impl World {
 pub(crate) fn request(method: Method, path: &str, secret: &str) -> axum::http::request::Builder {
     let request = Request::builder().method(method).uri(path);
     if secret.is_empty() { request } else { request.header("authorization", format!("Bearer {secret}")) }
+}
+
+/// What handlers are given, without the routes.
+pub(crate) fn api(world: &World) -> Arc<super::Api> {
+    super::state(Arc::clone(&world.gate))
 }
 
 /// The key of an agent: made from its name, so that tests need not carry it.

@@ -1,6 +1,7 @@
 //! The buttons of a review: each hands its form to [`crate::resolve`] and shows what came of it.
 
 use axum::Extension;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use countersign_core::action::ReviewId;
@@ -28,9 +29,9 @@ pub(super) async fn vote(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
     Path(id): Path<String>,
-    form: Option<Form<VoteForm>>,
+    form: Result<Form<VoteForm>, FormRejection>,
 ) -> Result<Response, Failure> {
-    let Some(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a review")) };
+    let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a review")) };
     let id = ReviewId::new(id);
     let written = form.reason.clone();
     let cast = match request(form) {

@@ -1,6 +1,7 @@
 //! Signing in and out. A login link is single use, and only a button uses it: a GET shows whose it is and no more.
 
 use askama::Template;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -72,13 +73,13 @@ pub(super) async fn confirm(State(console): State<Console>, Path(secret): Path<S
 pub(super) async fn sign_in(
     State(console): State<Console>,
     headers: HeaderMap,
-    form: Option<Form<Secret>>,
+    form: Result<Form<Secret>, FormRejection>,
 ) -> Result<Response, Failure> {
-    let Some(Form(Secret { secret })) = form else { return Err(Failure::bad_request("the form has no login link")) };
+    let Ok(Form(Secret { secret })) = form else { return Err(Failure::bad_request("the form has no login link")) };
     let Some((link, _)) = look_up(&console, &secret).await? else { return Ok(gone()) };
     let used = enrolled(&console, "login_link", &link, "used");
-    let now = console.gate.scribe.now();
-    let taken = console.gate.directory.take_credential(CredentialKind::LoginLink, &keys::hash(&secret), now, Some(used));
+    let (now, hash) = (console.gate.scribe.now(), keys::hash(&secret));
+    let taken = console.gate.directory.take_credential(CredentialKind::LoginLink, &hash, now, Some(used));
     let Some(link) = taken.await? else { return Ok(gone()) }; // somebody was faster
     end_session(&console, &headers).await?;
     let cookie = begin_session(&console, &link).await?;

@@ -72,7 +72,8 @@ async fn the_owners_console_session_is_no_way_around() {
     for person in ["ada", "dora"] {
         let cookie = format!("countersign_session={}", world.session(person).await);
         let path = format!("/api/v1/reviews/{}/votes", review.matter().id);
-        let request = request(Method::POST, &path, "").header("cookie", cookie).header("content-type", "application/json");
+        let request =
+            request(Method::POST, &path, "").header("cookie", cookie).header("content-type", "application/json");
         let body = Body::from(ballot(&review, "approve").to_string());
         world.send(request.body(body).expect("well-formed")).await.refused(401, "unauthenticated");
     }
@@ -109,7 +110,8 @@ async fn a_person_suspended_a_moment_ago_does_not_count() {
 #[tokio::test]
 async fn a_vote_on_something_else_does_not_match() {
     let world = World::new().await;
-    let (review, other) = (world.ask("coder", SQL).await, world.ask("coder", "UPDATE orders SET a = 1 WHERE id = 2").await);
+    let (review, other) =
+        (world.ask("coder", SQL).await, world.ask("coder", "UPDATE orders SET a = 1 WHERE id = 2").await);
     let dora = world.token("dora", Scope::ReviewVote).await;
     let path = format!("/api/v1/reviews/{}/votes", review.matter().id);
     for field in ["action_digest", "card_digest"] {
@@ -196,7 +198,8 @@ async fn malformed_votes_are_told_what_is_wrong() {
     check(|body| body["card_digest"] = json!(""), "`card_digest` is not a digest").await;
     check(|body| body["verdict"] = json!("maybe"), "unknown variant `maybe`").await;
     check(|body| body["approver"] = json!("dora"), "unknown field `approver`").await;
-    check(|body| drop(body.as_object_mut().expect("an object").remove("card_digest")), "missing field `card_digest`").await;
+    check(|body| drop(body.as_object_mut().expect("an object").remove("card_digest")), "missing field `card_digest`")
+        .await;
     check(|body| *body = json!([]), "").await;
     let post = || request(Method::POST, &path, &dora);
     let json = post().header("content-type", "application/json");
@@ -226,7 +229,8 @@ async fn the_requesters_side_withdraws_and_nobody_else() {
     let withdraw = async |review: &Review, secret: &str| {
         world.post(&format!("/api/v1/reviews/{}/withdraw", review.matter().id), secret, &json!({})).await
     };
-    let (by_agent, by_owner) = (world.ask("coder", SQL).await, world.ask("coder", "UPDATE orders SET a = 1 WHERE id = 2").await);
+    let (by_agent, by_owner) =
+        (world.ask("coder", SQL).await, world.ask("coder", "UPDATE orders SET a = 1 WHERE id = 2").await);
     let (dora, ada) = (world.token("dora", Scope::ReviewVote).await, world.token("ada", Scope::ReviewVote).await);
     withdraw(&by_agent, &dora).await.refused(403, "forbidden");
     withdraw(&by_agent, &agent_key("scout")).await.refused(403, "forbidden");

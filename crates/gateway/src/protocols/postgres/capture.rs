@@ -16,7 +16,7 @@ use countersign_core::action::{
 use super::describe::{self, Description, Effect, LiteralKind};
 use super::session::{Prepared, Session};
 use super::wire::frontend::Bind;
-use super::wire::{Format, TransactionStatus};
+use super::wire::Format;
 use crate::codes::Code;
 use crate::ports::Scribe;
 use crate::refusal::Refusal;
@@ -126,15 +126,20 @@ impl Captured {
         SessionFacts {
             settings: session.settings().clone(),
             prepared,
-            transaction: session.transaction().to_vec(),
-            in_transaction: session.status() != TransactionStatus::Idle,
+            transaction: session.transaction(),
+            in_transaction: session.in_transaction(),
         }
     }
 
     /// The statement as a card shows it.
     pub(super) fn shown(&self) -> Shown {
         let sql = self.sql();
-        let literals: Vec<redact::Literal> = describe::literals(sql)
+        let found = describe::literals(sql);
+        if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
+            let text = format!("‹{} bytes that cannot be read as SQL›", sql.len());
+            return Shown { text, redacted: 1, cut_bytes: sql.len(), parameters: Vec::new() };
+        }
+        let literals: Vec<redact::Literal> = found
             .into_iter()
             .filter(|literal| literal.kind != LiteralKind::Parameter)
             .filter_map(|l| {

@@ -261,6 +261,12 @@ impl Connection {
         if let Err(refusal) = self.connect().await {
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
+        if !parse.name.is_empty() && self.session.statement(&parse.name).is_some() {
+            self.settle().await?; // whether the name is free decides which text will stand under it
+            if self.session.skipping {
+                return Ok(());
+            }
+        }
         let description = Arc::new(describe::describe(&parse.sql, &self.session));
         if let Some(upstream) = &mut self.upstream {
             frontend::parse(&mut upstream.output, &parse)?;

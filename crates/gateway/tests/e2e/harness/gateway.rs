@@ -83,7 +83,7 @@ impl Gateway {
         let mut child = command.spawn().unwrap();
         let ready = wait_until("the gateway to be ready", SOON, || {
             let ended = child.try_wait().unwrap().is_some();
-            (ended || std::net::TcpStream::connect(("127.0.0.1", self.postgres)).is_ok()).then_some(!ended)
+            (ended || matches!(get_status(self.http, "/readyz"), Ok(200))).then_some(!ended)
         });
         if !matches!(ready, Ok(true)) {
             let _ = child.kill();

@@ -28,6 +28,9 @@
 //! the cursor was declared (or its portal bound), and that decision covers its rows. The session machine, which knows the
 //! cursors, refuses a `FETCH` from one that was not decided.
 //!
+//! A prepared statement or a `COPY` whose query calls `set_config` is opaque, since the session machine could not see which
+//! settings it changes.
+//!
 //! Deliberately absent: any regular expression, any splitting of text, any reading of catalogs, any policy.
 
 mod bounded;

@@ -12,6 +12,9 @@
 //! stack than the C code did: [`STACK_BYTES_MIN`]. A thread that has that much left does the work itself; another hands
 //! it to a thread of its own, which costs some tens of microseconds, so the gateway's workers are given such stacks
 //! ([`STACK_BYTES`]). Only touched pages cost memory. The walk has a bound of its own besides (`walk::DEPTH_MAX`).
+//! Measured: 700 chained operators, casts, calls or joins, 1,000 branches of a `UNION`, 250 nested scalar subqueries, 350
+//! in `FROM`, and `AND` or `OR` of any length (the grammar makes those flat) are understood; deeper ones are refused
+//! within milliseconds. A message of 1 MiB made of the smallest terms takes about a second, nearly all of it in the crate.
 //!
 //! *Panics.* The crate indexes into trees it trusts. A panic there, or here, makes the message opaque.
 

@@ -214,10 +214,11 @@ impl<'a> Walk<'a> {
     /// Walks something that is only planned: planning runs functions that call themselves immutable or stable, so a
     /// call whose effect is unknown stays unknown; built-ins with effects are volatile and do not run.
     fn planned(&mut self, part: &dyn Visit) {
-        let (effect, calls, settings) = (self.effect, self.calls, self.settings.len());
+        let (effect, calls, settings, temporary) = (self.effect, self.calls, self.settings.len(), self.temporary);
         self.calls = SqlClass::Read;
         part.visit(self);
         self.effect = effect;
+        self.temporary = temporary;
         self.calls = if self.calls == SqlClass::Opaque { SqlClass::Opaque } else { calls };
         self.settings.truncate(settings);
     }

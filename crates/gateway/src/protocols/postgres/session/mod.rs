@@ -27,6 +27,9 @@ use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
 use crate::pipeline::Outcomes;
 
+#[cfg(test)]
+mod tests;
+
 /// The name that a decoy `Bind` asks for; no client can prepare it, since the gateway refuses it.
 pub(super) const DECOY_STATEMENT: &str = "countersign refused this statement";
 /// The text of a decoy `Query`: it fails to parse, and the server's log says why.
@@ -111,6 +114,8 @@ pub(super) struct Session {
     status: TransactionStatus,
     /// Tracked settings that differ from the target's defaults.
     settings: BTreeMap<String, String>,
+    /// What they are after `RESET`: the client gave these when it connected.
+    startup: BTreeMap<String, String>,
     /// Effects of the open transaction, by digest.
     transaction: Vec<ActionDigest>,
     /// Actions that ended well inside a transaction that is still open.
@@ -149,6 +154,7 @@ impl Session {
             prepared: BTreeMap::new(),
             expected: VecDeque::new(),
             status: TransactionStatus::Idle,
+            startup: settings.clone(),
             settings,
             transaction: Vec::new(),
             uncommitted: Vec::new(),
@@ -185,8 +191,15 @@ impl Session {
         &self.settings
     }
 
-    pub(super) fn transaction(&self) -> &[ActionDigest] {
-        &self.transaction
+    /// What the open transaction, explicit or a batch's own, did before.
+    pub(super) fn transaction(&self) -> Vec<ActionDigest> {
+        let batch = self.finished.iter().filter(|(_, outcome)| outcome.status == Status::Succeeded);
+        self.transaction.iter().copied().chain(batch.map(|(running, _)| running.digest)).collect()
+    }
+
+    /// Whether something is open that holds locks while people read.
+    pub(super) fn in_transaction(&self) -> bool {
+        self.status != TransactionStatus::Idle || !self.finished.is_empty()
     }
 
     pub(super) fn statement(&self, name: &str) -> Option<Arc<Prepared>> {
@@ -352,8 +365,8 @@ impl Session {
                 Reaction::Replace(notice)
             }
             Some(front) => {
+                self.skip_rest(); // undone newest first, the failed step last
                 self.step_failed(front, class);
-                self.skip_rest();
                 Reaction::Forward
             }
             None => Reaction::Forward, // unasked for: the server is about to end the session
@@ -378,6 +391,7 @@ impl Session {
         if rest.is_none() {
             self.skipping = true; // the client's `Sync` is still to come
         }
+        let mut unfinished = Vec::new();
         let skipped: Vec<Expected> = self.expected.drain(..rest.unwrap_or(self.expected.len())).collect();
         for expected in skipped.into_iter().rev() {
             match expected {
@@ -387,11 +401,12 @@ impl Session {
                 Expected::Parse { name, previous: None, .. } => drop(self.prepared.remove(&name)),
                 Expected::Execute { running: Some(running), .. } => {
                     let outcome = Outcomes { status: Status::NotExecuted, ..outcome(&running, None, None, None) };
-                    self.finished.push((running, outcome));
+                    unfinished.push((running, outcome));
                 }
                 _ => {}
             }
         }
+        self.finished.extend(unfinished.into_iter().rev());
     }
 
     /// `ReadyForQuery`: the transaction's state is known, and with it what came of everything before.
@@ -478,10 +493,10 @@ impl Session {
             Effect::Query { settings, .. } | Effect::DeclareCursor { settings, .. } => {
                 settings.iter().for_each(|setting| self.set(setting));
             }
-            Effect::Reset { name, .. } => drop(self.settings.remove(name)),
-            Effect::ResetAll => self.settings.clear(),
+            Effect::Reset { name, .. } => self.reset(name),
+            Effect::ResetAll => self.settings.clone_from(&self.startup),
             Effect::Discard(Discard::All) => {
-                self.settings.clear();
+                self.settings.clone_from(&self.startup);
                 self.prepared.clear();
             }
             Effect::Prepare { name, statement } => self.prepare(name, statement, sql),
@@ -531,6 +546,13 @@ impl Session {
         match &setting.value {
             Some(value) => self.settings.insert(name.clone(), value.clone()),
             None => self.settings.insert(name.clone(), "‹computed or default›".to_owned()),
+        };
+    }
+
+    fn reset(&mut self, name: &str) {
+        match self.startup.get(name) {
+            Some(value) => self.settings.insert(name.to_owned(), value.clone()),
+            None => self.settings.remove(name),
         };
     }
 

@@ -1,0 +1,295 @@
+//! The machine against a model of the server: whatever is sent, refused, failed or skipped, both hold the same statements.
+
+use std::collections::BTreeMap;
+
+use countersign_core::action::PayloadDigest;
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocols::postgres::describe::{NoSession, describe};
+
+fn prepared(sql: &str) -> Prepared {
+    Prepared { sql: sql.to_owned(), types: vec![], description: Arc::new(describe(sql, &NoSession)) }
+}
+
+fn running(id: &str) -> Running {
+    Running {
+        id: ActionId::new(id),
+        level: RecordLevel::Durable,
+        digest: ActionDigest::of(PayloadDigest::of(id.as_bytes()).as_bytes()),
+        started: Instant::now(),
+    }
+}
+
+fn query(sql: &str, id: &str) -> Expected {
+    let description = Arc::new(describe(sql, &NoSession));
+    Expected::Query { running: Some(running(id)), description, sql: sql.into() }
+}
+
+fn statuses(session: &mut Session) -> Vec<(String, Status)> {
+    std::mem::take(&mut session.ended).into_iter().map(|e| (e.id.to_string(), e.outcome.status)).collect()
+}
+
+fn ended(id: &str, status: Status) -> (String, Status) {
+    (id.to_owned(), status)
+}
+
+#[test]
+fn a_transaction_decides_about_what_it_did() {
+    for (end, status) in [("COMMIT", Status::Succeeded), ("ROLLBACK", Status::RolledBack)] {
+        let mut session = Session::new(BTreeMap::new());
+        session.sent(query("BEGIN", "b"));
+        session.command_done("BEGIN", None);
+        session.ready(TransactionStatus::InTransaction);
+        session.sent(query("UPDATE t SET x = 1 WHERE id = 1", "u"));
+        session.command_done("UPDATE 1", Some(1));
+        session.ready(TransactionStatus::InTransaction);
+        let inside = statuses(&mut session);
+        assert_eq!(inside, [ended("b", Status::Uncommitted), ended("u", Status::Uncommitted)]);
+        assert_eq!(session.transaction().len(), 2);
+        session.sent(query(end, "e"));
+        session.command_done(end, None);
+        session.ready(TransactionStatus::Idle);
+        assert!(statuses(&mut session).contains(&ended("u", status)));
+        assert!(session.transaction().is_empty());
+    }
+}
+
+#[test]
+fn a_savepoint_undoes_what_came_after_it() {
+    let mut session = Session::new(BTreeMap::new());
+    for (sql, tag, id) in [
+        ("BEGIN", "BEGIN", "b"),
+        ("UPDATE t SET x = 1 WHERE id = 1", "UPDATE 1", "kept"),
+        ("SAVEPOINT s", "SAVEPOINT", "s"),
+        ("UPDATE t SET x = 2 WHERE id = 2", "UPDATE 1", "undone"),
+        ("ROLLBACK TO s", "ROLLBACK", "r"),
+        ("COMMIT", "COMMIT", "c"),
+    ] {
+        session.sent(query(sql, id));
+        session.command_done(tag, None);
+        let idle = tag == "COMMIT";
+        session.ready(if idle { TransactionStatus::Idle } else { TransactionStatus::InTransaction });
+    }
+    let all = statuses(&mut session);
+    assert!(all.contains(&ended("undone", Status::RolledBack)), "{all:?}");
+    assert!(!all.contains(&ended("undone", Status::Succeeded)));
+    assert!(all.contains(&ended("kept", Status::Succeeded)));
+}
+
+#[test]
+fn a_failed_batch_takes_its_parts_along() {
+    let mut session = Session::new(BTreeMap::new());
+    session.parse_sent("", prepared("UPDATE t SET x = 1 WHERE id = 1"));
+    session.sent(Expected::Bind);
+    session.sent(Expected::Execute { running: Some(running("first")), prepared: None });
+    session.sent(Expected::Bind);
+    session.sent(Expected::Execute { running: Some(running("second")), prepared: None });
+    session.sent(Expected::Bind);
+    session.sent(Expected::Execute { running: Some(running("third")), prepared: None });
+    session.sent(Expected::Sync);
+    session.step_done();
+    session.step_done();
+    session.command_done("UPDATE 1", Some(1));
+    session.step_done();
+    session.failed("23505");
+    session.ready(TransactionStatus::Idle);
+    let all = statuses(&mut session);
+    assert_eq!(
+        all,
+        [ended("first", Status::RolledBack), ended("third", Status::NotExecuted), ended("second", Status::Failed)]
+    );
+}
+
+#[test]
+fn a_decoy_speaks_our_words() {
+    let mut session = Session::new(BTreeMap::new());
+    session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false });
+    assert!(matches!(session.failed("26000"), Reaction::Replace(_)));
+    assert!(session.skipping, "the client's Sync is still to come");
+}
+
+#[test]
+fn what_was_sent_on_a_lost_connection_is_unknown() {
+    let mut session = Session::new(BTreeMap::new());
+    session.sent(query("UPDATE t SET x = 1 WHERE id = 1", "u"));
+    session.lost();
+    assert_eq!(statuses(&mut session), [ended("u", Status::Unknown)]);
+}
+
+#[test]
+fn settings_follow_the_server() {
+    let mut session = Session::new(BTreeMap::from([("search_path".to_owned(), "a".to_owned())]));
+    for sql in ["SET search_path = b", "SET application_name = 'x'"] {
+        session.sent(query(sql, sql));
+        session.command_done("SET", None);
+        session.ready(TransactionStatus::Idle);
+    }
+    assert_eq!(session.settings().get("search_path").map(String::as_str), Some("b"));
+    assert!(!session.settings().contains_key("application_name"));
+    session.sent(query("DISCARD ALL", "d"));
+    session.command_done("DISCARD ALL", None);
+    session.ready(TransactionStatus::Idle);
+    assert_eq!(session.settings().get("search_path").map(String::as_str), Some("a"));
+}
+
+/// What a client may do next, as far as prepared statements are concerned.
+#[derive(Debug, Clone)]
+enum Step {
+    Parse { name: u8, text: u8, fails: bool },
+    Bind { fails: bool },
+    Decoy,
+    Close { name: u8 },
+    Query { fails: bool },
+    Sync,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3_u8, any::<u8>(), any::<bool>()).prop_map(|(name, text, fails)| Step::Parse { name, text, fails }),
+        2 => any::<bool>().prop_map(|fails| Step::Bind { fails }),
+        1 => Just(Step::Decoy),
+        1 => (0..3_u8).prop_map(|name| Step::Close { name }),
+        1 => any::<bool>().prop_map(|fails| Step::Query { fails }),
+        3 => Just(Step::Sync),
+    ]
+}
+
+fn named(name: u8) -> String {
+    if name == 0 { String::new() } else { format!("s{name}") }
+}
+
+/// A server that does what PostgreSQL does with prepared statements (`postgres.c`).
+#[derive(Default)]
+struct Server {
+    statements: BTreeMap<String, String>,
+    ignoring: bool,
+}
+
+impl Server {
+    /// The outcome of a step; `None` when it is skipped.
+    fn take(&mut self, step: &Step) -> Option<bool> {
+        if self.ignoring && !matches!(step, Step::Sync) {
+            return None;
+        }
+        let ok = match step {
+            Step::Parse { name, text, fails } => self.parse(&named(*name), *text, *fails),
+            Step::Bind { fails } => !fails,
+            Step::Decoy => false,
+            Step::Close { name } => {
+                self.statements.remove(&named(*name));
+                true
+            }
+            Step::Query { fails } => {
+                self.statements.remove("");
+                return Some(!fails); // a failed query does not skip
+            }
+            Step::Sync => {
+                self.ignoring = false;
+                true
+            }
+        };
+        self.ignoring = !ok;
+        Some(ok)
+    }
+
+    fn parse(&mut self, name: &str, text: u8, fails: bool) -> bool {
+        if name.is_empty() {
+            self.statements.remove("");
+        }
+        let taken = self.statements.contains_key(name);
+        if !fails && !taken {
+            self.statements.insert(name.to_owned(), text.to_string());
+        }
+        !fails && !taken
+    }
+}
+
+/// The gateway's side: sends as the connection would, and hears the server's answers after a delay.
+struct Run {
+    session: Session,
+    server: Server,
+    answers: VecDeque<(Step, Option<bool>)>,
+}
+
+impl Run {
+    fn go(&mut self, step: Step) {
+        if let Step::Parse { name: 1.., .. } = &step {
+            self.hear_all(); // a named statement is prepared only when it is known whether the name is free
+        }
+        if self.session.skipping && !matches!(step, Step::Sync) {
+            return;
+        }
+        match &step {
+            Step::Parse { name, text, .. } => {
+                let sql = text.to_string();
+                let description = Arc::new(describe("SELECT 1", &NoSession));
+                self.session.parse_sent(&named(*name), Prepared { sql, types: vec![], description });
+            }
+            Step::Bind { .. } => self.session.sent(Expected::Bind),
+            Step::Decoy => self.session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false }),
+            Step::Close { name } => self.session.close_sent(Some(&named(*name))),
+            Step::Query { .. } => {
+                self.hear_all(); // a query is sent only when all else was answered
+                if self.session.skipping {
+                    return;
+                }
+                self.session.sent(query("SELECT 1", "q"));
+            }
+            Step::Sync => {
+                self.session.skipping = false;
+                self.session.sent(Expected::Sync);
+            }
+        }
+        let outcome = self.server.take(&step);
+        self.answers.push_back((step, outcome));
+    }
+
+    fn hear(&mut self) {
+        let Some((step, outcome)) = self.answers.pop_front() else { return };
+        match (step, outcome) {
+            (_, None) => {}
+            (Step::Sync, _) => drop(self.session.ready(TransactionStatus::Idle)),
+            (Step::Query { .. }, Some(ok)) => {
+                drop(if ok { self.session.command_done("SELECT 1", Some(1)) } else { self.session.failed("22012") });
+                self.session.ready(TransactionStatus::Idle);
+            }
+            (_, Some(true)) => drop(self.session.step_done()),
+            (_, Some(false)) => drop(self.session.failed("XX000")),
+        }
+    }
+
+    fn hear_all(&mut self) {
+        while !self.answers.is_empty() {
+            self.hear();
+        }
+    }
+
+    /// Never does the machine believe in a text that the server does not hold.
+    fn check(&self) {
+        for (name, prepared) in &self.session.prepared {
+            assert_eq!(self.server.statements.get(name), Some(&prepared.sql), "statement `{name}`");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_machine_never_believes_in_a_text_the_server_does_not_hold(
+        steps in proptest::collection::vec((step(), 0..4_usize), 1..60),
+    ) {
+        let mut run = Run { session: Session::new(BTreeMap::new()), server: Server::default(), answers: VecDeque::new() };
+        for (step, heard) in steps {
+            run.go(step);
+            (0..heard).for_each(|_| run.hear());
+            if run.answers.is_empty() {
+                run.check();
+            }
+        }
+        run.go(Step::Sync);
+        run.hear_all();
+        run.check();
+    }
+}
