@@ -24,8 +24,10 @@ pub(super) struct Whoami {
     owner: String,
     groups: Vec<String>,
     /// `review:read` or `review:vote`; absent for an agent, who never votes.
+    #[schema(required = true)]
     scope: Option<&'static str>,
     /// How a vote would be marked; absent for an agent.
+    #[schema(required = true)]
     method: Option<&'static str>,
 }
 
@@ -46,6 +48,7 @@ pub(super) struct AgentView {
     /// RFC 3339.
     created_at: String,
     /// RFC 3339; absent while it may log in.
+    #[schema(required = true)]
     revoked_at: Option<String>,
 }
 

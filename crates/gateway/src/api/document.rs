@@ -75,7 +75,7 @@ impl Modify for Credentials {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
         let bearer = bearer.description(Some("A person's token, or an agent's key")).build();
-        let about = "The console's session, for reading only";
+        let about = "The console's session, for reading only; over HTTPS it is `__Host-countersign_session`";
         let cookie = ApiKey::Cookie(ApiKeyValue::with_description("countersign_session", about));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));

@@ -19,8 +19,9 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 const SECRET_BYTES_MAX: usize = 256;
 /// The longest id in a path; ours are UUIDs.
 const ID_BYTES_MAX: usize = 64;
-/// The console's session.
+/// The console's session. Over HTTPS its name pins it to this host (RFC 6265bis §4.1.3.2), and no other will do.
 const SESSION_COOKIE: &str = "countersign_session";
+const SESSION_COOKIE_HTTPS: &str = "__Host-countersign_session";
 
 /// Anyone who proved who they are: a person, or an agent by its key.
 pub(super) struct Known(pub(super) Caller);
@@ -37,7 +38,9 @@ impl FromRequestParts<Shared> for Known {
             return Ok(Self(api.authenticator.bearer(secret, now).await?));
         }
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        match session(&parts.headers).filter(|_| reads) {
+        let https = api.gate.config.public_url.starts_with("https://");
+        let name = if https { SESSION_COOKIE_HTTPS } else { SESSION_COOKIE };
+        match session(&parts.headers, name).filter(|_| reads) {
             Some(secret) => {
                 same_site(&parts.headers)?;
                 let signed_in = api.authenticator.session(secret, now).await?;
@@ -78,11 +81,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// The console's session cookie; it serves reading only.
-fn session(headers: &HeaderMap) -> Option<&str> {
+fn session<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
     pairs
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, secret)| *name == SESSION_COOKIE && secret.len() <= SECRET_BYTES_MAX)
+        .find(|(name, secret)| *name == cookie && secret.len() <= SECRET_BYTES_MAX)
         .map(|(_, secret)| secret)
 }
 

@@ -16,6 +16,7 @@ use crate::policies;
 
 /// The policies in force and on disk.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Policies)]
 pub(super) struct PoliciesView {
     /// The bundle in force: its digest over schema, vocabulary and every text.
     digest: String,
@@ -24,6 +25,7 @@ pub(super) struct PoliciesView {
     /// Whether the files below are the bundle in force.
     files_in_force: bool,
     /// Why the files are not in force, if they are not.
+    #[schema(required = true)]
     problem: Option<String>,
     /// The files on disk.
     files: Vec<FileView>,

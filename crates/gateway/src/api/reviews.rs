@@ -60,6 +60,7 @@ pub(super) struct Reviews {
 /// What a reviewer says, and about what.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewVote)]
 pub(super) struct VoteBody {
     verdict: VerdictBody,
     /// Why; at most 2,000 bytes. Some policies require one.
@@ -75,6 +76,7 @@ pub(super) struct VoteBody {
 /// Let it run, or stop it.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Verdict)]
 pub(super) enum VerdictBody {
     Approve,
     Reject,

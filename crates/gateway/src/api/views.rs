@@ -43,6 +43,7 @@ pub(super) struct ReviewView {
     /// How many values are hidden behind placeholders.
     redacted: usize,
     /// The requester's stated reason: its own words, unchecked.
+    #[schema(required = true)]
     reason: Option<String>,
     impact: ImpactView,
     /// Whether a transaction is open, which holds locks while people read.
@@ -68,6 +69,7 @@ pub(super) struct ReviewView {
     /// When it closes by itself, RFC 3339.
     expires_at: String,
     /// When it closed, RFC 3339.
+    #[schema(required = true)]
     closed_at: Option<String>,
     /// Seconds until it closes by itself; 0 when it is closed.
     seconds_left: i64,
@@ -140,6 +142,7 @@ pub(super) struct VoteView {
     method: &'static str,
     /// RFC 3339.
     at: String,
+    #[schema(required = true)]
     reason: Option<String>,
 }
 
@@ -151,6 +154,7 @@ pub(super) struct ActionView {
     /// `running`, `refused`, `succeeded`, `uncommitted`, `failed`, `rolled_back`, `not_executed` or `unknown`.
     status: String,
     /// The stable code of a refusal, or the upstream's error class.
+    #[schema(required = true)]
     code: Option<String>,
     requester: RequesterView,
     /// The person for whom it was done.
@@ -167,10 +171,12 @@ pub(super) struct ActionView {
     /// How many bytes at the statement's end are not shown.
     statement_cut_bytes: usize,
     /// The requester's stated reason: its own words, unchecked.
+    #[schema(required = true)]
     reason: Option<String>,
     /// The action by meaning.
     action_digest: String,
     /// The grant it used, if people approved it.
+    #[schema(required = true)]
     grant: Option<String>,
     /// When it was captured, RFC 3339.
     at: String,

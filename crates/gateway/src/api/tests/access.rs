@@ -59,13 +59,15 @@ async fn the_authorization_header_is_read_strictly() {
 #[tokio::test]
 async fn a_console_session_reads_and_only_from_its_own_site() {
     let world = World::new().await;
-    let cookie = format!("theme=dark; countersign_session={}", world.session("dora").await);
+    let cookie = format!("theme=dark; __Host-countersign_session={}", world.session("dora").await);
     let get = || request(Method::GET, "/api/v1/whoami", "").header("cookie", &cookie);
     assert_eq!(world.send(get().body(Body::empty()).expect("well-formed")).await.json()["name"], "dora");
     for (site, status) in [("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403)] {
         let request = get().header("sec-fetch-site", site).body(Body::empty()).expect("well-formed");
         assert_eq!(world.send(request).await.status, status, "{site}");
     }
+    let planted = request(Method::GET, "/api/v1/whoami", "").header("cookie", cookie.replace("__Host-", ""));
+    world.send(planted.body(Body::empty()).expect("well-formed")).await.refused(401, "unauthenticated");
     let review = world.ask("coder", "UPDATE t SET a = 1 WHERE id = 1").await;
     let path = format!("/api/v1/reviews/{}/withdraw", review.matter().id);
     let request = request(Method::POST, &path, "").header("cookie", &cookie).body(Body::empty()).expect("well-formed");

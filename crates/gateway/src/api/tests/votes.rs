@@ -70,7 +70,7 @@ async fn the_owners_console_session_is_no_way_around() {
     let world = World::new().await;
     let review = world.ask("coder", SQL).await;
     for person in ["ada", "dora"] {
-        let cookie = format!("countersign_session={}", world.session(person).await);
+        let cookie = format!("__Host-countersign_session={}", world.session(person).await);
         let path = format!("/api/v1/reviews/{}/votes", review.matter().id);
         let request =
             request(Method::POST, &path, "").header("cookie", cookie).header("content-type", "application/json");
