@@ -34,7 +34,7 @@ done
 /// The shell behind the pipe.
 #[derive(Debug)]
 pub struct Sweeper {
-    shell: Child,
+    shell: Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
 }
 
@@ -49,7 +49,7 @@ impl Sweeper {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut shell = command.spawn().doing("starting `sh`")?;
         let pipe = Mutex::new(shell.stdin.take());
-        Ok(Self { shell, pipe })
+        Ok(Self { shell: Mutex::new(shell), pipe })
     }
 
     /// Will also end this process.
@@ -74,9 +74,9 @@ impl Sweeper {
     }
 
     /// Cleans up now.
-    pub fn finish(&mut self) {
+    pub fn finish(&self) {
         drop(self.pipe.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let _ = self.shell.wait();
+        let _ = self.shell.lock().unwrap_or_else(PoisonError::into_inner).wait();
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         let mut watched = Command::new("sleep").arg("60").spawn().unwrap();
         let mut spared = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut sweeper = Sweeper::start(&dir).unwrap();
+        let sweeper = Sweeper::start(&dir).unwrap();
         sweeper.watch(watched.id());
         sweeper.watch(spared.id());
         sweeper.forget(spared.id());
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn keeps_the_directory_when_told() {
         let parent = tempfile::tempdir().unwrap();
-        let mut sweeper = Sweeper::start(parent.path()).unwrap();
+        let sweeper = Sweeper::start(parent.path()).unwrap();
         sweeper.keep();
         sweeper.finish();
         assert!(parent.path().exists());

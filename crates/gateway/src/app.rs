@@ -25,7 +25,7 @@ use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::LocalVault;
 use crate::waiting::WaitingRoom;
-use crate::{api, resolve};
+use crate::{api, console, resolve};
 
 /// How often reviews are looked at for expiry.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +70,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::starting_at(last_record(&ledger).await));
         let scribe = Scribe::new(clock, config.node.clone());
         start_records(&store, &scribe, &policies).await?;
+        if ledger.journal().torn_bytes() > 0 {
+            let detail = format!("{} bytes of an unfinished record were cut off the journal", ledger.journal().torn_bytes());
+            let alarm = Event::SystemAlarm { code: "journal_torn".to_owned(), detail };
+            store.append(vec![scribe.record(alarm)]).await.context("cannot record an alarm")?;
+        }
 
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
         let roster = Arc::new(Roster::open(directory.clone()).await.context("cannot read the directory")?);
@@ -108,7 +113,7 @@ impl App {
         if let Some(address) = config.postgres.listen {
             tracing::info!(%address, "listening for PostgreSQL clients");
         }
-        let router = api::router(gate.clone());
+        let router = api::router(gate.clone()).merge(console::router(gate.clone()));
         let socket = config.admin_socket();
         let postgres = async {
             match postgres {
@@ -128,8 +133,8 @@ impl App {
         }
         tracing::info!("stopping");
         let _ = std::fs::remove_file(&socket); // the next start would remove it too
-        let flushed = tokio::time::timeout(FLUSH_TIME_MAX, self.ledger.flush()).await;
-        if !matches!(flushed, Ok(Ok(_))) {
+        let ended = tokio::time::timeout(FLUSH_TIME_MAX, self.ledger.shutdown()).await;
+        if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!("the last records are not in the log yet; the next start integrates them");
         }
         Ok(())

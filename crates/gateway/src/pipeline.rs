@@ -16,7 +16,7 @@ use countersign_core::review::{Closed, Matter, Outcome, Review, Verdict, Vote, t
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, summary};
-use crate::ports::{Asked, Ask, IntentError};
+use crate::ports::{Ask, Asked, IntentError, JournalError, StoreError};
 use crate::refusal::Refusal;
 use crate::resolve;
 use crate::waiting::Turn;
@@ -291,7 +291,7 @@ async fn authorize(gate: &Gate, request: &ActionRequest, grant: Grant) -> Result
 async fn revoke(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<Authority>, Refusal> {
     let event = Event::GrantRevoked { grant: grant.id.clone(), reason: reason.to_owned() };
     match gate.store.revoke_grant(&grant.id, gate.scribe.record(event)).await {
-        Ok(()) | Err(crate::ports::StoreError::Conflict) => Ok(None),
+        Ok(()) | Err(StoreError::Conflict) => Ok(None),
         Err(error) => Err(unrecorded(error)),
     }
 }
@@ -323,6 +323,7 @@ impl Recorder for IntentLog<'_> {
             let event = Event::ActionRead { action, bundle: intent.bundle };
             return Ok(self.gate.journal.append(&scribe.record(event))?);
         }
+        self.gate.log.health().map_err(|error| JournalError::Closed(error.to_string()))?;
         let mut records = Vec::with_capacity(2);
         if let Some(grant) = intent.grant {
             let event = Event::GrantConsumed { grant: grant.id.clone(), id: described.id.clone() };

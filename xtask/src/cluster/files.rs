@@ -80,7 +80,17 @@ fn certificate(home: &Path, account: &Account) -> Result<()> {
     let request = home.join("server.cnf");
     fs::write(&request, CERTIFICATE_REQUEST).doing(format!("writing {}", request.display()))?;
     let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "30",
+    ]);
     command.arg("-config").arg(request);
     command.arg("-keyout").arg(home.join("server.key")).arg("-out").arg(home.join("server.crt"));
     run(&mut command, OPENSSL_BOUND)?.success("`openssl req`")?;

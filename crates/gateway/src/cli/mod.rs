@@ -17,6 +17,7 @@ mod review;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::protocols::postgres::describe::STACK_BYTES;
 use crate::telemetry;
 
 /// A human's signature between an agent's intent and its execution.
@@ -104,7 +105,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => block_on(async {
-            telemetry::start(context.json);
+            telemetry::start(context.json)?;
             App::open(context.load()?).await?.serve().await?;
             Ok(ExitCode::SUCCESS)
         }),
@@ -125,7 +126,8 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_stack_size(STACK_BYTES).build()?.block_on(work)
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::page::Failure;
 use super::{Console, FORM_BYTES_MAX, login};
-use crate::identity::{Caller, Error, SignedIn, keys};
-use crate::ports::SecretHash;
+use crate::identity::{Caller, Error, SignedIn};
 
 /// How long a session lasts: 12 hours, a working day.
 pub(super) const SESSION_SECONDS: i64 = 12 * 60 * 60;
@@ -22,8 +21,6 @@ pub(super) const SESSION_SECONDS: i64 = 12 * 60 * 60;
 pub(super) struct Session {
     pub(super) signed_in: SignedIn,
     pub(super) csrf: String,
-    /// What the store knows the session by.
-    pub(super) hash: SecretHash,
 }
 
 impl Session {
@@ -55,7 +52,7 @@ pub(super) async fn require(State(console): State<Console>, mut request: Request
 
 async fn authenticate(console: &Console, secret: &str) -> Result<Session, Error> {
     let signed_in = console.authenticator.session(secret, console.gate.scribe.now()).await?;
-    Ok(Session { signed_in, csrf: token(secret), hash: keys::hash(secret) })
+    Ok(Session { signed_in, csrf: token(secret) })
 }
 
 /// Whether a session still stands; for pages that stay open.

@@ -41,7 +41,7 @@ fn an_honest_record_verifies() {
     let ours = world.verify().success("`countersign ledger verify`").unwrap();
     let size = leaves(&ledger).len();
     assert!(ours.contains(&size.to_string()), "the number of records is told: {ours}");
-    let small = stand_alone(&[&ledger, Path::new("--vkey"), &ledger.join("log.vkey")]);
+    let small = stand_alone(&[&ledger, Path::new("--key"), &ledger.join("log.vkey")]);
     small.success("`countersign-verify`").unwrap();
 }
 

@@ -154,10 +154,10 @@ fn two_votes_racing() {
     let (dora, finn) = (world.token("dora"), world.token("finn"));
     let [approved, rejected] =
         at_once([&dora, &finn], |api, first| if first { api.approve(&review) } else { api.reject(&review, "no") });
-    assert!((approved.status == 200) != (rejected.status == 200), "{approved:?} {rejected:?}");
+    assert!(approved.accepted() != rejected.accepted(), "{approved:?} {rejected:?}");
     world.until_vote_refused(review.id(), "review_closed");
     let state = world.dora().review(review.id()).state().to_owned();
-    if approved.status == 200 {
+    if approved.accepted() {
         assert_eq!((state.as_str(), call.outcome().rows()), ("approved", &json!(1)));
         assert_eq!(world.truth(ROW), "900");
     } else {
@@ -174,7 +174,7 @@ fn one_person_racing_themselves() {
     let (mut call, review) = world.paused(DDL);
     let (one, other) = (world.token("dora"), world.token("dora"));
     let answers = at_once([&one, &other], |api, _| api.approve(&review));
-    let accepted = answers.iter().filter(|answer| answer.status == 200).count();
+    let accepted = answers.iter().filter(|answer| answer.accepted()).count();
     assert_eq!(accepted, 1, "{answers:?}");
     world.until_vote_refused(review.id(), "voted_already");
     assert_eq!((world.dora().review(review.id()).state(), call.answered()), ("open", false));

@@ -1,1 +1,7 @@
-//! tests
+//! The console against a real store, ledger and policies, by requests to its router.
+
+mod decide;
+mod hostile;
+mod rings;
+mod sign_in;
+mod world;

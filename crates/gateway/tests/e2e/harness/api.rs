@@ -27,18 +27,24 @@ impl Answer {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
     }
 
+    /// Whether it was done as asked.
+    pub(crate) fn accepted(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
     /// Asserts success.
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
-        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.body);
+        assert!(self.accepted(), "{}: {}", self.status, self.body);
         self.body
     }
 }
 
 impl Api {
     pub(crate) fn new(base: &str, token: &str) -> Self {
-        let client =
-            reqwest::Client::builder().timeout(SOON).redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        // No connection is kept: the gateway may be killed between two requests.
+        let client = reqwest::Client::builder().timeout(SOON).pool_max_idle_per_host(0);
+        let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { base: base.to_owned(), token: token.to_owned(), client, runtime }
     }

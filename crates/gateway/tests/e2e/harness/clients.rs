@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use xtask::needs::JDBC_JAR;
 use xtask::process::wait_until;
+use xtask::sweeper::Sweeper;
 use xtask::test_tools_dir;
 
 use super::{AGENT, SOON, TARGET, World};
@@ -40,6 +42,7 @@ impl Client {
 /// A statement on its way.
 pub(crate) struct Call {
     child: Option<Child>,
+    sweeper: Arc<Sweeper>,
     output: PathBuf,
     notices: PathBuf,
 }
@@ -61,7 +64,7 @@ pub(super) fn send(world: &World, client: Client, scenario: &str, sql: Option<&s
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command.spawn().expect("the client; `cargo xtask tools` installs it");
     world.sweeper.watch(child.id());
-    Call { child: Some(child), output, notices }
+    Call { child: Some(child), sweeper: world.sweeper.clone(), output, notices }
 }
 
 impl Call {
@@ -87,7 +90,7 @@ impl Call {
         let ended = wait_until("the client to end", bound, || child.try_wait().unwrap());
         let said = std::fs::read_to_string(&self.output).unwrap();
         ended.unwrap_or_else(|error| panic!("{error}: {said}"));
-        self.child = None;
+        self.gone();
         let line = said.lines().rev().find(|line| line.starts_with('{'));
         let line = line.unwrap_or_else(|| panic!("the client printed no result: {said}"));
         Outcome(serde_json::from_str(line).unwrap())
@@ -97,7 +100,7 @@ impl Call {
     pub(crate) fn ended(mut self) -> String {
         let child = self.child.as_mut().unwrap();
         wait_until("the client to end", SOON, || child.try_wait().unwrap()).unwrap();
-        self.child = None;
+        self.gone();
         std::fs::read_to_string(&self.output).unwrap()
     }
 
@@ -106,12 +109,20 @@ impl Call {
         self.end();
     }
 
+    /// It has been waited for.
+    fn gone(&mut self) {
+        if let Some(child) = self.child.take() {
+            self.sweeper.forget(child.id());
+        }
+    }
+
     fn end(&mut self) {
         if let Some(mut child) = self.child.take() {
             let group = format!("-{}", child.id());
             let _ = Command::new("sh").args(["-c", "kill -s KILL -- \"$0\"", &group]).stderr(Stdio::null()).status();
             let _ = child.kill();
             let _ = child.wait();
+            self.sweeper.forget(child.id());
         }
     }
 }

@@ -3,11 +3,20 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use xtask::loopback::get_status;
 use xtask::process::{Finished, run, signal, wait, wait_until};
+use xtask::sweeper::Sweeper;
 
 use super::SOON;
+
+/// Where it listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) http: u16,
+    pub(crate) postgres: u16,
+}
 
 /// One gateway with its directory.
 pub(crate) struct Gateway {
@@ -16,18 +25,19 @@ pub(crate) struct Gateway {
     postgres: u16,
     upstream_password: String,
     disk_bytes: Option<u64>,
+    sweeper: Arc<Sweeper>,
     child: Option<Child>,
 }
 
 impl Gateway {
-    pub(crate) fn new(
-        dir: &Path,
-        http: u16,
-        postgres: u16,
-        upstream_password: String,
-        disk_bytes: Option<u64>,
-    ) -> Self {
-        Self { dir: dir.to_path_buf(), http, postgres, upstream_password, disk_bytes, child: None }
+    pub(crate) fn new(dir: &Path, ports: Ports, upstream_password: String, sweeper: Arc<Sweeper>) -> Self {
+        let Ports { http, postgres } = ports;
+        Self { dir: dir.to_path_buf(), http, postgres, upstream_password, disk_bytes: None, sweeper, child: None }
+    }
+
+    /// Gives its data a disk of this size.
+    pub(crate) fn with_disk(self, disk_bytes: Option<u64>) -> Self {
+        Self { disk_bytes, ..self }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -56,7 +66,7 @@ impl Gateway {
         std::fs::read_to_string(self.dir.join("gateway.log")).unwrap_or_default()
     }
 
-    /// `countersign serve`, not yet started. Its end is tied to this thread's, where the system can do that.
+    /// `countersign serve`, not yet started.
     pub(crate) fn serve_command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_countersign");
         let mut command = match self.disk_bytes {
@@ -81,6 +91,7 @@ impl Gateway {
         let mut command = self.serve_command();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = command.spawn().unwrap();
+        self.sweeper.watch(child.id());
         let ready = wait_until("the gateway to be ready", SOON, || {
             let ended = child.try_wait().unwrap().is_some();
             (ended || matches!(get_status(self.http, "/readyz"), Ok(200))).then_some(!ended)
@@ -98,6 +109,7 @@ impl Gateway {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+            self.sweeper.forget(child.id());
         }
     }
 
@@ -110,15 +122,29 @@ impl Gateway {
                 let _ = child.kill();
                 let _ = child.wait();
             }
+            self.sweeper.forget(child.id());
             assert!(status.is_ok(), "the gateway did not end when asked to");
         }
     }
 
     /// A command line of the product, with only the configuration given.
     pub(crate) fn command(&self, args: &[&str]) -> Finished {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let mut command = self.beside_the_data();
         command.args(args).arg("--config").arg(self.config()).current_dir(&self.dir);
         run(&mut command, SOON).unwrap()
+    }
+
+    /// The product, where it sees the same data as the gateway: a disk of its own is visible only to its own process.
+    fn beside_the_data(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_countersign");
+        match (&self.child, self.disk_bytes) {
+            (Some(child), Some(_)) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--target", &child.id().to_string(), program]);
+                command
+            }
+            _ => Command::new(program),
+        }
     }
 
     /// A command of the administrator that must succeed. Returns its output without the final line break.

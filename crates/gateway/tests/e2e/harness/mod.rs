@@ -8,6 +8,7 @@ pub(crate) mod record;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use xtask::cluster::{Binaries, Cluster, Recipe};
@@ -18,7 +19,7 @@ use xtask::{repository, target_dir};
 
 use api::{Api, Review};
 use clients::{Call, Client};
-use gateway::Gateway;
+use gateway::{Gateway, Ports};
 
 /// How long anything that should happen at once may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -36,8 +37,6 @@ const UPSTREAM_USER: &str = "app";
 pub(crate) struct Plan {
     /// Replacements in the starter policies.
     policy: Vec<(&'static str, &'static str)>,
-    /// Lines appended to the configuration.
-    config: String,
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -46,12 +45,6 @@ impl Plan {
     /// Reviews of writes end by themselves after three seconds.
     pub(crate) fn short_reviews(mut self) -> Self {
         self.policy.push(("@expires(\"30m\")", "@expires(\"3s\")"));
-        self
-    }
-
-    /// Adds to the configuration.
-    pub(crate) fn config(mut self, lines: &str) -> Self {
-        self.config.push_str(lines);
         self
     }
 
@@ -72,21 +65,21 @@ impl Plan {
     /// Builds the world; the gateway is configured and not started.
     pub(crate) fn prepare(self) -> World {
         let dir = directory();
-        let sweeper = Sweeper::start(&dir).unwrap();
+        let sweeper = Arc::new(Sweeper::start(&dir).unwrap());
         let cluster = database(&dir, &sweeper);
         let password = random_secret().unwrap();
         fill(&cluster, &password);
         fs::create_dir(dir.join("policies")).unwrap();
         fs::write(dir.join("policies/starter.cedar"), self.policies()).unwrap();
-        let (http, postgres) = (free_port().unwrap(), free_port().unwrap());
+        let ports = Ports { http: free_port().unwrap(), postgres: free_port().unwrap() };
         let certificate = cluster.certificate_for_clients(&dir).unwrap();
         let upstream = format!(
             "postgres://{UPSTREAM_USER}@127.0.0.1:{}/{TARGET}?sslmode=verify-full&sslrootcert={}",
             cluster.port(),
             certificate.display()
         );
-        fs::write(dir.join("countersign.toml"), configuration(http, postgres, &upstream, &self.config)).unwrap();
-        let gateway = Gateway::new(&dir, http, postgres, password, self.disk_bytes);
+        fs::write(dir.join("countersign.toml"), configuration(ports, &upstream)).unwrap();
+        let gateway = Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes);
         World { gateway, cluster, ada: None, dora: None, finn: None, key: String::new(), dir, sweeper }
     }
 
@@ -100,7 +93,7 @@ impl Plan {
     }
 }
 
-fn configuration(http: u16, postgres: u16, upstream: &str, more: &str) -> String {
+fn configuration(Ports { http, postgres }: Ports, upstream: &str) -> String {
     format!(
         r#"
 [server]
@@ -118,7 +111,6 @@ protocol    = "postgres"
 upstream    = "{upstream}"
 credential  = {{ env = "ORDERS_PASSWORD" }}
 environment = "production"
-{more}
 "#
     )
 }
@@ -160,7 +152,7 @@ pub(crate) struct World {
     pub(crate) key: String,
     pub(crate) dir: PathBuf,
     // Last: it removes the directory once everything in it has ended.
-    sweeper: Sweeper,
+    sweeper: Arc<Sweeper>,
 }
 
 impl World {
@@ -224,12 +216,6 @@ impl World {
         open.unwrap().into_iter().max_by(|a, b| a.opened_at().cmp(b.opened_at())).unwrap()
     }
 
-    /// Waits until a review has this state.
-    pub(crate) fn until_state(&self, review: &Review, state: &str) {
-        let what = format!("review {} to be {state}", review.id());
-        wait_until(&what, SOON, || (self.dora().review(review.id()).state() == state).then_some(())).unwrap();
-    }
-
     /// What the database holds, read behind the gateway's back.
     pub(crate) fn truth(&self, sql: &str) -> String {
         self.cluster.admin(TARGET, sql).unwrap()
@@ -247,6 +233,13 @@ impl World {
     pub(crate) fn upstream_connections(&self) -> u32 {
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{UPSTREAM_USER}'");
         self.truth(&sql).parse().unwrap()
+    }
+
+    /// How many connections of the gateway execute something, or hold a transaction open.
+    pub(crate) fn upstream_busy(&self) -> u32 {
+        let busy =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{UPSTREAM_USER}' AND state <> 'idle'");
+        self.truth(&busy).parse().unwrap()
     }
 
     /// Verifies the record as an auditor would, once everything so far is in it.

@@ -1,0 +1,228 @@
+//! Deciding: what the pages offer, and what the buttons do.
+
+use axum::http::StatusCode;
+use countersign_core::action::sql::SqlClass;
+use countersign_core::record::Event;
+use countersign_core::review::Method;
+
+use super::world::{Wish, World};
+use crate::ports::{ReviewFilter, Scope};
+
+fn write() -> Wish {
+    Wish::write("UPDATE orders SET status = 'paid' WHERE id = 42")
+}
+
+async fn refusals(world: &World) -> Vec<String> {
+    let refused = world.records().await.into_iter().filter_map(|record| match record.event {
+        Event::ReviewRefused { code, .. } => Some(code),
+        _ => None,
+    });
+    refused.collect()
+}
+
+#[tokio::test]
+async fn one_click_approves() {
+    let world = World::new().await;
+    let review = world.ask(write()).await;
+    let id = &review.matter().id;
+    let dora = world.browser("dora").await;
+    let inbox = dora.get("/").await;
+    assert!(inbox.body.contains(&format!("href=\"/reviews/{id}\"")) && inbox.body.contains("You can decide"));
+    let page = dora.get(&format!("/reviews/{id}")).await;
+    assert!(page.body.contains(&review.matter().action.to_string()) && page.body.contains(&review.matter().card.to_string()));
+
+    let fields = [
+        ("csrf", page.field("csrf")),
+        ("action_digest", page.field("action_digest")),
+        ("card_digest", page.field("card_digest")),
+        ("verdict", "approve".to_owned()),
+        ("reason", "looks\r\nright".to_owned()),
+    ];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = dora.post(&format!("/reviews/{id}/vote"), &fields).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, &*format!("/reviews/{id}")));
+
+    let closed = world.review(id).await;
+    assert_eq!(closed.state(), "approved");
+    let vote = &closed.votes()[0];
+    assert_eq!((vote.name.as_str(), vote.method, vote.reason.as_deref()), ("dora", Method::Local, Some("looks\nright")));
+    let page = dora.get(&format!("/reviews/{id}")).await;
+    assert!(page.body.contains("outcome approved") && !page.body.contains("value=\"approve\""));
+    assert!(dora.get("/history").await.body.contains(&format!("href=\"/reviews/{id}\"")));
+    assert!(dora.get("/").await.body.contains("Nothing waits for anyone"));
+}
+
+#[tokio::test]
+async fn a_rejection_carries_its_reason() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let dora = world.browser("dora").await;
+    assert_eq!(dora.vote(&id, "reject", "wrong order").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(world.review(&id).await.state(), "rejected");
+    let page = world.browser("ada").await.get(&format!("/reviews/{id}")).await;
+    assert!(page.body.contains("wrong order") && page.body.contains("dora"));
+}
+
+#[tokio::test]
+async fn the_owner_cannot_approve_and_the_attempt_is_recorded() {
+    let world = World::new().await;
+    let review = world.ask(write()).await;
+    let id = &review.matter().id;
+    let ada = world.browser("ada").await;
+    let page = ada.get(&format!("/reviews/{id}")).await;
+    assert!(!page.body.contains("value=\"approve\"") && page.body.contains("Nobody approves their own action"));
+    assert!(page.body.contains("Withdraw this request"));
+
+    let answer = ada.vote(id, "approve", "").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(answer.body.contains("self_approval") && answer.body.contains("role=\"alert\""));
+    assert_eq!(world.review(id).await, review);
+    assert_eq!(refusals(&world).await, ["self_approval"]);
+}
+
+#[tokio::test]
+async fn others_are_told_that_they_were_not_asked() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let finn = world.browser("finn").await;
+    let page = finn.get(&format!("/reviews/{id}")).await;
+    assert!(page.body.contains("none of your groups was asked") && !page.body.contains("value=\"approve\""));
+    assert!(page.body.contains(">dora</"), "says who could");
+    let answer = finn.vote(&id, "approve", "").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(answer.body.contains("not_a_reviewer"));
+    assert_eq!(refusals(&world).await, ["not_a_reviewer"]);
+}
+
+#[tokio::test]
+async fn what_was_seen_must_be_what_waits() {
+    let world = World::new().await;
+    let review = world.ask(write()).await;
+    let other = world.ask(Wish::write("UPDATE orders SET status = 'void' WHERE id = 43")).await;
+    let dora = world.browser("dora").await;
+    let token = dora.token().await;
+    let path = format!("/reviews/{}/vote", review.matter().id);
+    let (action, card) = (other.matter().action.to_string(), other.matter().card.to_string());
+    let fields =
+        [("csrf", &*token), ("verdict", "approve"), ("reason", "kept text"), ("action_digest", &action), ("card_digest", &card)];
+    let answer = dora.post(&path, &fields).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("digest_mismatch") && answer.body.contains(">kept text</textarea>"));
+    for wrong in [("verdict", "maybe"), ("verdict", ""), ("action_digest", "sha256:00"), ("card_digest", "x")] {
+        let fields = fields.map(|field| if field.0 == wrong.0 { wrong } else { field });
+        assert_eq!(dora.post(&path, &fields).await.status, StatusCode::BAD_REQUEST, "{wrong:?}");
+    }
+    assert_eq!(world.review(&review.matter().id).await, review);
+}
+
+#[tokio::test]
+async fn two_are_needed_where_policy_asks_for_two() {
+    let world = World::new().await;
+    let wish = Wish { class: SqlClass::Ddl, verb: "DROP TABLE".to_owned(), ..Wish::write("DROP TABLE orders") };
+    let id = world.ask(wish).await.matter().id.clone();
+    let dora = world.browser("dora").await;
+    assert_eq!(dora.vote(&id, "approve", "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(world.review(&id).await.state(), "open");
+    let page = dora.get(&format!("/reviews/{id}")).await;
+    assert!(page.body.contains("1 of 2") && page.body.contains("You approved this. It waits for more people."));
+    assert!(page.body.contains("Nobody is left who could."));
+    let again = dora.vote(&id, "approve", "").await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert!(again.body.contains("voted_already"));
+}
+
+#[tokio::test]
+async fn too_late_is_said() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let dora = world.browser("dora").await;
+    world.clock.advance(1_800);
+    assert!(dora.get("/").await.body.contains("Nothing waits for anyone"));
+    let answer = dora.vote(&id, "approve", "").await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("review_closed"));
+}
+
+#[tokio::test]
+async fn the_requesters_side_takes_back_and_nobody_else() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let (ada, dora) = (world.browser("ada").await, world.browser("dora").await);
+    let path = format!("/reviews/{id}/withdraw");
+    let token = dora.token().await;
+    assert_eq!(dora.post(&path, &[("csrf", &token)]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(world.review(&id).await.state(), "open");
+    let token = ada.token().await;
+    assert_eq!(ada.post(&path, &[("csrf", &token)]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(world.review(&id).await.state(), "withdrawn");
+    assert!(dora.vote(&id, "approve", "").await.body.contains("review_closed"));
+}
+
+#[tokio::test]
+async fn a_session_that_may_only_read_cannot_vote() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let mut reader = world.browser("dora").await;
+    let link = world.link("dora", Scope::ReviewRead).await;
+    let answer = reader.post("/login", &[("secret", &link)]).await;
+    reader.keep(&answer);
+    assert!(reader.get(&format!("/reviews/{id}")).await.body.contains("may read reviews, not vote"));
+    assert_eq!(reader.vote(&id, "approve", "").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(world.review(&id).await.state(), "open");
+}
+
+#[tokio::test]
+async fn an_open_page_is_reloaded_when_the_review_moved_on() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let (ada, dora) = (world.browser("ada").await, world.browser("dora").await);
+    let part = format!("/console/reviews/{id}?seen=open-0");
+    let same = ada.get(&part).await;
+    assert!(same.header("hx-refresh").is_empty() && same.body.contains("What is needed"));
+    dora.vote(&id, "approve", "").await;
+    assert_eq!(ada.get(&part).await.header("hx-refresh"), "true");
+}
+
+#[tokio::test]
+async fn unknown_things_are_not_found() {
+    let world = World::new().await;
+    let dora = world.browser("dora").await;
+    for path in ["/reviews/none", "/console/reviews/none", "/record/999999/proof", "/record/x/proof", "/nowhere"] {
+        let answer = dora.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.body.contains("not_found"), "{path}");
+    }
+    let token = dora.token().await;
+    let sum = format!("sha256:{}", "0".repeat(64));
+    let fields = [("csrf", &*token), ("verdict", "approve"), ("action_digest", &sum), ("card_digest", &sum)];
+    assert_eq!(dora.post("/reviews/none/vote", &fields).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_record_is_shown_with_its_proofs() {
+    let world = World::new().await;
+    let id = world.ask(write()).await.matter().id.clone();
+    let dora = world.browser("dora").await;
+    dora.vote(&id, "approve", "").await;
+    world.ledger.flush().await.expect("publishes");
+    let page = dora.get("/record").await;
+    for part in ["review.vote", "dora approved", "grant.issued", "countersign-verify --key"] {
+        assert!(page.body.contains(part), "{part}");
+    }
+    let proof = dora.get("/record/0/proof").await;
+    assert_eq!(proof.status, StatusCode::OK);
+    assert_eq!(proof.header("content-disposition"), "attachment; filename=\"leaf-0.tlog-proof\"");
+    assert!(proof.body.starts_with("c2sp.org/tlog-proof@v1\n"), "{}", proof.body);
+}
+
+#[tokio::test]
+async fn a_full_inbox_stays_small_and_counts_what_it_leaves_out() {
+    let world = World::new().await;
+    for n in 0..100 {
+        world.ask(Wish::write(&format!("UPDATE orders SET note = '{}' WHERE id = {n}", "x".repeat(2_000)))).await;
+    }
+    assert_eq!(world.gate.store.reviews(ReviewFilter::Open, 200).await.expect("lists").len(), 100);
+    let page = world.browser("dora").await.get("/").await;
+    assert!(page.body.contains("60 more wait for you"));
+    assert!(page.body.len() < 62_500, "{} bytes", page.body.len());
+}

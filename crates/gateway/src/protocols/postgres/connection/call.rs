@@ -1,0 +1,173 @@
+//! One message of a connection on its way down the line: PostgreSQL's [`Call`].
+
+use std::time::{Duration, Instant};
+
+use countersign_core::action::redact::Shown;
+use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
+use countersign_core::grant::{Permit, RecordLevel};
+use countersign_core::record::Status;
+
+use super::{Connection, End, Portal};
+use crate::codes::Code;
+use crate::gate::Gate;
+use crate::pipeline::{self, Call, Held, Left, Outcomes, Waiting};
+use crate::protocols::postgres::capture::{Captured, portal_tail};
+use crate::protocols::postgres::duplex::Event;
+use crate::protocols::postgres::refuse;
+use crate::protocols::postgres::session::{Expected, Running};
+use crate::protocols::postgres::wire::frontend::{self, BindNames};
+use crate::protocols::postgres::wire::notice::Notice;
+use crate::protocols::postgres::wire::WireError;
+use crate::refusal::Refusal;
+
+/// How far a waiting client may send ahead.
+const HELD_INPUT_BYTES_MAX: usize = 1 << 20;
+/// How long a client may take to read the notice that it waits.
+const TELL_TIME_MAX: Duration = Duration::from_secs(10);
+/// Portals of one session.
+const PORTALS_MAX: usize = 10_000;
+
+impl Connection {
+    /// Walks the line. The inner error is what the client is told.
+    pub(super) async fn walk(&mut self, captured: Captured) -> Result<Result<(), Notice>, End> {
+        let gate = self.gate.clone();
+        let parse_error = captured.description().parse_error.clone();
+        let mut call = PgCall { connection: self, captured, digest: None, left: false };
+        let result = pipeline::run(&gate, &mut call).await;
+        if call.left {
+            return Err(End::Left);
+        }
+        let refusal = match result {
+            Ok(Ok(())) => return Ok(Ok(())),
+            Ok(Err(refusal)) | Err(refusal) => refusal,
+        };
+        Ok(Err(match parse_error {
+            Some(error) if refusal.code == Code::PolicyDenied => {
+                let error = error.trim_start_matches("Invalid statement: ").to_owned();
+                refuse::notice(&Refusal { code: Code::Unparsed, message: error, ..refusal })
+            }
+            _ => refuse::notice(&refusal),
+        }))
+    }
+
+    pub(super) fn send(&mut self, captured: &Captured, payload: &[u8], running: Option<Running>) -> Result<(), WireError> {
+        let Some(upstream) = &mut self.upstream else { return Err(WireError::BadValue("upstream")) };
+        match captured {
+            Captured::Query { sql, description } => {
+                let text = std::str::from_utf8(payload).map_err(|_| WireError::NotUtf8("query"))?;
+                frontend::query(&mut upstream.output, text)?;
+                let (sql, description) = (sql.clone(), description.clone());
+                self.session.sent(Expected::Query { running, description, sql });
+            }
+            Captured::Portal { bind, prepared, .. } => {
+                let tail = portal_tail(payload).ok_or(WireError::BadValue("payload"))?;
+                let names = BindNames { portal: &bind.portal, statement: &bind.statement };
+                frontend::bind(&mut upstream.output, names, tail)?;
+                self.session.sent(Expected::Bind);
+                let portal = Portal { running, prepared: prepared.clone() };
+                if let Some(replaced) = self.portals.insert(bind.portal.clone(), portal) {
+                    self.never_ran(replaced);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One message of a connection on its way down the line.
+struct PgCall<'a> {
+    connection: &'a mut Connection,
+    captured: Captured,
+    digest: Option<ActionDigest>,
+    left: bool,
+}
+
+impl Call for PgCall<'_> {
+    type Done = Result<(), Refusal>;
+
+    fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal> {
+        if self.connection.portals.len() >= PORTALS_MAX {
+            return Err(Refusal::new(Code::TooLarge, "too many open portals; close some"));
+        }
+        let request = self.captured.describe(&self.connection.subject, &self.connection.session, &gate.scribe)?;
+        self.digest = Some(request.digest());
+        Ok(request)
+    }
+
+    fn permissible(&self) -> Result<(), Refusal> {
+        self.captured.check()
+    }
+
+    fn shown(&self) -> Shown {
+        self.captured.shown()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.captured.fingerprint(&self.connection.subject.target.name)
+    }
+
+    fn reviewable(&self) -> Result<(), Refusal> {
+        self.captured.check_reviewable()
+    }
+
+    async fn tell(&mut self, waiting: &Waiting) -> Result<(), Left> {
+        if self.connection.settle().await.is_err() || self.connection.session.skipping {
+            self.left = !self.connection.session.skipping;
+            return Err(Left);
+        }
+        refuse::waiting(waiting).put_notice(&mut self.connection.client.output);
+        let told = async {
+            loop {
+                match self.connection.event(HELD_INPUT_BYTES_MAX, true).await {
+                    Event::Drained => return Ok(()),
+                    event => self.connection.on(event).map_err(|_| Left)?,
+                }
+            }
+        };
+        let told = tokio::time::timeout(TELL_TIME_MAX, told).await.unwrap_or(Err(Left));
+        self.left = told.is_err();
+        told
+    }
+
+    async fn hold<T: Send>(&mut self, wait: impl Future<Output = T> + Send, seconds: u32) -> Held<T> {
+        let mut wait = std::pin::pin!(wait);
+        let mut end = std::pin::pin!(tokio::time::sleep(Duration::from_secs(u64::from(seconds))));
+        let cancel = self.connection.cancel.clone();
+        loop {
+            tokio::select! {
+                biased;
+                event = self.connection.event(HELD_INPUT_BYTES_MAX, false) => {
+                    if self.connection.on(event).is_err() {
+                        self.left = true;
+                        return Held::Left;
+                    }
+                }
+                () = cancel.notified() => return Held::Cancelled,
+                value = &mut wait => return Held::Ready(value),
+                () = &mut end => return Held::TimedOut,
+            }
+        }
+    }
+
+    async fn execute(&mut self, permit: Permit, payload: SealedPayload) -> Result<(), Refusal> {
+        let (id, level) = (permit.action().clone(), permit.level());
+        let digest = self.digest.take().ok_or_else(|| Refusal::new(Code::ApprovalVoid, "nothing was described"))?;
+        let sent = match self.connection.connect().await {
+            Ok(()) => {
+                let running = Running { id: id.clone(), level, digest, started: Instant::now() };
+                let running = (level == RecordLevel::Durable).then_some(running);
+                payload.open(permit).map_err(|e| Refusal::new(Code::ApprovalVoid, e.to_string())).and_then(|bytes| {
+                    let sent = self.connection.send(&self.captured, &bytes, running);
+                    sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))
+                })
+            }
+            Err(refusal) => Err(refusal),
+        };
+        if sent.is_err() {
+            let outcome =
+                Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
+            pipeline::finish(&self.connection.gate, &id, level, outcome)?;
+        }
+        sent
+    }
+}

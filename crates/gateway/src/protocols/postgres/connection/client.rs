@@ -1,0 +1,246 @@
+//! The client's messages: each is forwarded, walks the line, or is refused in its place of the stream.
+
+use std::sync::Arc;
+
+use countersign_core::action::sql::SqlClass;
+
+use super::{Connection, End, fatal};
+use crate::codes::Code;
+use crate::protocols::postgres::capture::Captured;
+use crate::protocols::postgres::describe::{self, Effect};
+use crate::protocols::postgres::refuse;
+use crate::protocols::postgres::session::{self, DECOY_QUERY, DECOY_STATEMENT, Expected, Prepared};
+use crate::protocols::postgres::wire::frame::Frame;
+use crate::protocols::postgres::wire::frontend::{self, Bind, BindNames, Execute, Message, Parse, Target};
+use crate::protocols::postgres::wire::notice::{Notice, SqlState};
+use crate::protocols::postgres::wire::{TransactionStatus, backend};
+use crate::refusal::Refusal;
+
+impl Connection {
+
+    pub(super) async fn take(&mut self, frame: Frame) -> Result<(), End> {
+        if self.session.streaming_in() && !matches!(frame.kind, b'd' | b'c' | b'f' | b'H' | b'S' | b'X') {
+            return Err(fatal(&Refusal::new(Code::ProtocolViolation, "another message inside a COPY stream")));
+        }
+        if matches!(frame.kind, b'd' | b'c' | b'f') {
+            self.stream(&frame);
+            return Ok(());
+        }
+        let message = Message::decode(frame)?;
+        if self.session.skipping && !matches!(message, Message::Sync | Message::Terminate) {
+            return Ok(());
+        }
+        match message {
+            Message::Query(query) => self.query(query.sql).await,
+            Message::Parse(parse) => self.parse(parse).await,
+            Message::Bind(bind) => self.bind(bind).await,
+            Message::Execute(execute) => self.execute(execute).await,
+            Message::Describe(target) => self.describe(&target).await,
+            Message::Close(target) => self.close(&target).await,
+            Message::Sync => {
+                self.sync();
+                Ok(())
+            }
+            Message::Flush => {
+                if let Some(upstream) = &mut self.upstream {
+                    frontend::flush(&mut upstream.output);
+                }
+                Ok(())
+            }
+            Message::FunctionCall(_) => self.function_call().await,
+            Message::Terminate => Err(End::Left),
+            Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()), // taken above
+        }
+    }
+
+    /// COPY data: forwarded while the server asks for it, dropped otherwise as the server would.
+    pub(super) fn stream(&mut self, frame: &Frame) {
+        if !self.session.streaming_in() {
+            return;
+        }
+        if frame.kind == b'd' {
+            self.session.streamed(&frame.body);
+        }
+        if let Some(upstream) = &mut self.upstream {
+            frame.write(&mut upstream.output);
+        }
+    }
+
+    pub(super) async fn query(&mut self, sql: String) -> Result<(), End> {
+        self.settle().await?;
+        if self.session.skipping {
+            return Ok(());
+        }
+        let description = Arc::new(describe::describe(&sql, &self.session));
+        let captured = Captured::Query { sql: sql.into(), description };
+        if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
+            session::aborted().put_error(&mut self.client.output);
+            backend::ready_for_query(&mut self.client.output, TransactionStatus::Failed);
+            return Ok(());
+        }
+        match self.walk(captured).await? {
+            Ok(()) => Ok(()),
+            Err(notice) => self.refuse_simple(notice),
+        }
+    }
+
+    pub(super) async fn function_call(&mut self) -> Result<(), End> {
+        self.settle().await?;
+        let refusal = Refusal::new(Code::Unsupported, "the function-call message is not supported")
+            .hint("call the function in a SELECT");
+        self.refuse_simple(refuse::notice(&refusal))
+    }
+
+    pub(super) async fn parse(&mut self, parse: Parse) -> Result<(), End> {
+        if self.session.prepared_count() >= session::PREPARED_MAX {
+            let refusal = Refusal::new(Code::TooLarge, "too many prepared statements; close some");
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if parse.name == DECOY_STATEMENT {
+            let refusal = Refusal::new(Code::Unsupported, "this statement name is reserved");
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if let Err(refusal) = self.connect().await {
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if !parse.name.is_empty() && self.session.statement(&parse.name).is_some() {
+            self.settle().await?; // whether the name is free decides which text will stand under it
+            if self.session.skipping {
+                return Ok(());
+            }
+        }
+        let description = Arc::new(describe::describe(&parse.sql, &self.session));
+        if let Some(upstream) = &mut self.upstream {
+            frontend::parse(&mut upstream.output, &parse)?;
+        }
+        let Parse { name, sql, types } = parse;
+        self.session.parse_sent(&name, Prepared { sql, types, description });
+        Ok(())
+    }
+
+    pub(super) async fn bind(&mut self, bind: Bind) -> Result<(), End> {
+        let Some(prepared) = self.session.statement(&bind.statement) else {
+            let state = SqlState::new("26000").unwrap_or(SqlState::INTERNAL_ERROR);
+            let notice = Notice::error(state, format!("prepared statement \"{}\" does not exist", bind.statement));
+            return self.refuse_extended(notice).await;
+        };
+        let executes = prepared.description.effects.iter().any(|effect| matches!(effect, Effect::Execute { .. }));
+        let description = if executes {
+            Arc::new(describe::describe(&prepared.sql, &self.session)) // what it executes may have changed since
+        } else {
+            prepared.description.clone()
+        };
+        let captured = Captured::Portal { bind, prepared, description };
+        let effect_free = captured.description().facts.class <= SqlClass::Session;
+        if !effect_free {
+            self.settle().await?; // an earlier failure of the batch means that this one is not done at all
+            if self.session.skipping {
+                return Ok(());
+            }
+        }
+        if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
+            return self.refuse_extended(session::aborted()).await;
+        }
+        match self.walk(captured).await? {
+            Ok(()) => Ok(()),
+            Err(_) if self.session.skipping => Ok(()),
+            Err(notice) => self.refuse_extended(notice).await,
+        }
+    }
+
+    pub(super) async fn execute(&mut self, execute: Execute) -> Result<(), End> {
+        if let Err(refusal) = self.connect().await {
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if let Some(upstream) = &mut self.upstream {
+            frontend::execute(&mut upstream.output, &execute)?;
+        }
+        let portal = self.portals.get_mut(&execute.portal);
+        let (running, prepared) = match portal {
+            Some(portal) => (portal.running.take(), Some(portal.prepared.clone())),
+            None => (None, None), // a cursor of an earlier DECLARE, or nothing: the server says so
+        };
+        self.session.sent(Expected::Execute { running, prepared });
+        Ok(())
+    }
+
+    pub(super) async fn describe(&mut self, target: &Target) -> Result<(), End> {
+        if let Err(refusal) = self.connect().await {
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if let Some(upstream) = &mut self.upstream {
+            frontend::describe(&mut upstream.output, target)?;
+        }
+        self.session.sent(match target {
+            Target::Statement(name) => Expected::DescribeStatement { name: name.clone() },
+            Target::Portal(_) => Expected::DescribePortal,
+        });
+        Ok(())
+    }
+
+    pub(super) async fn close(&mut self, target: &Target) -> Result<(), End> {
+        let Some(upstream) = &mut self.upstream else {
+            backend::empty(&mut self.client.output, backend::Empty::CloseComplete);
+            return Ok(());
+        };
+        frontend::close(&mut upstream.output, target)?;
+        match target {
+            Target::Statement(name) => self.session.close_sent(Some(name)),
+            Target::Portal(name) => {
+                self.session.close_sent(None);
+                if let Some(portal) = self.portals.remove(name) {
+                    self.never_ran(portal);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.session.skipping = false;
+        match &mut self.upstream {
+            Some(upstream) => {
+                frontend::sync(&mut upstream.output);
+                self.session.sent(Expected::Sync);
+            }
+            None => backend::ready_for_query(&mut self.client.output, TransactionStatus::Idle),
+        }
+    }
+
+
+    /// Answers a refused `Query`. Inside a transaction the server must fail too, so a decoy goes in its place.
+    pub(super) fn refuse_simple(&mut self, notice: Notice) -> Result<(), End> {
+        match (&mut self.upstream, self.session.status()) {
+            (Some(upstream), TransactionStatus::InTransaction) => {
+                frontend::query(&mut upstream.output, DECOY_QUERY)?;
+                self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: true });
+            }
+            (_, status) => {
+                notice.put_error(&mut self.client.output);
+                backend::ready_for_query(&mut self.client.output, status);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a refused message of the extended protocol, and skips to `Sync`. What was forwarded of the batch fails
+    /// with it, so that `Sync` commits nothing of it.
+    pub(super) async fn refuse_extended(&mut self, notice: Notice) -> Result<(), End> {
+        let involved = self.session.batch_open || self.session.status() == TransactionStatus::InTransaction;
+        match &mut self.upstream {
+            Some(upstream) if involved => {
+                let tail = frontend::bind_tail(frontend::BindValues { formats: &[], values: &[], result_formats: &[] })?;
+                let names = BindNames { portal: "", statement: DECOY_STATEMENT };
+                frontend::bind(&mut upstream.output, names, &tail)?;
+                self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
+                self.settle().await
+            }
+            _ => {
+                self.settle().await?;
+                notice.put_error(&mut self.client.output);
+                self.session.skipping = true;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One client's connection after its login: messages in, the line for whatever wants to run, answers out.
+//!
+//! The state is in [`Session`]; this module moves bytes and asks. [`client`] takes the client's messages, [`upstream`] the
+//! server's, [`call`] walks the pipeline.
+
+mod call;
+mod client;
+mod upstream;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::capture::Subject;
+use super::duplex::{Event, Side, pump};
+use super::session::{Prepared, Running, Session};
+use super::target::Upstream;
+use super::wire::frame::{Limits, Scanner, next_frame};
+use super::wire::notice::Notice;
+use super::wire::startup::CancelKey;
+use super::wire::{WireError, backend, frontend};
+use super::{refuse, settings};
+use crate::codes::Code;
+use crate::gate::Gate;
+use crate::refusal::Refusal;
+
+/// The largest client message: statements, parameters, COPY chunks.
+const CLIENT_LIMITS: Limits = Limits::frontend(64 << 20);
+/// How far a client may send ahead of what is processed: one largest message and its header.
+const INPUT_BYTES_MAX: usize = (64 << 20) + 5;
+/// How long the last words to either side may take.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client left or said goodbye.
+    Left,
+    /// The gateway ends it with these words.
+    Fatal(Box<Notice>),
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        let code = if matches!(error, WireError::TooLong { .. }) { Code::TooLarge } else { Code::ProtocolViolation };
+        End::Fatal(Box::new(refuse::fatal(&Refusal::new(code, error.to_string()))))
+    }
+}
+
+fn fatal(refusal: &Refusal) -> End {
+    End::Fatal(Box::new(refuse::fatal(refusal)))
+}
+
+/// A portal that was bound: what it will do when it is executed first.
+struct Portal {
+    running: Option<Running>,
+    prepared: Arc<Prepared>,
+}
+
+/// A connection.
+pub(super) struct Connection {
+    pub(super) gate: Arc<Gate>,
+    pub(super) subject: Subject,
+    pub(super) target: Arc<Upstream>,
+    /// What the client gave at its start, for the server's.
+    pub(super) startup: BTreeMap<String, String>,
+    pub(super) client: Side,
+    /// Raised by a cancel request for this session.
+    pub(super) cancel: Arc<Notify>,
+    pub(super) session: Session,
+    upstream: Option<Side>,
+    scanner: Scanner,
+    upstream_key: Option<CancelKey>,
+    portals: HashMap<String, Portal>,
+}
+
+/// What a new connection is made of.
+pub(super) struct Opened {
+    pub(super) gate: Arc<Gate>,
+    pub(super) subject: Subject,
+    pub(super) target: Arc<Upstream>,
+    pub(super) startup: BTreeMap<String, String>,
+    pub(super) client: Side,
+    pub(super) cancel: Arc<Notify>,
+}
+
+impl Connection {
+    pub(super) fn new(opened: Opened) -> Self {
+        let Opened { gate, subject, target, startup, client, cancel } = opened;
+        let session = Session::new(settings::tracked(&startup));
+        let scanner = Scanner::new(Limits::BACKEND);
+        let (upstream, upstream_key, portals) = (None, None, HashMap::new());
+        Self { gate, subject, target, startup, client, cancel, session, upstream, scanner, upstream_key, portals }
+    }
+
+    /// Serves the client until either side ends.
+    pub(super) async fn run(&mut self) {
+        let end = self.serve().await;
+        self.session.lost();
+        self.drop_portals();
+        if let Err(recorded) = self.record_ended() {
+            tracing::error!(error = %recorded.message, "an outcome could not be recorded");
+        }
+        if let End::Fatal(notice) = end {
+            notice.put_error(&mut self.client.output);
+            let _ = tokio::time::timeout(GOODBYE_TIME_MAX, self.drain()).await; // it may have left
+        }
+        if let Some(upstream) = &mut self.upstream {
+            frontend::terminate(&mut upstream.output);
+            let _ = tokio::time::timeout(GOODBYE_TIME_MAX, self.drain()).await; // it ends either way
+        }
+    }
+
+    async fn serve(&mut self) -> End {
+        loop {
+            if let Err(end) = self.take_all().await {
+                return end;
+            }
+            if let Err(end) = self.next_event().await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for whatever comes next, and takes note of it.
+    async fn next_event(&mut self) -> Result<(), End> {
+        let cancel = self.cancel.clone();
+        tokio::select! {
+            event = self.event(INPUT_BYTES_MAX, false) => self.on(event),
+            () = cancel.notified() => {
+                self.cancel_upstream();
+                Ok(())
+            }
+        }
+    }
+
+    /// Processes every whole message that has arrived.
+    async fn take_all(&mut self) -> Result<(), End> {
+        while let Some(frame) = next_frame(&mut self.client.input, &CLIENT_LIMITS)? {
+            self.take(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self, input_max: usize, drain: bool) -> Event {
+        pump(&mut self.client, self.upstream.as_mut(), input_max, drain).await
+    }
+
+    async fn drain(&mut self) {
+        while !matches!(self.event(0, true).await, Event::Drained | Event::ClientGone | Event::UpstreamGone) {}
+    }
+
+    fn on(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Client | Event::Drained => Ok(()),
+            Event::Upstream => self.relay(),
+            Event::ClientGone => Err(End::Left),
+            Event::UpstreamGone => {
+                self.upstream = None;
+                let refusal = Refusal::new(Code::UpstreamUnavailable, "the upstream closed the connection");
+                Err(fatal(&refusal))
+            }
+        }
+    }
+
+    /// Waits until everything forwarded was answered.
+    pub(super) async fn settle(&mut self) -> Result<(), End> {
+        if self.session.settled() {
+            return Ok(());
+        }
+        if self.session.batch_open
+            && let Some(upstream) = &mut self.upstream
+        {
+            frontend::flush(&mut upstream.output);
+        }
+        while !self.session.settled() {
+            self.next_event().await?;
+        }
+        Ok(())
+    }
+
+    /// Connects the upstream, if it is not.
+    pub(super) async fn connect(&mut self) -> Result<(), Refusal> {
+        if self.upstream.is_some() {
+            return Ok(());
+        }
+        let connected = self.target.connect(&*self.gate.vault, &self.startup).await?;
+        for (name, value) in &connected.parameters {
+            settings::check_reported(name, value)?;
+            if self.target.told(name).is_none_or(|told| &told != value) {
+                let told = backend::parameter_status(&mut self.client.output, name, value);
+                told.map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))?;
+            }
+        }
+        self.upstream_key = connected.cancel_key;
+        self.upstream = Some(Side::new(connected.stream, connected.buffered));
+        self.scanner = Scanner::new(Limits::BACKEND);
+        Ok(())
+    }
+}
