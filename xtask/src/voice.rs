@@ -43,7 +43,7 @@ impl Voice {
 
     pub(crate) fn say(self, words: &str) {
         for line in words.lines() {
-            println!("  {line}");
+            println!("{}", format!("  {line}").trim_end());
         }
     }
 

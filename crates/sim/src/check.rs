@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::action::sql::SqlClass;
-use countersign_core::action::{ActionDigest, ActionId, Described, Facts, GrantId, PayloadDigest, PersonId, ReviewId};
-use countersign_core::action::Timestamp;
+use countersign_core::action::{
+    ActionDigest, ActionId, Described, Facts, GrantId, PayloadDigest, PersonId, ReviewId, Timestamp,
+};
 use countersign_core::record::{ActionSummary, Event, Record, Status};
 use countersign_core::review::{Outcome, Verdict};
 
@@ -384,7 +385,7 @@ fn open_reviews(world: &World<'_>) -> Checked {
     let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
     for (id, row) in world.store.reviews.iter().filter(|(_, row)| row.state == "open") {
         *owners.entry(row.owner.as_str()).or_default() += 1;
-        let fresh = row.expires_at <= world.now || same.insert((&row.requester, row.action));
+        let fresh = row.expires_at <= world.latest_clock() || same.insert((&row.requester, row.action));
         hold(fresh, "the same action has one open review", || id.to_string())?;
     }
     let (all, most) = (owners.values().sum::<usize>(), owners.values().max().copied().unwrap_or_default());

@@ -328,8 +328,7 @@ impl Store {
             return Ok(0);
         }
         let open = |row: &AttemptRow| row.node == node && row.status == AttemptStatus::Running;
-        let ids: Vec<ActionId> =
-            self.attempts.iter().filter(|(_, row)| open(row)).map(|(id, _)| id.clone()).collect();
+        let ids: Vec<ActionId> = self.attempts.iter().filter(|(_, row)| open(row)).map(|(id, _)| id.clone()).collect();
         for id in &ids {
             if let Some(row) = self.attempts.get_mut(id) {
                 row.status = AttemptStatus::Ended(Status::Unknown);

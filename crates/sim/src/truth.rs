@@ -104,9 +104,7 @@ const SECOND_PAIR_WRITE: &[&[(&str, usize)]] =
 
 fn and_or(class: SqlClass, environment: Environment) -> Need {
     match (class, environment) {
-        (SqlClass::Write, Environment::Production) => {
-            Need::AnyOf(&[&[("dba", 2)], &[("security", 1), ("sre", 1)]])
-        }
+        (SqlClass::Write, Environment::Production) => Need::AnyOf(&[&[("dba", 2)], &[("security", 1), ("sre", 1)]]),
         (SqlClass::Write, Environment::Staging) => Need::AnyOf(&[&[("any", 1)]]),
         (SqlClass::Ddl, Environment::Production | Environment::Staging) => Need::AnyOf(&[&[("any", 3)]]),
         (SqlClass::Opaque, _) => Need::AnyOf(&[&[("dba", 1), ("sre", 1), ("any", 2)]]),
@@ -129,9 +127,7 @@ pub(crate) enum Need {
 impl Need {
     /// Whether these people are enough.
     pub(crate) fn met(self, approvers: &BTreeMap<PersonId, BTreeSet<String>>) -> bool {
-        let count = |group: &str| {
-            approvers.values().filter(|groups| group == "any" || groups.contains(group)).count()
-        };
+        let count = |group: &str| approvers.values().filter(|groups| group == "any" || groups.contains(group)).count();
         match self {
             Need::Free => true,
             Need::Never => false,

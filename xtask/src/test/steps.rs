@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use xtask::process::{as_typed, find_in_path};
-use xtask::{repository, test_tools_dir};
+use xtask::{repository, target_dir, test_tools_dir};
 
 use super::tools;
 
 /// How long each fuzz target runs in a smoke test.
-const FUZZ_SECONDS: u32 = 20;
+const FUZZ_SECONDS: u32 = 10;
 
 /// One step: a command, or the house rules when it has none.
 #[derive(Debug)]
@@ -92,12 +92,19 @@ fn cargo_deny() -> PathBuf {
     find_in_path("cargo-deny").unwrap_or_else(|| tools::cargo_tool("cargo-deny"))
 }
 
-/// A few seconds of every fuzz target, so that none rots. `RUSTC_BOOTSTRAP` lets the stable compiler build them.
+/// A few seconds of every fuzz target, so that none rots. `RUSTC_BOOTSTRAP` lets the stable compiler build them; what is
+/// found goes under `target`, never into the seeds.
 fn fuzz() -> Vec<Step> {
-    let targets = tools::fuzz_targets();
-    let line = |target: &str| format!("cargo fuzz run --fuzz-dir fuzz {target} -- -max_total_time={FUZZ_SECONDS}");
     let path = tools::path_with_cargo_tools();
-    let steps = targets.iter().map(|target| Step::new("fuzz smoke", &line(target)));
+    let line = |target: &str| {
+        let found = target_dir().join("fuzz-corpus").join(target);
+        let _ = std::fs::create_dir_all(&found); // if this fails, libFuzzer says so
+        format!(
+            "cargo fuzz run --fuzz-dir fuzz --all-features {target} {} fuzz/seeds/{target} -- -max_total_time={FUZZ_SECONDS} -print_final_stats=1 -verbosity=0",
+            found.display()
+        )
+    };
+    let steps = tools::fuzz_targets().into_iter().map(|target| Step::new("fuzz smoke", &line(&target)));
     steps.map(|step| step.with("RUSTC_BOOTSTRAP", "1").with("PATH", path.to_string_lossy())).collect()
 }
 

@@ -4,7 +4,7 @@
 //! part of every vote, so that what was shown can be proved later. Text that came from the requester is marked as such
 //! by its field and must be escaped by every renderer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,9 @@ pub struct Card {
     pub impact: Impact,
     /// Whether a transaction is open, which holds locks while people read.
     pub in_transaction: bool,
+    /// Session settings that are part of the action's meaning and differ from the target's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// The policies that asked, with their text.
     pub policies: Vec<PolicyNote>,
     /// The smallest sets of quorums of which any one suffices.
@@ -100,6 +103,7 @@ impl Card {
             reason: described.reason.clone(),
             impact: Impact::default(),
             in_transaction: described.session.in_transaction,
+            settings: described.session.settings.clone(),
             policies: terms.policies.clone(),
             suffices: terms.suffices.clone(),
             action_digest,

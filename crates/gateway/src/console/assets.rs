@@ -40,8 +40,10 @@ pub(super) async fn serve(Path(name): Path<String>, Query(asked): Query<Version>
     let version = version(&file);
     let tag = format!("\"{version}\"");
     let cache = if asked.v.as_deref() == Some(&version) { FOREVER } else { ASK_AGAIN };
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|v| v.contains(&tag));
-    let head = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CACHE_CONTROL, cache.to_owned()), (header::ETAG, tag)];
+    let known =
+        headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|v| v.contains(&tag));
+    let head =
+        [(header::CONTENT_TYPE, media_type.to_owned()), (header::CACHE_CONTROL, cache.to_owned()), (header::ETAG, tag)];
     if known {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }

@@ -25,14 +25,16 @@ struct Listener {
     console: Console,
     headers: HeaderMap,
     changes: Receiver<Change>,
+    greeted: bool,
     _place: OwnedSemaphorePermit,
 }
 
-/// `review` when a review changed, `action` when an attempt did; ends when the session does.
+/// `hello` at first, for what changed before the page listened; then `review` when a review changed, `action` when an
+/// attempt did. Ends when the session does.
 pub(super) async fn stream(State(console): State<Console>, headers: HeaderMap) -> Response {
     let Ok(place) = console.listeners.clone().try_acquire_owned() else { return Failure::busy().into_response() };
     let changes = console.gate.changes.listen();
-    let listener = Listener { console, headers, changes, _place: place };
+    let listener = Listener { console, headers, changes, greeted: false, _place: place };
     let events = stream::unfold(listener, |mut listener| async move {
         let name = listener.next().await?;
         Some((Ok::<_, Infallible>(Event::default().event(name).data("changed")), listener))
@@ -43,6 +45,9 @@ pub(super) async fn stream(State(console): State<Console>, headers: HeaderMap) -
 impl Listener {
     /// The next change worth telling; `None` when the session or the gateway has ended.
     async fn next(&mut self) -> Option<&'static str> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            return Some("hello");
+        }
         loop {
             match tokio::time::timeout(LOOK_EVERY, self.changes.recv()).await {
                 Err(_) if session::stands(&self.console, &self.headers).await => {}

@@ -9,7 +9,7 @@ use countersign_core::card::Card;
 use countersign_core::review::{Closed, Review};
 
 use super::Console;
-use super::inbox::{intent, verbs};
+use super::inbox::{object, verbs};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, excerpt, line, when};
@@ -33,7 +33,7 @@ struct Row {
     id: String,
     outcome: &'static str,
     who: Html,
-    what: &'static str,
+    object: Html,
     target: Html,
     environment: String,
     verbs: Html,
@@ -71,9 +71,9 @@ fn row(moment: &Moment, review: &Review, closed: &Closed) -> Row {
         id: matter.id.to_string(),
         outcome: closed.outcome().name(),
         who: line(&card.requester.name),
-        what: intent(&card.resource.class),
+        object: object(&card),
         target: line(&card.target),
-        environment: card.environment,
+        environment: card.environment.clone(),
         verbs: verbs(&card.resource.verbs),
         statement,
         is_excerpt: is_excerpt || card.statement.cut_bytes > 0,

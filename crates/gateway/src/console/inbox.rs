@@ -55,8 +55,9 @@ pub(super) struct Row {
     pub(super) id: String,
     pub(super) who: Html,
     pub(super) for_whom: Html,
-    pub(super) what: &'static str,
     pub(super) verbs: Html,
+    pub(super) object: Html,
+    pub(super) effect: &'static str,
     pub(super) target: Html,
     pub(super) environment: String,
     pub(super) statement: Html,
@@ -116,10 +117,11 @@ fn row(moment: &Moment, review: &Review, session: &Session) -> Row {
         id: matter.id.to_string(),
         who: line(&card.requester.name),
         for_whom: line(&card.on_behalf_of),
-        what: intent(&card.resource.class),
         verbs: verbs(&card.resource.verbs),
+        object: object(&card),
+        effect: effect(&card.resource.class),
         target: line(&card.target),
-        environment: card.environment,
+        environment: card.environment.clone(),
         statement,
         is_excerpt: is_excerpt || card.statement.cut_bytes > 0,
         opened: when(matter.opened_at, moment.now),
@@ -130,16 +132,31 @@ fn row(moment: &Moment, review: &Review, session: &Session) -> Row {
     }
 }
 
-/// What an action of a class does, after "wants to".
-pub(super) fn intent(class: &str) -> &'static str {
+/// What an action of a class does.
+pub(super) fn effect(class: &str) -> &'static str {
     match class {
-        "read" => "read from",
-        "session" => "change session settings of",
-        "write" => "change rows in",
-        "ddl" => "change the schema of",
-        "admin" => "administer",
-        _ => "run code of unknown effect in",
+        "read" => "reads",
+        "session" => "changes settings of its session",
+        "write" => "changes rows",
+        "ddl" => "changes the schema",
+        "admin" => "changes the server",
+        _ => "effect not known",
     }
+}
+
+/// What an action is aimed at: the tables it changes, else those it reads, else the target as a whole.
+pub(super) fn object(card: &Card) -> Html {
+    const TABLES_MAX: usize = 2;
+    let tables = &card.resource.tables;
+    let aimed = if tables.write.is_empty() { &tables.read } else { &tables.write };
+    if aimed.is_empty() {
+        return line(&card.target);
+    }
+    let mut words: Vec<String> = aimed.iter().take(TABLES_MAX).cloned().collect();
+    if aimed.len() > TABLES_MAX {
+        words.push(format!("{} more", aimed.len() - TABLES_MAX));
+    }
+    line(&words.join(", "))
 }
 
 /// Verbs in order, repeated ones counted: `UPDATE ×3, DELETE`.

@@ -1,19 +1,19 @@
 //! Signing in and out. A login link is single use, and only a button uses it: a GET shows whose it is and no more.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::Extension;
 use countersign_core::action::PersonId;
 use countersign_core::record::{Event, Record};
 use serde::Deserialize;
 
+use super::Console;
 use super::page::{Failure, Frame, render};
 use super::session::{self, SESSION_SECONDS, Session};
 use super::show::{Html, line};
-use super::Console;
 use crate::identity::keys;
 use crate::ports::{Credential, CredentialKind, Person, StoreError};
 

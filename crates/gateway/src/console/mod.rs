@@ -88,6 +88,7 @@ fn signed_in() -> Router<Console> {
         .route("/people", get(setup::people))
         .route("/policies", get(setup::policies))
         .route("/record", get(record::page))
+        .route("/record/{index}/leaf", get(record::leaf))
         .route("/record/{index}/proof", get(record::proof))
         .route("/me", get(setup::me))
         .route("/logout", post(login::sign_out))

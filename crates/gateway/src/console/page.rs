@@ -96,7 +96,13 @@ impl Failure {
     /// There is no such thing.
     pub(super) fn not_found(what: &str) -> Self {
         let detail = format!("There is no such {what}, or there is not any more.");
-        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "Not found", detail, "Check the address, or start from the inbox.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Code::NotFound,
+            "Not found",
+            detail,
+            "Check the address, or start from the inbox.",
+        )
     }
 
     /// The request cannot be read.
@@ -123,7 +129,8 @@ impl Failure {
     /// Something of ours failed; nothing was done.
     pub(super) fn unavailable(detail: impl std::fmt::Display) -> Self {
         tracing::error!(%detail, "the console could not answer");
-        let advice = "Try again. If it stays like this, look at the gateway's log; what could not be recorded was not done.";
+        let advice =
+            "Try again. If it stays like this, look at the gateway's log; what could not be recorded was not done.";
         let title = "This is not available";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::RecordUnavailable, title, detail.to_string(), advice)
     }
@@ -191,7 +198,9 @@ pub(super) fn advice(code: Code) -> &'static str {
         Code::DigestMismatch => "What you saw is not what waits here. Read the page as it is now, then decide again.",
         Code::ReasonInvalid => "Write why you decide so, in at most 2,000 bytes, and send it again.",
         Code::PolicyError => "A policy failed while your vote was checked. Tell whoever maintains the policies.",
-        Code::RecordUnavailable => "Your vote was not counted. Try again; if it stays like this, look at the gateway's log.",
+        Code::RecordUnavailable => {
+            "Your vote was not counted. Try again; if it stays like this, look at the gateway's log."
+        }
         Code::NotFound => "Check the address, or start from the inbox.",
         _ => "Sign in again if your session is old, or ask one of the people named below.",
     }

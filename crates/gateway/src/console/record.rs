@@ -79,16 +79,29 @@ pub(super) async fn page(
     Ok(render(StatusCode::OK, &page))
 }
 
+/// One leaf, byte for byte, as a file.
+pub(super) async fn leaf(State(console): State<Console>, Path(index): Path<String>) -> Result<Response, Failure> {
+    let index = parse(&index)?;
+    let end = index.checked_add(1).ok_or_else(|| Failure::not_found("entry in the record"))?;
+    let found = console.gate.log.entries(index..end).await?.into_iter().next();
+    let entry = found.ok_or_else(|| Failure::not_found("entry in the record"))?;
+    Ok(file("application/json", format!("leaf-{index}.json"), entry.leaf))
+}
+
 /// The proof that one leaf is in the record, as a file.
 pub(super) async fn proof(State(console): State<Console>, Path(index): Path<String>) -> Result<Response, Failure> {
-    let Ok(index) = index.parse::<u64>() else { return Err(Failure::not_found("entry in the record")) };
+    let index = parse(&index)?;
     let proof = console.gate.log.prove(index).await?;
-    let disposition = format!("attachment; filename=\"leaf-{index}.tlog-proof\"");
-    let head = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, disposition),
-    ];
-    Ok((head, proof).into_response())
+    Ok(file("text/plain; charset=utf-8", format!("leaf-{index}.tlog-proof"), proof))
+}
+
+fn parse(index: &str) -> Result<u64, Failure> {
+    index.parse().map_err(|_| Failure::not_found("entry in the record"))
+}
+
+fn file(media_type: &'static str, name: String, text: String) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    ([(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)], text).into_response()
 }
 
 /// Names of people and agents by their handles; the record itself has handles only.
@@ -115,7 +128,8 @@ fn leaf_view(entry: &LogEntry, names: &BTreeMap<String, String>, now: Timestamp)
 /// A record in words. What it says of digests and policies is in the leaf below.
 fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
     let name = |handle: &str| names.get(handle).cloned().unwrap_or_else(|| short(handle));
-    let action = |of: &ActionSummary| format!("{} on {} ({}) by {}", of.action, of.target, of.environment, name(&of.requester));
+    let action =
+        |of: &ActionSummary| format!("{} on {} ({}) by {}", of.action, of.target, of.environment, name(&of.requester));
     match event {
         Event::ActionIntent { action: of, grant: None, .. } => format!("about to run {}", action(of)),
         Event::ActionIntent { action: of, grant: Some(_), .. } => format!("about to run {}, approved", action(of)),
@@ -129,7 +143,10 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
         Event::ReviewVote { person, verdict: Verdict::Approve, .. } => format!("{} approved", name(person.as_str())),
         Event::ReviewVote { person, verdict: Verdict::Reject, .. } => format!("{} rejected", name(person.as_str())),
         Event::ReviewRefused { by, code, .. } => {
-            format!("a vote of {} was not accepted: {code}", by.as_deref().map_or_else(|| "nobody known".to_owned(), name))
+            format!(
+                "a vote of {} was not accepted: {code}",
+                by.as_deref().map_or_else(|| "nobody known".to_owned(), name)
+            )
         }
         Event::ReviewClosed { review, outcome } => format!("review {} is {}", short(review.as_str()), outcome.name()),
         Event::GrantIssued { grant, .. } => format!("grant {} may be used once", short(grant.as_str())),

@@ -5,14 +5,14 @@ use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use countersign_core::action::{PersonId, ReviewId};
+use countersign_core::action::{PersonId, ReviewId, Timestamp};
 use countersign_core::card::Card;
-use countersign_core::review::{REASON_BYTES_MAX, Review, Verdict, Vote};
+use countersign_core::review::{Method, Outcome, REASON_BYTES_MAX, Review, Verdict, Vote};
 use serde::Deserialize;
 
 use super::Console;
 use super::activity::status_words;
-use super::inbox::{intent, left, verbs};
+use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::session::Session;
 use super::show::{Html, Statement, block, line, span, when};
@@ -60,6 +60,8 @@ struct View {
     id: String,
     state: &'static str,
     version: String,
+    /// After how many seconds the page looks again by itself.
+    look_again: u8,
     card: CardView,
     standing: Standing,
     sentence: Html,
@@ -86,11 +88,11 @@ struct CardView {
     kind: String,
     owner: Html,
     for_whom: Html,
-    intent: &'static str,
+    object: Html,
+    effect: &'static str,
     target: Html,
     environment: String,
     action: String,
-    class: String,
     verbs: Html,
     statement: Statement,
     cut_bytes: usize,
@@ -163,7 +165,8 @@ pub(super) async fn show(
 ) -> Result<Response, Failure> {
     let view = view(console, session, id).await?;
     let title = format!("Review of {} on {}", view.card.action, view.card.environment);
-    let frame = Frame::new(title, "/", session);
+    let place = if view.closed.is_some() { "/history" } else { "/" };
+    let frame = Frame::new(title, place, session);
     let code = refused.as_ref().map_or(StatusCode::OK, |(denied, _)| status(denied.code));
     let (refused, written) = match refused {
         None => (None, String::new()),
@@ -192,6 +195,7 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         id: id.to_string(),
         state: review.state(),
         version: format!("{}-{}", review.state(), review.votes().len()),
+        look_again: look_again(&review, &attempts, moment.now),
         can_withdraw: is_open && standing == Standing::OwnSide,
         sentence: line(&standing.words().sentence),
         justify: matter.terms.obligations.justify,
@@ -218,14 +222,14 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
 fn card_view(card: Card, review: &Review) -> CardView {
     CardView {
         who: line(&card.requester.name),
-        kind: card.requester.kind,
+        kind: card.requester.kind.clone(),
         owner: line(&card.requester.owner),
         for_whom: line(&card.on_behalf_of),
-        intent: intent(&card.resource.class),
+        object: object(&card),
+        effect: effect(&card.resource.class),
         target: line(&card.target),
-        environment: card.environment,
-        action: card.action,
-        class: card.resource.class,
+        environment: card.environment.clone(),
+        action: card.action.clone(),
         verbs: verbs(&card.resource.verbs),
         statement: Statement::new(&card.statement),
         cut_bytes: card.statement.cut_bytes,
@@ -265,11 +269,32 @@ fn vote_view(moment: &Moment, review: &Review, vote: &Vote) -> VoteView {
         name: line(&vote.name),
         approves,
         groups: line(&groups.join(", ")),
-        method: vote.method.name(),
+        method: method_words(vote.method),
         counts: !approves || matches!(review, Review::Closed(_)) || resolve::still_counts(moment, review, vote),
         reason: vote.reason.as_deref().map(block),
         at: when(vote.at, moment.now),
     }
+}
+
+fn method_words(method: Method) -> &'static str {
+    match method {
+        Method::Passkey => "signed by passkey",
+        Method::Console => "in the console",
+        Method::Api => "by token",
+        Method::Cli => "on the command line",
+        Method::Chat => "by a click in chat",
+        Method::Local => "with a local credential",
+    }
+}
+
+/// Soon while an approved action may be under way: an outcome is applied a moment after it is told.
+fn look_again(review: &Review, attempts: &[Attempt], now: Timestamp) -> u8 {
+    const UNDER_WAY_SECONDS: i64 = 60;
+    let Review::Closed(closed) = review else { return 20 };
+    let action = review.matter().action;
+    let is_done = |attempt: &Attempt| attempt.digest == action && !matches!(&*attempt.status, "running" | "uncommitted");
+    let fresh = now.seconds_since(closed.closed_at()) < UNDER_WAY_SECONDS;
+    if closed.outcome() == Outcome::Approved && fresh && !attempts.iter().any(is_done) { 2 } else { 20 }
 }
 
 /// The newest first, at most ten.

@@ -77,7 +77,8 @@ struct Token {
 /// Checks the form's token and gives the request back whole.
 async fn with_token(request: Request, expected: &str) -> Result<Request, Failure> {
     let (parts, body) = request.into_parts();
-    let bytes: Bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Failure::bad_request("the form is too large"))?;
+    let bytes: Bytes =
+        to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Failure::bad_request("the form is too large"))?;
     let copy = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
     let given = Form::<Token>::from_request(copy, &()).await.map_err(|_| Failure::cross_site())?;
     match given.csrf.as_bytes().ct_eq(expected.as_bytes()).into() {

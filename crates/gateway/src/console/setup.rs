@@ -173,7 +173,9 @@ fn out_of_force(
     match on_disk {
         Err(error) => Some(error.to_string()),
         Ok(bundle) if bundle.digest() == policies.current().digest() => None,
-        Ok(_) => Some(policies.problem().unwrap_or_else(|| "the files changed a moment ago and are being read".to_owned())),
+        Ok(_) => {
+            Some(policies.problem().unwrap_or_else(|| "the files changed a moment ago and are being read".to_owned()))
+        }
     }
 }
 

@@ -69,7 +69,8 @@ pub(super) struct Statement {
 impl Statement {
     /// Of a card.
     pub(super) fn new(shown: &Shown) -> Self {
-        let texts = || std::iter::once(shown.text.as_str()).chain(shown.parameters.iter().flatten().map(String::as_str));
+        let texts =
+            || std::iter::once(shown.text.as_str()).chain(shown.parameters.iter().flatten().map(String::as_str));
         let marked: usize = texts().map(|text| pieces(text).filter(|piece| piece.is_placeholder()).count()).sum();
         let imitated = marked > shown.redacted;
         let show = |text: &str| statement_text(text, !imitated);
@@ -166,11 +167,66 @@ fn lines(raw: &str, out: &mut Writer) {
 
 fn is_keyword(word: &str) -> bool {
     const KEYWORDS: &[&str] = &[
-        "ALTER", "ANALYZE", "AND", "AS", "BEGIN", "BY", "CALL", "CASCADE", "CASE", "COMMIT", "CONFLICT", "COPY", "CREATE",
-        "DELETE", "DISTINCT", "DO", "DROP", "ELSE", "END", "EXECUTE", "EXISTS", "EXPLAIN", "FROM", "FUNCTION", "GRANT",
-        "GROUP", "HAVING", "IN", "INDEX", "INSERT", "INTO", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "MERGE", "NOT", "NULL",
-        "ON", "OR", "ORDER", "PREPARE", "RETURNING", "REVOKE", "ROLE", "ROLLBACK", "SELECT", "SET", "TABLE", "THEN", "TO",
-        "TRUNCATE", "UNION", "UPDATE", "USING", "VALUES", "WHEN", "WHERE", "WITH",
+        "ALTER",
+        "ANALYZE",
+        "AND",
+        "AS",
+        "BEGIN",
+        "BY",
+        "CALL",
+        "CASCADE",
+        "CASE",
+        "COMMIT",
+        "CONFLICT",
+        "COPY",
+        "CREATE",
+        "DELETE",
+        "DISTINCT",
+        "DO",
+        "DROP",
+        "ELSE",
+        "END",
+        "EXECUTE",
+        "EXISTS",
+        "EXPLAIN",
+        "FROM",
+        "FUNCTION",
+        "GRANT",
+        "GROUP",
+        "HAVING",
+        "IN",
+        "INDEX",
+        "INSERT",
+        "INTO",
+        "IS",
+        "JOIN",
+        "LEFT",
+        "LIKE",
+        "LIMIT",
+        "MERGE",
+        "NOT",
+        "NULL",
+        "ON",
+        "OR",
+        "ORDER",
+        "PREPARE",
+        "RETURNING",
+        "REVOKE",
+        "ROLE",
+        "ROLLBACK",
+        "SELECT",
+        "SET",
+        "TABLE",
+        "THEN",
+        "TO",
+        "TRUNCATE",
+        "UNION",
+        "UPDATE",
+        "USING",
+        "VALUES",
+        "WHEN",
+        "WHERE",
+        "WITH",
     ];
     let upper = word.to_ascii_uppercase();
     word.len() <= 10 && KEYWORDS.binary_search(&upper.as_str()).is_ok()
@@ -288,7 +344,10 @@ mod tests {
     #[test]
     fn markup_is_escaped_and_the_unseen_is_named() {
         assert_eq!(line("<script>\"'&").to_string(), "&lt;script&gt;&#34;&#39;&amp;");
-        assert_eq!(line("a\u{202E}\u{200B}b\n").to_string(), "a<i class=\"unseen\">U+202E U+200B</i>b<i class=\"unseen\">␊</i>");
+        assert_eq!(
+            line("a\u{202E}\u{200B}b\n").to_string(),
+            "a<i class=\"unseen\">U+202E U+200B</i>b<i class=\"unseen\">␊</i>"
+        );
         assert_eq!(block("a\r\nb\rc").to_string(), "a\nb<i class=\"unseen\">␍</i>c");
     }
 
@@ -316,7 +375,8 @@ mod tests {
     fn half_placeholders_are_text() {
         for text in ["‹", "‹x", "‹‹email 1››", "›‹", "‹ 1›", "‹E 1›"] {
             let shown = Shown { text: text.to_owned(), redacted: 9, ..Shown::default() };
-            let plain = Statement::new(&shown).text.to_string().replace("<mark class=\"hidden\">", "‹").replace("</mark>", "›");
+            let plain =
+                Statement::new(&shown).text.to_string().replace("<mark class=\"hidden\">", "‹").replace("</mark>", "›");
             assert_eq!(plain, text);
         }
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::{Answer, Api, Review};
 use crate::harness::clients::Call;
+use crate::harness::console::Browser;
 use crate::harness::{Plan, ROW, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
@@ -48,6 +49,34 @@ fn the_owner_by_the_command_line() {
     assert!(!said.ok() && said.stderr.contains("self_approval"), "{said:?}");
     world.until_vote_refused(review.id(), "self_approval");
     assert!(!call.answered());
+}
+
+#[test]
+fn the_owner_by_the_console() {
+    let world = World::start();
+    let (mut call, review) = world.paused(WRITE);
+    let browser = Browser::sign_in(&world, "ada");
+    let page = browser.vote(&review, "approve");
+    assert_eq!(page.status, 403, "{}", page.text);
+    world.until_vote_refused(review.id(), "self_approval");
+    assert_eq!(world.dora().review(review.id()).state(), "open");
+    assert!(!call.answered());
+}
+
+/// What the owner was refused works for a colleague, but only from the page itself.
+#[test]
+fn a_colleague_by_the_console() {
+    let world = World::start();
+    let (mut call, review) = world.paused(WRITE);
+    let browser = Browser::sign_in(&world, "dora");
+    let forged = browser.vote_with(&review, "approve", "0000");
+    assert_eq!(forged.status, 403, "{}", forged.text);
+    assert_eq!(browser.get(&format!("/reviews/{}/vote", review.id())).status, 405, "no GET changes anything");
+    assert!(!call.answered() && world.dora().review(review.id()).state() == "open");
+    let page = browser.vote(&review, "approve");
+    assert_eq!(page.status, 303, "{}", page.text);
+    assert_eq!(call.outcome().rows(), 1);
+    assert_eq!(world.truth(ROW), "900");
 }
 
 #[test]

@@ -210,7 +210,8 @@ impl World<'_> {
             Ok(Asked::RejectedRecently) => return refusing("rejected_recently"),
             Ok(Asked::TooMany) => return refusing("too_many_reviews"),
             Ok(Asked::Opened(review)) => {
-                self.see("review opened");
+                let current = self.bundle(call.node).is_some_and(|bundle| bundle.digest() == terms.bundle);
+                self.see(if current { "review opened" } else { "review opened under terms of an earlier policy" });
                 review
             }
             Ok(Asked::Joined(review)) => {

@@ -166,6 +166,11 @@ impl<'a> World<'a> {
         self.now.plus_seconds(skew)
     }
 
+    /// The clock that is furthest ahead.
+    pub(crate) fn latest_clock(&self) -> Timestamp {
+        self.now.plus_seconds(SKEW_SECONDS.into_iter().max().unwrap_or_default())
+    }
+
     fn record(&self, node: usize, event: Event) -> Record {
         Record { at: self.clock(node), node: format!("node-{node}"), event }
     }
@@ -251,7 +256,8 @@ impl<'a> World<'a> {
     fn running_without_outcome(&self, node: usize) -> Vec<ActionId> {
         let name = format!("node-{node}");
         let ended: BTreeSet<&ActionId> = self.store.log.iter().filter_map(|record| ended(&record.event)).collect();
-        let begun = self.store.log.iter().filter(|record| record.node == name).filter_map(|record| begun(&record.event));
+        let begun =
+            self.store.log.iter().filter(|record| record.node == name).filter_map(|record| begun(&record.event));
         begun.filter(|id| !ended.contains(id)).cloned().collect()
     }
 

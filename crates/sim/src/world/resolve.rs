@@ -177,8 +177,7 @@ impl World<'_> {
         if self.mutation == Mutation::IndependentOfAnother {
             (against, linked) = nobodys(against);
         }
-        let independent =
-            separation::independent(&ballot.voter, &against, &linked).map_err(|_| "self_approval")?;
+        let independent = separation::independent(&ballot.voter, &against, &linked).map_err(|_| "self_approval")?;
         let approvable = self.approvable(node, found, ballot, &against)?;
         let core = CoreBallot {
             name: ballot.voter.to_string(),
@@ -193,7 +192,13 @@ impl World<'_> {
     }
 
     /// The groups asked for which policy lets this person speak.
-    fn approvable(&self, node: usize, found: &Review, ballot: &Ballot, against: &Described) -> Result<Approvable, Code> {
+    fn approvable(
+        &self,
+        node: usize,
+        found: &Review,
+        ballot: &Ballot,
+        against: &Described,
+    ) -> Result<Approvable, Code> {
         let bundle = self.bundle(node).ok_or("policy_error")?;
         let authn = Authn { mfa: ballot.mfa, age_seconds: 0, method: ballot.method };
         let none = BTreeSet::new();
@@ -315,6 +320,10 @@ impl World<'_> {
 
     fn announce(&mut self, node: usize, review: &Review) {
         self.see(format!("review now {}", review.state()));
+        let fell = |vote: &&Vote| self.bundle(node).is_none_or(|bundle| !self.still_counts(node, bundle, review, vote));
+        if review.state() == Outcome::Approved.name() && review.votes().iter().any(|vote| fell(&vote)) {
+            self.see("review now approved, with a vote that counts no longer"); // release asks again, and revokes
+        }
         if let Review::Closed(_) = review {
             self.wake(node, &review.matter().id);
         }

@@ -29,7 +29,10 @@ async fn one_click_approves() {
     let inbox = dora.get("/").await;
     assert!(inbox.body.contains(&format!("href=\"/reviews/{id}\"")) && inbox.body.contains("You can decide"));
     let page = dora.get(&format!("/reviews/{id}")).await;
-    assert!(page.body.contains(&review.matter().action.to_string()) && page.body.contains(&review.matter().card.to_string()));
+    assert!(
+        page.body.contains(&review.matter().action.to_string())
+            && page.body.contains(&review.matter().card.to_string())
+    );
 
     let fields = [
         ("csrf", page.field("csrf")),
@@ -45,7 +48,10 @@ async fn one_click_approves() {
     let closed = world.review(id).await;
     assert_eq!(closed.state(), "approved");
     let vote = &closed.votes()[0];
-    assert_eq!((vote.name.as_str(), vote.method, vote.reason.as_deref()), ("dora", Method::Local, Some("looks\nright")));
+    assert_eq!(
+        (vote.name.as_str(), vote.method, vote.reason.as_deref()),
+        ("dora", Method::Local, Some("looks\nright"))
+    );
     let page = dora.get(&format!("/reviews/{id}")).await;
     assert!(page.body.contains("outcome approved") && !page.body.contains("value=\"approve\""));
     assert!(dora.get("/history").await.body.contains(&format!("href=\"/reviews/{id}\"")));
@@ -103,8 +109,13 @@ async fn what_was_seen_must_be_what_waits() {
     let token = dora.token().await;
     let path = format!("/reviews/{}/vote", review.matter().id);
     let (action, card) = (other.matter().action.to_string(), other.matter().card.to_string());
-    let fields =
-        [("csrf", &*token), ("verdict", "approve"), ("reason", "kept text"), ("action_digest", &action), ("card_digest", &card)];
+    let fields = [
+        ("csrf", &*token),
+        ("verdict", "approve"),
+        ("reason", "kept text"),
+        ("action_digest", &action),
+        ("card_digest", &card),
+    ];
     let answer = dora.post(&path, &fields).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     assert!(answer.body.contains("digest_mismatch") && answer.body.contains(">kept text</textarea>"));
@@ -187,7 +198,15 @@ async fn an_open_page_is_reloaded_when_the_review_moved_on() {
 async fn unknown_things_are_not_found() {
     let world = World::new().await;
     let dora = world.browser("dora").await;
-    for path in ["/reviews/none", "/console/reviews/none", "/record/999999/proof", "/record/x/proof", "/nowhere"] {
+    for path in [
+        "/reviews/none",
+        "/console/reviews/none",
+        "/record/999999/proof",
+        "/record/999999/leaf",
+        "/record/18446744073709551615/leaf",
+        "/record/x/proof",
+        "/nowhere",
+    ] {
         let answer = dora.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert!(answer.body.contains("not_found"), "{path}");
@@ -212,6 +231,10 @@ async fn the_record_is_shown_with_its_proofs() {
     let proof = dora.get("/record/0/proof").await;
     assert_eq!(proof.status, StatusCode::OK);
     assert_eq!(proof.header("content-disposition"), "attachment; filename=\"leaf-0.tlog-proof\"");
+    let leaf = dora.get("/record/0/leaf").await;
+    assert_eq!(leaf.header("content-type"), "application/json");
+    let parsed = leaf.body.parse::<serde_json::Value>().expect("JSON");
+    assert_eq!(parsed["kind"], "identity.enrolled");
     assert!(proof.body.starts_with("c2sp.org/tlog-proof@v1\n"), "{}", proof.body);
 }
 

@@ -26,7 +26,8 @@ fn check(path: &str, body: &str) {
     for raw in ["<script>alert", "<img", "onerror=alert(2)>\"", "\"'>"] {
         assert!(!body.contains(raw), "{path} has {raw}");
     }
-    let unseen = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{200B}'..='\u{200F}' | '\u{FEFF}');
+    let unseen =
+        |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{200B}'..='\u{200F}' | '\u{FEFF}');
     let odd = body.chars().find(|c| unseen(*c) || (c.is_control() && !matches!(c, '\n' | '\t')));
     assert_eq!(odd, None, "{path}");
 }
@@ -57,8 +58,18 @@ async fn nothing_hostile_gets_onto_a_page() {
     world.ledger.flush().await.expect("publishes");
 
     let paths = [
-        "/", "/history", "/activity", "/targets", "/people", "/policies", "/record", "/me", "/console/inbox",
-        &format!("/reviews/{open}"), &format!("/reviews/{closed}"), &format!("/console/reviews/{open}?seen=open-0"),
+        "/",
+        "/history",
+        "/activity",
+        "/targets",
+        "/people",
+        "/policies",
+        "/record",
+        "/me",
+        "/console/inbox",
+        &format!("/reviews/{open}"),
+        &format!("/reviews/{closed}"),
+        &format!("/console/reviews/{open}?seen=open-0"),
     ];
     for path in paths {
         let page = mallory.get(path).await;
@@ -87,7 +98,8 @@ async fn a_reason_cannot_leave_its_field() {
 #[test]
 fn no_template_lifts_the_escaping() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
-    let files: Vec<_> = std::fs::read_dir(folder).expect("there").map(|entry| entry.expect("an entry").path()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(folder).expect("there").map(|entry| entry.expect("an entry").path()).collect();
     assert!(files.len() > 10);
     for file in files {
         let text = std::fs::read_to_string(&file).expect("text");

@@ -10,7 +10,10 @@ use super::world::{Browser, Wish, World};
 fn routes() -> Vec<(String, bool)> {
     let source = include_str!("../mod.rs");
     let found = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\""));
-    found.map(|rest| rest.split_once('"').expect("a path")).map(|(path, rest)| (path.to_owned(), rest.contains("post("))).collect()
+    found
+        .map(|rest| rest.split_once('"').expect("a path"))
+        .map(|(path, rest)| (path.to_owned(), rest.contains("post(")))
+        .collect()
 }
 
 fn fill(path: &str, review: &Review) -> String {
@@ -34,7 +37,9 @@ async fn every_answer_has_every_header() {
     let (world, review) = world().await;
     assert!(routes().len() >= 19, "{:?}", routes());
     let (dora, stranger) = (world.browser("dora").await, Browser { world: &world, cookie: String::new() });
-    for (path, _) in routes().into_iter().chain([("/nowhere".to_owned(), false), ("/reviews/unknown".to_owned(), false)]) {
+    for (path, _) in
+        routes().into_iter().chain([("/nowhere".to_owned(), false), ("/reviews/unknown".to_owned(), false)])
+    {
         if path == "/console/events" {
             continue; // an answer without an end; its own test below
         }
@@ -111,7 +116,9 @@ async fn no_form_of_another_site_does_anything() {
         ("0000", ours),
     ];
     for (token, headers) in attempts {
-        for path in [format!("/reviews/{}/vote", matter.id), format!("/reviews/{}/withdraw", matter.id), "/logout".to_owned()] {
+        for path in
+            [format!("/reviews/{}/vote", matter.id), format!("/reviews/{}/withdraw", matter.id), "/logout".to_owned()]
+        {
             let fields = [("csrf", token), ("verdict", "approve"), ("action_digest", &action), ("card_digest", &card)];
             let answer = dora.post_from(&path, &fields, headers).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {headers:?}");
@@ -176,10 +183,13 @@ async fn events_carry_the_headers_and_end_with_the_session() {
     let (world, _) = world().await;
     let dora = world.browser("dora").await;
     let request = Request::builder().uri("/console/events").header("cookie", &dora.cookie);
-    let response = world.router.clone().oneshot(request.body(Body::empty()).expect("well-formed")).await.expect("infallible");
+    let response =
+        world.router.clone().oneshot(request.body(Body::empty()).expect("well-formed")).await.expect("infallible");
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert!(response.headers().contains_key("content-security-policy"));
     let mut events = response.into_body().into_data_stream();
+    let hello = events.next().await.expect("an event").expect("readable");
+    assert_eq!(&hello[..], b"event: hello\ndata: changed\n\n");
     for _ in 0..50 {
         world.gate.changes.tell(Change::Action);
     }
@@ -205,7 +215,9 @@ async fn assets_are_kept_by_their_content() {
     let request = Request::builder().uri("/assets/console.css").header("if-none-match", first.header("etag"));
     let again = world.send(request.body(Body::empty()).expect("well-formed")).await;
     assert_eq!((again.status, again.body.as_str()), (StatusCode::NOT_MODIFIED, ""));
-    for outside in ["/assets/vendor/htmx/LICENSE", "/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets//etc/passwd.css"] {
+    for outside in
+        ["/assets/vendor/htmx/LICENSE", "/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets//etc/passwd.css"]
+    {
         assert_eq!(browser.get(outside).await.status, StatusCode::NOT_FOUND, "{outside}");
     }
 }

@@ -197,10 +197,12 @@ impl World {
         self.store.review(id).await.expect("reads").expect("there").review
     }
 
-    /// Every record, as the store will hand it to the log.
+    /// Every record, as the log has it.
     pub(super) async fn records(&self) -> Vec<Record> {
-        let pending = self.store.records_after(0, 100_000).await.expect("reads");
-        pending.iter().map(|record| serde_json::from_slice(&record.leaf).expect("a record")).collect()
+        self.gate.log.flush().await.expect("publishes");
+        let size = self.gate.log.size().await.expect("reads");
+        let entries = self.gate.log.entries(0..size).await.expect("reads");
+        entries.iter().map(|entry| serde_json::from_str(&entry.leaf).expect("a record")).collect()
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
@@ -236,7 +238,8 @@ impl Browser<'_> {
 
     pub(super) async fn post_from(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
         let request = Request::builder().method(Method::POST).uri(path).header("cookie", &self.cookie);
-        let request = request.header("content-type", "application/x-www-form-urlencoded").header("host", "127.0.0.1:8470");
+        let request =
+            request.header("content-type", "application/x-www-form-urlencoded").header("host", "127.0.0.1:8470");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         self.world.send(request.body(Body::from(form(fields))).expect("well-formed")).await
     }
@@ -246,8 +249,13 @@ impl Browser<'_> {
         let token = self.token().await;
         let matter = self.world.review(id).await.matter().clone();
         let (action, card) = (matter.action.to_string(), matter.card.to_string());
-        let fields =
-            [("csrf", &*token), ("verdict", verdict), ("reason", reason), ("action_digest", &action), ("card_digest", &card)];
+        let fields = [
+            ("csrf", &*token),
+            ("verdict", verdict),
+            ("reason", reason),
+            ("action_digest", &action),
+            ("card_digest", &card),
+        ];
         self.post(&format!("/reviews/{id}/vote"), &fields).await
     }
 
@@ -259,9 +267,19 @@ impl Browser<'_> {
 
 fn form(fields: &[(&str, &str)]) -> String {
     let encode = |text: &str| {
-        text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+        text.bytes()
+            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect()
     };
-    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", { let v: String = encode(value); v })).collect();
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| {
+            format!("{name}={}", {
+                let v: String = encode(value);
+                v
+            })
+        })
+        .collect();
     pairs.join("&")
 }
 
@@ -396,10 +414,19 @@ async fn furnish(world: &World) {
     let done = world.ask(Wish::write("UPDATE orders SET status = 'shipped' WHERE id = 4211")).await;
     dora.vote(&done.matter().id, "approve", "checked against the carrier's report").await;
     ran(world, &done).await;
-    let no = world.ask(Wish::write("DELETE FROM orders WHERE created_at < '2020-01-01'")).await;
+    let no = world
+        .ask(Wish { verb: "DELETE".to_owned(), ..Wish::write("DELETE FROM orders WHERE created_at < '2020-01-01'") })
+        .await;
     dora.vote(&no.matter().id, "reject", "finance still needs 2019; archive instead").await;
     refused(world).await;
-    world.ask(Wish { reason: Some("clean up test rows from the last load test".to_owned()), ..Wish::write("DELETE FROM order_items WHERE order_id BETWEEN 90000 AND 90500") }).await;
+    world
+        .ask(Wish {
+            reason: Some("clean up test rows from the last load test".to_owned()),
+            verb: "DELETE".to_owned(),
+            writes: vec!["order_items".to_owned()],
+            ..Wish::write("DELETE FROM order_items WHERE order_id BETWEEN 90000 AND 90500")
+        })
+        .await;
     let ddl = Wish {
         class: SqlClass::Ddl,
         verb: "ALTER TABLE".to_owned(),
@@ -441,7 +468,11 @@ async fn ran(world: &World, review: &Review) {
 }
 
 async fn refused(world: &World) {
-    let wish = Wish { class: SqlClass::Admin, verb: "ALTER SYSTEM".to_owned(), ..Wish::write("ALTER SYSTEM SET work_mem = '4GB'") };
+    let wish = Wish {
+        class: SqlClass::Admin,
+        verb: "ALTER SYSTEM".to_owned(),
+        ..Wish::write("ALTER SYSTEM SET work_mem = '4GB'")
+    };
     let described = described(wish, world.gate.scribe.now());
     let digest = described.digest().expect("canonical");
     let event = Event::ActionRefused {

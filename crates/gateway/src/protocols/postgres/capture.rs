@@ -219,10 +219,33 @@ fn binary(value: &[u8], oid: u32) -> Option<String> {
         701 => f64::from_be_bytes(value.try_into().ok()?).to_string(),
         19 | 25 | 114 | 1042 | 1043 => text(value),
         2950 => uuid::Uuid::from_slice(value).ok()?.to_string(),
+        1700 => numeric(value)?,
         1082 => date(i32::from_be_bytes(value.try_into().ok()?))?,
         1114 | 1184 => instant(i64::from_be_bytes(value.try_into().ok()?))?,
         _ => return None,
     })
+}
+
+/// `numeric_send`: count, weight, sign and scale, then digits to the base of 10,000.
+fn numeric(value: &[u8]) -> Option<String> {
+    let words: Vec<i16> = value.chunks_exact(2).map(|word| i16::from_be_bytes([word[0], word[1]])).collect();
+    let [count, weight, sign, scale, digits @ ..] = words.as_slice() else { return None };
+    let sign = match *sign {
+        0 => "",
+        0x4000 => "-",
+        _ => return None, // NaN and the infinities
+    };
+    let (weight, scale) = (i32::from(*weight), usize::try_from(*scale).ok()?);
+    if usize::try_from(*count).ok()? != digits.len() || digits.len() > 64 || !(-32..=32).contains(&weight) || scale > 64 {
+        return None;
+    }
+    let digit = |place: i32| usize::try_from(place).ok().and_then(|place| digits.get(place)).copied().unwrap_or(0);
+    let whole: String = (0..=weight.max(0)).map(|place| format!("{:04}", if weight < 0 { 0 } else { digit(place) })).collect();
+    let whole = whole.trim_start_matches('0');
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let fraction: String = (1..).map(|n| format!("{:04}", digit(weight + n))).take(scale.div_ceil(4)).collect();
+    let fraction = fraction.get(..scale)?;
+    Some(if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
 }
 
 /// Days from the Unix epoch to PostgreSQL's, 2000-01-01.
@@ -270,6 +293,20 @@ mod tests {
         let prepared = Prepared { sql: "SELECT $1".to_owned(), types: vec![], description };
         assert_eq!(portal_tail(&portal_payload(&prepared, b"tail")), Some(b"tail".as_slice()));
         assert_eq!(portal_tail(b"short"), None);
+    }
+
+    #[test]
+    fn numerics_are_read() {
+        let send = |words: &[i16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        for (words, expected) in [
+            (&[1, 0, 0, 0, 9][..], Some("9")),
+            (&[2, 1, 0x4000, 2, 1, 2345, 6700][..], None),
+            (&[3, 1, 0x4000, 2, 1, 2345, 6700], Some("-12345.67")),
+            (&[1, -1, 0, 3, 50], Some("0.005")),
+            (&[0, 0, 0, 2], Some("0.00")),
+        ] {
+            assert_eq!(numeric(&send(words)).as_deref(), expected, "{words:?}");
+        }
     }
 
     #[test]

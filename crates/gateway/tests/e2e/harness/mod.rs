@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod clients;
+pub(crate) mod console;
 pub(crate) mod gateway;
 pub(crate) mod record;
 

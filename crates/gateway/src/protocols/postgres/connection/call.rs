@@ -152,7 +152,7 @@ impl Call for PgCall<'_> {
     async fn execute(&mut self, permit: Permit, payload: SealedPayload) -> Result<(), Refusal> {
         let (id, level) = (permit.action().clone(), permit.level());
         let digest = self.digest.take().ok_or_else(|| Refusal::new(Code::ApprovalVoid, "nothing was described"))?;
-        let sent = match self.connection.connect().await {
+        let sent = match self.connection.reach().await {
             Ok(()) => {
                 let running = Running { id: id.clone(), level, digest, started: Instant::now() };
                 let running = (level == RecordLevel::Durable).then_some(running);

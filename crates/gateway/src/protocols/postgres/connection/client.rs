@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_core::action::sql::SqlClass;
 
-use super::{Connection, End, fatal};
+use super::{Connection, Deferred, End, fatal};
 use crate::codes::Code;
 use crate::protocols::postgres::capture::Captured;
 use crate::protocols::postgres::describe::{self, Effect};
@@ -19,12 +19,12 @@ use crate::refusal::Refusal;
 impl Connection {
 
     pub(super) async fn take(&mut self, frame: Frame) -> Result<(), End> {
+        tracing::trace!(kind = %frame.kind.escape_ascii(), bytes = frame.body.len(), "client");
         if self.session.streaming_in() && !matches!(frame.kind, b'd' | b'c' | b'f' | b'H' | b'S' | b'X') {
             return Err(fatal(&Refusal::new(Code::ProtocolViolation, "another message inside a COPY stream")));
         }
         if matches!(frame.kind, b'd' | b'c' | b'f') {
-            self.stream(&frame);
-            return Ok(());
+            return self.stream(&frame).await;
         }
         let message = Message::decode(frame)?;
         if self.session.skipping && !matches!(message, Message::Sync | Message::Terminate) {
@@ -37,26 +37,22 @@ impl Connection {
             Message::Execute(execute) => self.execute(execute).await,
             Message::Describe(target) => self.describe(&target).await,
             Message::Close(target) => self.close(&target).await,
-            Message::Sync => {
-                self.sync();
-                Ok(())
-            }
-            Message::Flush => {
-                if let Some(upstream) = &mut self.upstream {
-                    frontend::flush(&mut upstream.output);
-                }
-                Ok(())
-            }
+            Message::Sync => self.sync().await,
+            Message::Flush => self.flush().await,
             Message::FunctionCall(_) => self.function_call().await,
             Message::Terminate => Err(End::Left),
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()), // taken above
         }
     }
 
-    /// COPY data: forwarded while the server asks for it, dropped otherwise as the server would.
-    pub(super) fn stream(&mut self, frame: &Frame) {
+    /// COPY data: forwarded while the server asks for it, dropped otherwise as the server would. A client may send it
+    /// before it has seen that the server asks, so what is outstanding is waited for first.
+    pub(super) async fn stream(&mut self, frame: &Frame) -> Result<(), End> {
         if !self.session.streaming_in() {
-            return;
+            self.settle().await?;
+        }
+        if !self.session.streaming_in() {
+            return Ok(());
         }
         if frame.kind == b'd' {
             self.session.streamed(&frame.body);
@@ -64,9 +60,15 @@ impl Connection {
         if let Some(upstream) = &mut self.upstream {
             frame.write(&mut upstream.output);
         }
+        Ok(())
     }
 
     pub(super) async fn query(&mut self, sql: String) -> Result<(), End> {
+        if !self.deferred.is_empty()
+            && let Err(refusal) = self.reach().await
+        {
+            return self.refuse_simple(refuse::notice(&refusal));
+        }
         self.settle().await?;
         if self.session.skipping {
             return Ok(());
@@ -92,15 +94,12 @@ impl Connection {
     }
 
     pub(super) async fn parse(&mut self, parse: Parse) -> Result<(), End> {
-        if self.session.prepared_count() >= session::PREPARED_MAX {
+        if self.session.prepared_count() + self.deferred.len() >= session::PREPARED_MAX {
             let refusal = Refusal::new(Code::TooLarge, "too many prepared statements; close some");
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
         if parse.name == DECOY_STATEMENT {
             let refusal = Refusal::new(Code::Unsupported, "this statement name is reserved");
-            return self.refuse_extended(refuse::notice(&refusal)).await;
-        }
-        if let Err(refusal) = self.connect().await {
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
         if !parse.name.is_empty() && self.session.statement(&parse.name).is_some() {
@@ -110,16 +109,19 @@ impl Connection {
             }
         }
         let description = Arc::new(describe::describe(&parse.sql, &self.session));
-        if let Some(upstream) = &mut self.upstream {
-            frontend::parse(&mut upstream.output, &parse)?;
-        }
-        let Parse { name, sql, types } = parse;
-        self.session.parse_sent(&name, Prepared { sql, types, description });
+        let prepared = Prepared { sql: parse.sql.clone(), types: parse.types.clone(), description };
+        self.deferred.push(Deferred { parse, prepared: Arc::new(prepared) });
         Ok(())
     }
 
+    /// The statement that a `Bind` would use: one that was put off, or one that the server holds.
+    fn statement(&self, name: &str) -> Option<Arc<Prepared>> {
+        let deferred = self.deferred.iter().rev().find(|deferred| deferred.parse.name == name);
+        deferred.map(|deferred| deferred.prepared.clone()).or_else(|| self.session.statement(name))
+    }
+
     pub(super) async fn bind(&mut self, bind: Bind) -> Result<(), End> {
-        let Some(prepared) = self.session.statement(&bind.statement) else {
+        let Some(prepared) = self.statement(&bind.statement) else {
             let state = SqlState::new("26000").unwrap_or(SqlState::INTERNAL_ERROR);
             let notice = Notice::error(state, format!("prepared statement \"{}\" does not exist", bind.statement));
             return self.refuse_extended(notice).await;
@@ -137,6 +139,7 @@ impl Connection {
             if self.session.skipping {
                 return Ok(());
             }
+            self.let_go().await?;
         }
         if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
             return self.refuse_extended(session::aborted()).await;
@@ -148,8 +151,20 @@ impl Connection {
         }
     }
 
+    /// Ends the server's own transaction around what was only prepared: its locks must not wait for people.
+    async fn let_go(&mut self) -> Result<(), End> {
+        if self.session.batch_only_prepares()
+            && let Some(upstream) = &mut self.upstream
+        {
+            frontend::sync(&mut upstream.output);
+            self.session.sent(Expected::OwnSync);
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn execute(&mut self, execute: Execute) -> Result<(), End> {
-        if let Err(refusal) = self.connect().await {
+        if let Err(refusal) = self.reach().await {
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
         if let Some(upstream) = &mut self.upstream {
@@ -165,7 +180,7 @@ impl Connection {
     }
 
     pub(super) async fn describe(&mut self, target: &Target) -> Result<(), End> {
-        if let Err(refusal) = self.connect().await {
+        if let Err(refusal) = self.reach().await {
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
         if let Some(upstream) = &mut self.upstream {
@@ -179,6 +194,11 @@ impl Connection {
     }
 
     pub(super) async fn close(&mut self, target: &Target) -> Result<(), End> {
+        if !self.deferred.is_empty()
+            && let Err(refusal) = self.reach().await
+        {
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
         let Some(upstream) = &mut self.upstream else {
             backend::empty(&mut self.client.output, backend::Empty::CloseComplete);
             return Ok(());
@@ -196,17 +216,36 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn sync(&mut self) {
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        if !self.deferred.is_empty()
+            && let Err(refusal) = self.reach().await
+        {
+            return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if let Some(upstream) = &mut self.upstream {
+            frontend::flush(&mut upstream.output);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn sync(&mut self) -> Result<(), End> {
+        if !self.deferred.is_empty()
+            && let Err(refusal) = self.reach().await
+        {
+            self.refuse_extended(refuse::notice(&refusal)).await?;
+        }
         self.session.skipping = false;
         match &mut self.upstream {
             Some(upstream) => {
                 frontend::sync(&mut upstream.output);
-                self.session.sent(Expected::Sync);
+                if !self.session.streaming_in() {
+                    self.session.sent(Expected::Sync); // inside a stream the server ignores it
+                }
             }
             None => backend::ready_for_query(&mut self.client.output, TransactionStatus::Idle),
         }
+        Ok(())
     }
-
 
     /// Answers a refused `Query`. Inside a transaction the server must fail too, so a decoy goes in its place.
     pub(super) fn refuse_simple(&mut self, notice: Notice) -> Result<(), End> {
@@ -226,21 +265,28 @@ impl Connection {
     /// Answers a refused message of the extended protocol, and skips to `Sync`. What was forwarded of the batch fails
     /// with it, so that `Sync` commits nothing of it.
     pub(super) async fn refuse_extended(&mut self, notice: Notice) -> Result<(), End> {
-        let involved = self.session.batch_open || self.session.status() == TransactionStatus::InTransaction;
-        match &mut self.upstream {
-            Some(upstream) if involved => {
-                let tail = frontend::bind_tail(frontend::BindValues { formats: &[], values: &[], result_formats: &[] })?;
-                let names = BindNames { portal: "", statement: DECOY_STATEMENT };
-                frontend::bind(&mut upstream.output, names, &tail)?;
-                self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
-                self.settle().await
-            }
-            _ => {
-                self.settle().await?;
-                notice.put_error(&mut self.client.output);
-                self.session.skipping = true;
-                Ok(())
-            }
+        let unnamed = self.deferred.iter().any(|deferred| deferred.parse.name.is_empty());
+        self.deferred.clear();
+        self.settle().await?;
+        if self.session.skipping {
+            return Ok(()); // something before it failed already
         }
+        let inside = self.session.batch_open || self.session.status() == TransactionStatus::InTransaction;
+        let Some(upstream) = self.upstream.as_mut().filter(|_| inside || unnamed) else {
+            notice.put_error(&mut self.client.output);
+            self.session.skipping = true;
+            return Ok(());
+        };
+        if unnamed {
+            let decoy = Parse { name: String::new(), sql: DECOY_QUERY.to_owned(), types: Vec::new() };
+            frontend::parse(&mut upstream.output, &decoy)?;
+            self.session.unnamed_decoy_sent(notice);
+        } else {
+            let none = frontend::BindValues { formats: &[], values: &[], result_formats: &[] };
+            let names = BindNames { portal: "", statement: DECOY_STATEMENT };
+            frontend::bind(&mut upstream.output, names, &frontend::bind_tail(none)?)?;
+            self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
+        }
+        self.settle().await
     }
 }

@@ -18,6 +18,7 @@ use super::duplex::{Event, Side, pump};
 use super::session::{Prepared, Running, Session};
 use super::target::Upstream;
 use super::wire::frame::{Limits, Scanner, next_frame};
+use super::wire::frontend::Parse;
 use super::wire::notice::Notice;
 use super::wire::startup::CancelKey;
 use super::wire::{WireError, backend, frontend};
@@ -74,6 +75,15 @@ pub(super) struct Connection {
     scanner: Scanner,
     upstream_key: Option<CancelKey>,
     portals: HashMap<String, Portal>,
+    /// Statements that the client prepared and the server has not heard of yet: they are sent with what follows, so that
+    /// an action that waits holds no lock, and no connection, of the server.
+    deferred: Vec<Deferred>,
+}
+
+/// A `Parse` that is not sent yet.
+struct Deferred {
+    parse: Parse,
+    prepared: Arc<Prepared>,
 }
 
 /// What a new connection is made of.
@@ -91,8 +101,20 @@ impl Connection {
         let Opened { gate, subject, target, startup, client, cancel } = opened;
         let session = Session::new(settings::tracked(&startup));
         let scanner = Scanner::new(Limits::BACKEND);
-        let (upstream, upstream_key, portals) = (None, None, HashMap::new());
-        Self { gate, subject, target, startup, client, cancel, session, upstream, scanner, upstream_key, portals }
+        Self {
+            gate,
+            subject,
+            target,
+            startup,
+            client,
+            cancel,
+            session,
+            upstream: None,
+            scanner,
+            upstream_key: None,
+            portals: HashMap::new(),
+            deferred: Vec::new(),
+        }
     }
 
     /// Serves the client until either side ends.
@@ -165,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Waits until everything forwarded was answered.
+    /// Waits until everything forwarded was answered, or the server asks for a stream.
     pub(super) async fn settle(&mut self) -> Result<(), End> {
         if self.session.settled() {
             return Ok(());
@@ -175,7 +197,7 @@ impl Connection {
         {
             frontend::flush(&mut upstream.output);
         }
-        while !self.session.settled() {
+        while !self.session.settled() && !self.session.streaming_in() {
             self.next_event().await?;
         }
         Ok(())
@@ -197,6 +219,18 @@ impl Connection {
         self.upstream_key = connected.cancel_key;
         self.upstream = Some(Side::new(connected.stream, connected.buffered));
         self.scanner = Scanner::new(Limits::BACKEND);
+        Ok(())
+    }
+
+    /// Connects, and sends what was put off.
+    async fn reach(&mut self) -> Result<(), Refusal> {
+        self.connect().await?;
+        let Some(upstream) = &mut self.upstream else { return Ok(()) };
+        for Deferred { parse, prepared } in self.deferred.drain(..) {
+            let sent = frontend::parse(&mut upstream.output, &parse);
+            sent.map_err(|error| Refusal::new(Code::ProtocolViolation, error.to_string()))?;
+            self.session.parse_sent(&parse.name, prepared);
+        }
         Ok(())
     }
 }

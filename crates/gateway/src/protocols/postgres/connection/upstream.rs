@@ -39,6 +39,7 @@ impl Connection {
                     let (kind, length) = (frame.kind, frame.raw.len());
                     match self.react(kind, frame.body())? {
                         Reaction::Forward => self.client.output.extend_from_slice(&input[..length]),
+                        Reaction::Swallow => {}
                         Reaction::Replace(notice) => notice.put_error(&mut self.client.output),
                         Reaction::Fatal(notice) => return Err(End::Fatal(notice)),
                     }
@@ -51,6 +52,7 @@ impl Connection {
     }
 
     pub(super) fn react(&mut self, kind: u8, body: &[u8]) -> Result<Reaction, End> {
+        tracing::trace!(kind = %kind.escape_ascii(), bytes = body.len(), "upstream");
         Ok(match kind {
             b'1' | b'2' | b'3' => self.session.step_done(),
             b'T' | b'n' => self.session.columns(),

@@ -74,6 +74,8 @@ pub(super) enum Expected {
     Close,
     /// `ReadyForQuery`.
     Sync,
+    /// The same, for a `Sync` of our own that the client does not know of.
+    OwnSync,
     /// Everything a `Query` answers, `ReadyForQuery` included.
     Query { running: Option<Running>, description: Arc<Description>, sql: Arc<str> },
     /// A failure, told in these words.
@@ -93,6 +95,8 @@ pub(super) struct Ended {
 pub(super) enum Reaction {
     /// Pass it on as it is.
     Forward,
+    /// Keep it from the client, who did not ask.
+    Swallow,
     /// Tell the client this instead.
     Replace(Box<Notice>),
     /// End the session with these words.
@@ -136,6 +140,8 @@ pub(super) struct Session {
     stream_done: Option<StreamIn>,
     /// Whether extended messages were forwarded since the last `Sync`.
     pub(super) batch_open: bool,
+    /// Whether a portal was among them.
+    batch_bound: bool,
     /// Whether the client's messages are dropped until its `Sync`, as the server does after an error.
     pub(super) skipping: bool,
     /// What ended, for the record.
@@ -168,6 +174,7 @@ impl Session {
             stream: None,
             stream_done: None,
             batch_open: false,
+            batch_bound: false,
             skipping: false,
             ended: Vec::new(),
         }
@@ -175,6 +182,11 @@ impl Session {
 
     pub(super) fn status(&self) -> TransactionStatus {
         self.status
+    }
+
+    /// Whether the batch has only prepared and described: a `Sync` then changes nothing but that locks are let go.
+    pub(super) fn batch_only_prepares(&self) -> bool {
+        self.batch_open && !self.batch_bound && self.status == TransactionStatus::Idle
     }
 
     /// Whether everything forwarded was answered.
@@ -199,7 +211,7 @@ impl Session {
 
     /// Whether something is open that holds locks while people read.
     pub(super) fn in_transaction(&self) -> bool {
-        self.status != TransactionStatus::Idle || !self.finished.is_empty()
+        self.status != TransactionStatus::Idle || self.batch_open
     }
 
     pub(super) fn statement(&self, name: &str) -> Option<Arc<Prepared>> {
@@ -211,11 +223,11 @@ impl Session {
     }
 
     /// A `Parse` goes out.
-    pub(super) fn parse_sent(&mut self, name: &str, prepared: Prepared) {
+    pub(super) fn parse_sent(&mut self, name: &str, prepared: Arc<Prepared>) {
         let previous = self.prepared.get(name).cloned();
         let kept = previous.is_some() && !name.is_empty(); // the server will refuse the name
         if !kept {
-            self.prepared.insert(name.to_owned(), Arc::new(prepared));
+            self.prepared.insert(name.to_owned(), prepared);
         }
         self.batch_open = true;
         self.expected.push_back(Expected::Parse { name: name.to_owned(), previous, kept });
@@ -224,7 +236,10 @@ impl Session {
     /// Any other message goes out.
     pub(super) fn sent(&mut self, expected: Expected) {
         match &expected {
-            Expected::Sync => self.batch_open = false,
+            Expected::Sync | Expected::OwnSync => {
+                self.batch_open = false;
+                self.batch_bound = false;
+            }
             Expected::Query { .. } => {
                 self.prepared.remove(""); // a simple query drops the unnamed statement
                 self.completed = 0;
@@ -232,14 +247,22 @@ impl Session {
             }
             Expected::Decoy { simple: true, .. } => drop(self.prepared.remove("")),
             Expected::Decoy { simple: false, .. } => self.batch_open = true,
+            Expected::Bind | Expected::Execute { .. } => {
+                self.batch_open = true;
+                self.batch_bound = true;
+            }
             Expected::Parse { .. }
-            | Expected::Bind
             | Expected::DescribeStatement { .. }
             | Expected::DescribePortal
-            | Expected::Execute { .. }
             | Expected::Close => self.batch_open = true,
         }
         self.expected.push_back(expected);
+    }
+
+    /// A decoy goes out in place of a `Parse` of the unnamed statement, which it drops as that would have.
+    pub(super) fn unnamed_decoy_sent(&mut self, notice: Notice) {
+        self.prepared.remove("");
+        self.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
     }
 
     /// A `Close` of a statement goes out: the server forgets it whether or not it is there.
@@ -258,8 +281,12 @@ impl Session {
         }
     }
 
-    /// The server asks for the client's stream.
+    /// The server asks for the client's stream. While it reads that, it ignores `Sync`: those on their way are not
+    /// answered, and the client sends another one at the end.
     pub(super) fn copy_in(&mut self) -> Reaction {
+        let before = self.expected.len();
+        self.expected.retain(|expected| !matches!(expected, Expected::Sync));
+        self.batch_open |= self.expected.len() < before;
         self.stream = Some(StreamIn::default());
         Reaction::Forward
     }
@@ -387,7 +414,7 @@ impl Session {
 
     /// The server skips to `Sync`: what stands before it will not be done.
     fn skip_rest(&mut self) {
-        let rest = self.expected.iter().position(|expected| matches!(expected, Expected::Sync));
+        let rest = self.expected.iter().position(|expected| matches!(expected, Expected::Sync | Expected::OwnSync));
         if rest.is_none() {
             self.skipping = true; // the client's `Sync` is still to come
         }
@@ -413,6 +440,7 @@ impl Session {
     pub(super) fn ready(&mut self, status: TransactionStatus) -> Reaction {
         let front = self.expected.pop_front();
         let failed = self.error.take();
+        let own = matches!(front, Some(Expected::OwnSync));
         if let Some(Expected::Query { running: Some(running), .. }) = front {
             let error = failed.clone();
             let stream = self.stream_done.take();
@@ -431,7 +459,7 @@ impl Session {
             self.transaction.clear();
             self.savepoints.clear();
         }
-        Reaction::Forward
+        if own { Reaction::Swallow } else { Reaction::Forward }
     }
 
     fn end_transaction(&mut self, status: Status) {

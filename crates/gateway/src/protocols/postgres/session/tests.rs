@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocols::postgres::describe::{NoSession, describe};
 
-fn prepared(sql: &str) -> Prepared {
-    Prepared { sql: sql.to_owned(), types: vec![], description: Arc::new(describe(sql, &NoSession)) }
+fn prepared(sql: &str) -> Arc<Prepared> {
+    Arc::new(Prepared { sql: sql.to_owned(), types: vec![], description: Arc::new(describe(sql, &NoSession)) })
 }
 
 fn running(id: &str) -> Running {
@@ -107,6 +107,20 @@ fn a_decoy_speaks_our_words() {
     session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false });
     assert!(matches!(session.failed("26000"), Reaction::Replace(_)));
     assert!(session.skipping, "the client's Sync is still to come");
+}
+
+#[test]
+fn a_sync_inside_a_copy_stream_is_not_answered() {
+    let mut session = Session::new(BTreeMap::new());
+    session.sent(Expected::Execute { running: Some(running("copy")), prepared: None });
+    session.sent(Expected::Sync);
+    session.copy_in();
+    session.streamed(b"1\n");
+    session.sent(Expected::Sync);
+    session.command_done("COPY 1", Some(1));
+    session.ready(TransactionStatus::Idle);
+    assert!(session.settled());
+    assert_eq!(statuses(&mut session), [ended("copy", Status::Succeeded)]);
 }
 
 #[test]
@@ -224,7 +238,7 @@ impl Run {
             Step::Parse { name, text, .. } => {
                 let sql = text.to_string();
                 let description = Arc::new(describe("SELECT 1", &NoSession));
-                self.session.parse_sent(&named(*name), Prepared { sql, types: vec![], description });
+                self.session.parse_sent(&named(*name), Arc::new(Prepared { sql, types: vec![], description }));
             }
             Step::Bind { .. } => self.session.sent(Expected::Bind),
             Step::Decoy => self.session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false }),

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# pgbench -S through the gateway, PgBouncer and directly, interleaved in one run; medians and ratios at the end.
+# Needs: PostgreSQL server binaries, pgbench, pgbouncer, a release build of countersign. Loopback only.
+#   benches/pgbench.sh [seconds per run, default 5] [rounds, default 5] [clients, default 16]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-5} rounds=${2:-5} clients=${3:-16}
+gateway=${COUNTERSIGN:-target/release/countersign}
+bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+bin=${PG_BIN:-$bin}
+for need in "$bin/initdb" "$bin/pgbench" "$gateway"; do
+    [ -x "$need" ] || { echo "missing: $need" >&2; exit 1; }
+done
+command -v pgbouncer >/dev/null || { echo "missing: pgbouncer" >&2; exit 1; }
+
+work=$(mktemp -d)
+chmod 755 "$work"
+user=()
+if [ "$(id -u)" = 0 ]; then
+    user=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
+    chown nobody:nogroup "$work"
+fi
+pids=()
+cleanup() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    "${user[@]}" "$bin/pg_ctl" -D "$work/pg" -m immediate stop >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+wait_port() { for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.1; done; echo "port $1 stays closed" >&2; exit 1; }
+
+pg=$(free_port)
+echo bench >"$work/pw" && chmod 644 "$work/pw"
+"${user[@]}" "$bin/initdb" -D "$work/pg" -U bench -A scram-sha-256 --pwfile="$work/pw" -E UTF8 --locale=C >/dev/null
+printf "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nport = %s\nfsync = off\n" "$pg" >>"$work/pg/postgresql.conf"
+"${user[@]}" "$bin/pg_ctl" -D "$work/pg" -l "$work/pg.log" -w start >/dev/null
+export PGPASSWORD=bench PGHOST=127.0.0.1 PGSSLMODE=disable
+"$bin/createdb" -p "$pg" -U bench bench
+"$bin/pgbench" -p "$pg" -U bench -i -s 10 -q bench >/dev/null 2>&1
+
+pb=$(free_port)
+printf '"bench" "bench"\n' >"$work/users"
+cat >"$work/pgbouncer.ini" <<INI
+[databases]
+bench = host=127.0.0.1 port=$pg user=bench password=bench
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $pb
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = $work/users
+pool_mode = session
+max_client_conn = 500
+default_pool_size = 200
+ignore_startup_parameters = extra_float_digits
+INI
+chmod 644 "$work/users" "$work/pgbouncer.ini"
+"${user[@]}" pgbouncer -q "$work/pgbouncer.ini" >/dev/null 2>&1 &
+pids+=($!)
+
+cs=$(free_port)
+mkdir "$work/cs"
+cat >"$work/cs/countersign.toml" <<TOML
+[server]
+listen = "127.0.0.1:$(free_port)"
+data_dir = "data"
+policies = "$PWD/policies"
+[postgres]
+listen = "127.0.0.1:$cs"
+[[target]]
+name = "bench"
+protocol = "postgres"
+upstream = "postgres://bench@127.0.0.1:$pg/bench?sslmode=disable"
+credential = { env = "BENCH_PASSWORD" }
+TOML
+export COUNTERSIGN_CONFIG="$work/cs/countersign.toml" BENCH_PASSWORD=bench
+"$gateway" person add owner >/dev/null
+key=$("$gateway" agent create bench --owner owner)
+RUST_LOG=warn "$gateway" serve &
+pids+=($!)
+wait_port "$pb"
+wait_port "$cs"
+
+run() { # way mode clients -> tps latency_ms
+    local port password
+    case $1 in direct) port=$pg password=bench ;; pgbouncer) port=$pb password=bench ;; *) port=$cs password=$key ;; esac
+    PGPASSWORD=$password "$bin/pgbench" -p "$port" -U bench -S -n -M "$2" -c "$3" -j 2 -T "$seconds" bench 2>/dev/null |
+        awk '/^latency average/ { l = $4 } /^tps/ { t = $3 } END { if (!t) exit 1; print t, l }'
+}
+for clients_now in "$clients" 1; do
+    for round in $(seq "$rounds"); do
+        for mode in simple extended prepared; do
+            for way in direct pgbouncer gateway; do
+                echo "$clients_now $mode $way $(run "$way" "$mode" "$clients_now")" >>"$work/results"
+            done
+        done
+        echo "round $round of $rounds with $clients_now clients done" >&2
+    done
+done
+python3 - "$work/results" <<'PY'
+import collections, statistics, sys
+runs = collections.defaultdict(list)
+for line in open(sys.argv[1]):
+    clients, mode, way, tps, latency = line.split()
+    runs[int(clients), mode, way].append((float(tps), float(latency)))
+median = {key: [statistics.median(column) for column in zip(*values)] for key, values in runs.items()}
+print("| clients | mode | direct tps | PgBouncer of direct | gateway of direct | gateway of PgBouncer | added ms: PgBouncer | added ms: gateway |")
+print("|---|---|---|---|---|---|---|---|")
+for clients, mode in dict.fromkeys((c, m) for c, m, _ in runs):
+    direct, bouncer, gateway = (median[clients, mode, way] for way in ("direct", "pgbouncer", "gateway"))
+    print(f"| {clients} | {mode} | {direct[0]:,.0f} | {bouncer[0]/direct[0]:.2f} | {gateway[0]/direct[0]:.2f} "
+          f"| {gateway[0]/bouncer[0]:.2f} | {bouncer[1]-direct[1]:.3f} | {gateway[1]-direct[1]:.3f} |")
+PY
