@@ -28,7 +28,7 @@ pub struct Line {
     pub step: Step,
     /// What happened, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seen: Vec<String>,
+    pub happened: Vec<String>,
 }
 
 /// What a run, or many, went through.
@@ -127,8 +127,8 @@ impl Simulator {
         while let Some(step) = next(&world) {
             world.apply(&step);
             report.counts.step(&step, &world.seen);
-            let (n, at, seen) = (report.log.len(), world.now, world.seen.clone());
-            report.log.push(Line { n, at, step, seen });
+            let (n, at, happened) = (report.log.len(), world.now, world.seen.clone());
+            report.log.push(Line { n, at, step, happened });
             if let Err(violation) = checker.after_step(&world) {
                 report.violation = Some(violation);
                 break;

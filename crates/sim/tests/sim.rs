@@ -1,6 +1,6 @@
 //! The seeds of every test run, the planted defects, and replay.
 
-use countersign_sim::{Counts, Mutation, Report, Simulator, Step};
+use countersign_sim::{Counts, Line, Mutation, Report, Simulator, Step};
 
 const STEPS: usize = 400;
 const SEEDS: u64 = 40;
@@ -105,6 +105,8 @@ fn a_log_replays_to_the_same_end() {
     let text: Vec<String> =
         report.log.iter().map(|line| serde_json::to_string(line).expect("a line is JSON")).collect();
     let steps: Vec<Step> = text.iter().map(|line| serde_json::from_str(line).expect("a line is a step")).collect();
+    let lines: Result<Vec<Line>, _> = text.iter().map(|line| serde_json::from_str(line)).collect();
+    assert_eq!(lines.expect("a line reads back").len(), text.len());
     let again = simulator.replay(&steps);
     assert_eq!(again.violation, report.violation, "seed {seed}");
     assert_eq!(again.counts, report.counts);

@@ -44,7 +44,8 @@ impl Step {
 
     /// How to repeat it alone.
     pub(super) fn repeat(&self) -> String {
-        let env: Vec<String> = self.env.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let shown = self.env.iter().filter(|(name, _)| *name != "PATH");
+        let env: Vec<String> = shown.map(|(name, value)| format!("{name}={value} ")).collect();
         format!("again, alone: {}{}", env.concat(), self.shown())
     }
 }
@@ -96,16 +97,18 @@ fn cargo_deny() -> PathBuf {
 /// found goes under `target`, never into the seeds.
 fn fuzz() -> Vec<Step> {
     let path = tools::path_with_cargo_tools();
-    let line = |target: &str| {
-        let found = target_dir().join("fuzz-corpus").join(target);
-        let _ = std::fs::create_dir_all(&found); // if this fails, libFuzzer says so
-        format!(
-            "cargo fuzz run --fuzz-dir fuzz --all-features {target} {} fuzz/seeds/{target} -- -max_total_time={FUZZ_SECONDS} -print_final_stats=1 -verbosity=0",
-            found.display()
-        )
-    };
-    let steps = tools::fuzz_targets().into_iter().map(|target| Step::new("fuzz smoke", &line(&target)));
+    let steps = tools::fuzz_targets().into_iter().map(|target| fuzz_target(&target));
     steps.map(|step| step.with("RUSTC_BOOTSTRAP", "1").with("PATH", path.to_string_lossy())).collect()
+}
+
+fn fuzz_target(target: &str) -> Step {
+    let found = target_dir().join("fuzz-corpus").join(target);
+    let _ = std::fs::create_dir_all(&found); // if this fails, libFuzzer says so
+    let mut step = Step::new("fuzz smoke", &format!("cargo fuzz run --fuzz-dir fuzz --all-features {target}"));
+    step.words.push(found.to_string_lossy().into_owned());
+    let rest = format!("fuzz/seeds/{target} -- -max_total_time={FUZZ_SECONDS} -verbosity=0 -print_final_stats=1");
+    step.words.extend(rest.split_whitespace().map(str::to_owned));
+    step
 }
 
 #[cfg(test)]

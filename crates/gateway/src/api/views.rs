@@ -2,6 +2,8 @@
 //!
 //! Names of fields are a contract with scripts: they are added to, never changed.
 
+use std::collections::BTreeMap;
+
 use countersign_core::action::digest::NotCanonical;
 use countersign_core::action::{BundleDigest, Described, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
@@ -48,6 +50,8 @@ pub(super) struct ReviewView {
     impact: ImpactView,
     /// Whether a transaction is open, which holds locks while people read.
     in_transaction: bool,
+    /// Session settings that are part of the action's meaning, by name.
+    settings: BTreeMap<String, String>,
     /// The policies that asked for it.
     policies: Vec<PolicyNoteView>,
     /// The smallest sets of quorums of which any one suffices, as `group:people`.
@@ -224,6 +228,7 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         reason: card.reason,
         impact: ImpactView { known: card.impact.known },
         in_transaction: card.in_transaction,
+        settings: card.settings,
         policies: card.policies.into_iter().map(|note| PolicyNoteView { id: note.id, text: note.text }).collect(),
         suffices: card.suffices.iter().map(|set| set.iter().map(Quorum::to_string).collect()).collect(),
         approvals: tokens(review.votes()).iter().map(Quorum::to_string).collect(),

@@ -233,6 +233,9 @@ fn print_card(review: &Value) {
     field("parameters", plain(&review["statement_parameters"]).replace("null", ""));
     field("reads", plain(&review["resource"]["tables"]["read"]).replace("null", ""));
     field("writes", plain(&review["resource"]["tables"]["write"]).replace("null", ""));
+    for (name, value) in review["settings"].as_object().into_iter().flatten() {
+        field("setting", format!("{} = {}", output::safe(name), plain(value)));
+    }
     let reason = text(review, "reason");
     if !reason.is_empty() {
         field("reason", format!("“{reason}” (the requester's own words, unchecked)"));

@@ -292,7 +292,8 @@ fn look_again(review: &Review, attempts: &[Attempt], now: Timestamp) -> u8 {
     const UNDER_WAY_SECONDS: i64 = 60;
     let Review::Closed(closed) = review else { return 20 };
     let action = review.matter().action;
-    let is_done = |attempt: &Attempt| attempt.digest == action && !matches!(&*attempt.status, "running" | "uncommitted");
+    let is_done =
+        |attempt: &Attempt| attempt.digest == action && !matches!(&*attempt.status, "running" | "uncommitted");
     let fresh = now.seconds_since(closed.closed_at()) < UNDER_WAY_SECONDS;
     if closed.outcome() == Outcome::Approved && fresh && !attempts.iter().any(is_done) { 2 } else { 20 }
 }
