@@ -21,26 +21,31 @@ pub(crate) struct Wishes {
     pub(crate) install: bool,
 }
 
+/// Runs every step, the later ones too when one fails: one run tells all that is wrong.
 pub(crate) fn run(wishes: &Wishes) -> Result<ExitCode> {
     let voice = Voice::new();
     let begun = Instant::now();
-    let mut times = Vec::new();
     prepare(wishes, voice)?;
-    times.push(("tools", begun.elapsed()));
+    let mut done = vec![Done { name: "tools", took: begun.elapsed(), failed: None }];
     for step in steps::all(wishes.quick) {
         let begun = Instant::now();
         voice.heading(&format!("{}: {}", step.name, step.shown()));
-        let outcome = carry_out(&step);
-        times.push((step.name, begun.elapsed()));
-        if let Err(trouble) = outcome {
-            voice.bad(&format!("{} failed after {}: {trouble}", step.name, seconds(begun.elapsed())));
-            voice.say(&step.repeat());
-            return Ok(ExitCode::FAILURE);
+        let failed = carry_out(&step).err().map(|trouble| format!("{trouble}; {}", step.repeat()));
+        let took = begun.elapsed();
+        match &failed {
+            None => voice.good(&format!("{} took {}", step.name, seconds(took))),
+            Some(words) => voice.bad(&format!("{} failed after {}: {words}", step.name, seconds(took))),
         }
-        voice.good(&format!("{} took {}", step.name, seconds(begun.elapsed())));
+        done.push(Done { name: step.name, took, failed });
     }
-    summary(voice, &times, begun.elapsed());
-    Ok(ExitCode::SUCCESS)
+    Ok(summary(voice, &done, begun.elapsed()))
+}
+
+/// A step that was carried out.
+struct Done {
+    name: &'static str,
+    took: Duration,
+    failed: Option<String>,
 }
 
 fn prepare(wishes: &Wishes, voice: Voice) -> Result<()> {
@@ -56,13 +61,19 @@ fn carry_out(step: &Step) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Trouble(status.to_string())) }
 }
 
-fn summary(voice: Voice, times: &[(&str, Duration)], total: Duration) {
-    voice.heading("All steps passed");
-    for (name, time) in times {
-        println!("  {:<24} {:>8}", name, seconds(*time));
+fn summary(voice: Voice, done: &[Done], total: Duration) -> ExitCode {
+    voice.heading("Steps");
+    for Done { name, took, failed } in done {
+        let line = format!("{name:<24} {:>8}", seconds(*took));
+        if failed.is_none() { voice.good(&line) } else { voice.bad(&line) }
     }
-    println!("  {:<24} {}", "total", voice.paint(Tone::Strong, &format!("{:>8}", seconds(total))));
-    println!("{} passed, 0 failed", times.len());
+    println!("  {}", voice.paint(Tone::Strong, &format!("  {:<24} {:>8}", "total", seconds(total))));
+    let failed: Vec<_> = done.iter().filter_map(|step| Some((step.name, step.failed.as_ref()?))).collect();
+    for (name, words) in &failed {
+        voice.bad(&format!("{name}: {words}"));
+    }
+    println!("{} passed, {} failed", done.len() - failed.len(), failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn seconds(time: Duration) -> String {

@@ -104,7 +104,8 @@ fn fuzz() -> Vec<Step> {
 fn fuzz_target(target: &str) -> Step {
     let found = target_dir().join("fuzz-corpus").join(target);
     let _ = std::fs::create_dir_all(&found); // if this fails, libFuzzer says so
-    let mut step = Step::new("fuzz smoke", &format!("cargo fuzz run --fuzz-dir fuzz --all-features {target}"));
+    let mut step =
+        Step::new("fuzz smoke", &format!("cargo fuzz run --fuzz-dir fuzz --sanitizer none --all-features {target}"));
     step.words.push(found.to_string_lossy().into_owned());
     let rest = format!("fuzz/seeds/{target} -- -max_total_time={FUZZ_SECONDS} -verbosity=0 -print_final_stats=1");
     step.words.extend(rest.split_whitespace().map(str::to_owned));

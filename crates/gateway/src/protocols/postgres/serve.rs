@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use subtle::ConstantTimeEq;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::connection::{Connection, End, Opened};
 use super::duplex::Side;
@@ -28,6 +28,8 @@ use crate::refusal::Refusal;
 
 /// How long a client may take to log in.
 const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// Clients that are logging in at once; one more is closed without a word.
+const ENTERING_MAX: usize = 1_024;
 /// How long a turned-away client may take to read why.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -60,6 +62,7 @@ pub struct Listener {
     pub(super) mock_secret: MockSecret,
     pub(super) targets: BTreeMap<String, Arc<Upstream>>,
     cancels: Mutex<HashMap<u32, (Bytes, Arc<Notify>)>>,
+    doors: Semaphore,
     places: Arc<Semaphore>,
     socket: TcpListener,
 }
@@ -81,6 +84,7 @@ impl Listener {
         let socket = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         Ok(Self {
             mock_secret: MockSecret::new(keys::random()?),
+            doors: Semaphore::new(ENTERING_MAX),
             places: Arc::new(Semaphore::new(gate.config.postgres.connections_max)),
             gate,
             tls,
@@ -107,22 +111,23 @@ impl Listener {
         }
     }
 
-    async fn client(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+    async fn client(&self, socket: TcpStream, peer: SocketAddr) {
         let _ = socket.set_nodelay(true); // speed only
-        let entered = tokio::time::timeout(LOGIN_TIME_MAX, enter(&self, socket, peer)).await;
+        let Ok(door) = self.doors.try_acquire() else { return };
+        let entered = tokio::time::timeout(LOGIN_TIME_MAX, enter(self, socket, peer)).await;
         match entered {
             Ok(Ok(Entered::Cancel(key))) => self.cancel(&key),
-            Ok(Ok(Entered::Client(entering, startup))) => self.clone().start(entering, startup).await,
+            Ok(Ok(Entered::Client(entering, startup))) => self.start(entering, startup, door).await,
             Ok(Err(_)) | Err(_) => {}
         }
     }
 
-    async fn start(self: Arc<Self>, mut entering: Entering, startup: Startup) {
+    async fn start(&self, mut entering: Entering, startup: Startup, door: SemaphorePermit<'_>) {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let refusal = Refusal::new(Code::TooManyConnections, "too many connections to the gateway");
             return goodbye(entering, End::Fatal(Box::new(refuse::fatal(&refusal)))).await;
         };
-        let logged_in = match tokio::time::timeout(LOGIN_TIME_MAX, entering.log_in(&self, &startup)).await {
+        let logged_in = match tokio::time::timeout(LOGIN_TIME_MAX, entering.log_in(self, &startup)).await {
             Ok(Ok(logged_in)) => logged_in,
             Ok(Err(end)) => return goodbye(entering, end).await,
             Err(_) => return,
@@ -132,6 +137,7 @@ impl Listener {
             Ok(key) => key,
             Err(refusal) => return goodbye(entering, End::Fatal(Box::new(refuse::fatal(&refusal)))).await,
         };
+        drop(door);
         let cancel = Arc::new(Notify::new());
         self.cancels().insert(key.process_id, (key.secret.clone(), cancel.clone()));
         let mut client = Side::new(entering.stream, entering.input);

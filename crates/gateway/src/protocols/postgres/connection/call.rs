@@ -32,10 +32,10 @@ impl Connection {
     pub(super) async fn walk(&mut self, captured: Captured) -> Result<Result<(), Notice>, End> {
         let gate = self.gate.clone();
         let parse_error = captured.description().parse_error.clone();
-        let mut call = PgCall { connection: self, captured, digest: None, left: false };
+        let mut call = PgCall { connection: self, captured, digest: None, end: None };
         let result = pipeline::run(&gate, &mut call).await;
-        if call.left {
-            return Err(End::Left);
+        if let Some(end) = call.end {
+            return Err(end);
         }
         let refusal = match result {
             Ok(Ok(())) => return Ok(Ok(())),
@@ -79,7 +79,8 @@ struct PgCall<'a> {
     connection: &'a mut Connection,
     captured: Captured,
     digest: Option<ActionDigest>,
-    left: bool,
+    /// Why the connection is over, if it is.
+    end: Option<End>,
 }
 
 impl Call for PgCall<'_> {
@@ -111,22 +112,27 @@ impl Call for PgCall<'_> {
     }
 
     async fn tell(&mut self, waiting: &Waiting) -> Result<(), Left> {
-        if self.connection.settle().await.is_err() || self.connection.session.skipping {
-            self.left = !self.connection.session.skipping;
+        if let Err(end) = self.connection.settle().await {
+            self.end = Some(end);
             return Err(Left);
+        }
+        if self.connection.session.skipping {
+            return Err(Left); // an earlier failure of the batch: this is not done at all
         }
         refuse::waiting(waiting).put_notice(&mut self.connection.client.output);
         let told = async {
             loop {
                 match self.connection.event(HELD_INPUT_BYTES_MAX, true).await {
                     Event::Drained => return Ok(()),
-                    event => self.connection.on(event).map_err(|_| Left)?,
+                    event => self.connection.on(event)?,
                 }
             }
         };
-        let told = tokio::time::timeout(TELL_TIME_MAX, told).await.unwrap_or(Err(Left));
-        self.left = told.is_err();
-        told
+        let told = tokio::time::timeout(TELL_TIME_MAX, told).await.unwrap_or(Err(End::Left));
+        told.map_err(|end| {
+            self.end = Some(end);
+            Left
+        })
     }
 
     async fn hold<T: Send>(&mut self, wait: impl Future<Output = T> + Send, seconds: u32) -> Held<T> {
@@ -137,8 +143,8 @@ impl Call for PgCall<'_> {
             tokio::select! {
                 biased;
                 event = self.connection.event(HELD_INPUT_BYTES_MAX, false) => {
-                    if self.connection.on(event).is_err() {
-                        self.left = true;
+                    if let Err(end) = self.connection.on(event) {
+                        self.end = Some(end);
                         return Held::Left;
                     }
                 }

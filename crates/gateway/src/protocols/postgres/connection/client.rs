@@ -98,6 +98,13 @@ impl Connection {
             let refusal = Refusal::new(Code::TooLarge, "too many prepared statements; close some");
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
+        if parse.sql.len() > session::LARGE_BYTES {
+            let deferred: usize = self.deferred.iter().map(|deferred| deferred.parse.sql.len()).sum();
+            if deferred + self.session.large_bytes() + parse.sql.len() > session::LARGE_BYTES_MAX {
+                let refusal = Refusal::new(Code::TooLarge, "the prepared statements are too large; close some");
+                return self.refuse_extended(refuse::notice(&refusal)).await;
+            }
+        }
         if parse.name == DECOY_STATEMENT {
             let refusal = Refusal::new(Code::Unsupported, "this statement name is reserved");
             return self.refuse_extended(refuse::notice(&refusal)).await;

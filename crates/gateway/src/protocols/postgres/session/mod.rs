@@ -35,7 +35,11 @@ pub(super) const DECOY_STATEMENT: &str = "countersign refused this statement";
 /// The text of a decoy `Query`: it fails to parse, and the server's log says why.
 pub(super) const DECOY_QUERY: &str = "COUNTERSIGN REFUSED THIS STATEMENT";
 /// Prepared statements of one session; one more is refused.
-pub(super) const PREPARED_MAX: usize = 10_000;
+pub(super) const PREPARED_MAX: usize = 2_000;
+/// A statement above this size counts against [`LARGE_BYTES_MAX`].
+pub(super) const LARGE_BYTES: usize = 64 * 1024;
+/// What one session's large prepared statements may hold together.
+pub(super) const LARGE_BYTES_MAX: usize = 64 << 20;
 
 /// A prepared statement as the server holds it.
 #[derive(Debug)]
@@ -220,6 +224,11 @@ impl Session {
 
     pub(super) fn prepared_count(&self) -> usize {
         self.prepared.len()
+    }
+
+    /// Bytes of the large prepared statements.
+    pub(super) fn large_bytes(&self) -> usize {
+        self.prepared.values().map(|prepared| prepared.sql.len()).filter(|bytes| *bytes > LARGE_BYTES).sum()
     }
 
     /// A `Parse` goes out.
