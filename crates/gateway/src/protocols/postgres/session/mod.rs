@@ -21,12 +21,12 @@ use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
-use super::describe::{Description, Discard, Effect, SessionFacts, Setting};
-use super::settings;
+use super::describe::{Description, Effect, SessionFacts};
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
 use crate::pipeline::Outcomes;
 
+mod effects;
 #[cfg(test)]
 mod tests;
 
@@ -521,90 +521,6 @@ impl Session {
         let finished = std::mem::take(&mut self.finished);
         self.ended.extend(finished.into_iter().map(|(running, _)| unknown(running)));
         self.end_transaction(Status::RolledBack);
-    }
-
-    /// What a statement did to the session, now that the server has said so.
-    fn apply(&mut self, effect: &Effect, sql: &str) {
-        match effect {
-            Effect::Set(setting) => self.set(setting),
-            Effect::Query { settings, .. } | Effect::DeclareCursor { settings, .. } => {
-                settings.iter().for_each(|setting| self.set(setting));
-            }
-            Effect::Reset { name, .. } => self.reset(name),
-            Effect::ResetAll => self.settings.clone_from(&self.startup),
-            Effect::Discard(Discard::All) => {
-                self.settings.clone_from(&self.startup);
-                self.prepared.clear();
-            }
-            Effect::Prepare { name, statement } => self.prepare(name, statement, sql),
-            Effect::Deallocate { name: Some(name) } => drop(self.prepared.remove(name)),
-            Effect::Deallocate { name: None } => self.prepared.clear(),
-            Effect::SetCharacteristics { modes } => {
-                self.settings.insert("transaction characteristics".to_owned(), format!("{modes:?}"));
-            }
-            Effect::Savepoint { name } => self.savepoints.push((name.clone(), self.uncommitted.len())),
-            Effect::RollbackTo { name } => self.rolled_back_to(name),
-            Effect::None
-            | Effect::Unknown
-            | Effect::Begin { .. }
-            | Effect::Commit { .. }
-            | Effect::Rollback { .. }
-            | Effect::Release { .. }
-            | Effect::PrepareTransaction { .. }
-            | Effect::FinishPrepared { .. }
-            | Effect::SetTransaction { .. }
-            | Effect::SetSnapshot { .. }
-            | Effect::SetConstraints
-            | Effect::Execute { .. }
-            | Effect::Fetch { .. }
-            | Effect::CloseCursor { .. }
-            | Effect::Discard(Discard::Plans | Discard::Sequences | Discard::Temporary)
-            | Effect::CopyIn
-            | Effect::CopyOut
-            | Effect::Listen { .. }
-            | Effect::Unlisten { .. } => {}
-        }
-    }
-
-    /// What came after a savepoint is undone; the savepoint itself stays.
-    fn rolled_back_to(&mut self, name: &str) {
-        let Some(at) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else { return };
-        let before = self.savepoints[at].1;
-        self.savepoints.truncate(at + 1);
-        let undone = self.uncommitted.split_off(before.min(self.uncommitted.len()));
-        self.end(undone, Status::RolledBack);
-    }
-
-    fn set(&mut self, setting: &Setting) {
-        let Some(name) = &setting.name else { return };
-        if settings::harmless(name) {
-            return;
-        }
-        match &setting.value {
-            Some(value) => self.settings.insert(name.clone(), value.clone()),
-            None => self.settings.insert(name.clone(), "‹computed or default›".to_owned()),
-        };
-    }
-
-    fn reset(&mut self, name: &str) {
-        match self.startup.get(name) {
-            Some(value) => self.settings.insert(name.to_owned(), value.clone()),
-            None => self.settings.remove(name),
-        };
-    }
-
-    fn prepare(&mut self, name: &str, statement: &SqlStatement, sql: &str) {
-        let facts = countersign_core::action::sql::SqlFacts { class: statement.class, statements: vec![statement.clone()] };
-        let description = Description {
-            facts,
-            effects: vec![Effect::None],
-            fingerprint: None,
-            reason: None,
-            parse_error: None,
-            attributes: std::collections::BTreeSet::new(),
-        };
-        let prepared = Prepared { sql: sql.to_owned(), types: Vec::new(), description: Arc::new(description) };
-        self.prepared.insert(name.to_owned(), Arc::new(prepared));
     }
 }
 
