@@ -186,13 +186,14 @@ pub(super) fn paths(moment: &Moment, review: &Review) -> Vec<Path> {
     review.matter().terms.suffices.iter().map(|set| Path { needs: set.iter().map(need).collect() }).collect()
 }
 
-/// Who is in a group, live, not on the requester's side, and has not voted.
+/// Who is in a group, live, not on the requester's side, and has not voted; in the order of their names.
 fn candidates(moment: &Moment, review: &Review, group: &str) -> Vec<String> {
     let voted: BTreeSet<&PersonId> = review.votes().iter().map(|vote| &vote.person).collect();
     let persons = moment.people.people.persons.iter();
     let live = persons.filter(|(_, facts)| !facts.suspended && (group == "any" || facts.groups.contains(group)));
     let free = live.filter(|(id, _)| !voted.contains(id) && !is_own_side(moment, review, id));
-    free.map(|(_, facts)| facts.name.clone()).collect()
+    let names: BTreeSet<String> = free.map(|(_, facts)| facts.name.clone()).collect();
+    names.into_iter().collect()
 }
 
 /// Names of people by their handles.
