@@ -21,6 +21,7 @@ Commands of the workshop:
   cargo xtask test            everything CI runs, in its order
       --quick                 only formatting, house rules, lints and unit tests
       --no-install            names what is missing instead of installing it
+      --fuzz                  builds every fuzz target too and runs each for 10 seconds
 
   cargo xtask tools           only installs what the tests need (or names it, with --no-install)
 
@@ -28,7 +29,8 @@ Commands of the workshop:
 ";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo demo -- --auto` hands the separator on
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
     match command(&args) {
         Ok(code) => code,
         Err(trouble) => {
@@ -46,11 +48,13 @@ fn command(args: &[String]) -> Result<ExitCode> {
             yes: flags.contains(&"--yes"),
             keep: flags.contains(&"--keep"),
         }),
-        Some("test") if known(&flags, &["--quick", "--no-install"]) => {
-            test::run(&test::Wishes { quick: flags.contains(&"--quick"), install: !flags.contains(&"--no-install") })
-        }
+        Some("test") if known(&flags, &["--quick", "--no-install", "--fuzz"]) => test::run(&test::Wishes {
+            quick: flags.contains(&"--quick"),
+            install: !flags.contains(&"--no-install"),
+            fuzz: flags.contains(&"--fuzz"),
+        }),
         Some("tools") if known(&flags, &["--no-install"]) => {
-            test::tools::for_everything(!flags.contains(&"--no-install"), Voice::new())?;
+            test::tools::for_everything(!flags.contains(&"--no-install"), false, Voice::new())?;
             Ok(ExitCode::SUCCESS)
         }
         Some("tidy") if flags.is_empty() => tidy::run(),

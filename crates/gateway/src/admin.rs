@@ -170,8 +170,7 @@ impl Admin {
         check_name(&name)?;
         self.check_groups(&groups)?;
         let id = PersonId::new(format!("p_{}", uuid::Uuid::new_v4().simple()));
-        let person =
-            Person { id: id.clone(), name, email, groups, suspended: false, created_at: self.scribe.now() };
+        let person = Person { id: id.clone(), name, email, groups, suspended: false, created_at: self.scribe.now() };
         let record = self.enrolled("person", id.as_str(), Some(&id), "added");
         let answer = json!(person);
         self.directory.add_person(person, record).await?;
@@ -208,9 +207,7 @@ impl Admin {
         let record = self.enrolled("login_link", &credential.id, Some(&person.id), "added");
         let url = format!("{}/login/{}", self.config.public_url, *secret);
         let answer = json!({"url": url, "person": person.name, "expires_at": credential.expires_at});
-        self.directory
-            .add_credential(CredentialKind::LoginLink, keys::hash(&secret), credential, Some(record))
-            .await?;
+        self.directory.add_credential(CredentialKind::LoginLink, keys::hash(&secret), credential, Some(record)).await?;
         Ok(answer)
     }
 

@@ -71,7 +71,8 @@ impl App {
         let scribe = Scribe::new(clock, config.node.clone());
         start_records(&store, &scribe, &policies).await?;
         if ledger.journal().torn_bytes() > 0 {
-            let detail = format!("{} bytes of an unfinished record were cut off the journal", ledger.journal().torn_bytes());
+            let detail =
+                format!("{} bytes of an unfinished record were cut off the journal", ledger.journal().torn_bytes());
             let alarm = Event::SystemAlarm { code: "journal_torn".to_owned(), detail };
             store.append(vec![scribe.record(alarm)]).await.context("cannot record an alarm")?;
         }

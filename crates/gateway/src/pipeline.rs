@@ -57,8 +57,11 @@ pub trait Call: Send {
     fn tell(&mut self, waiting: &Waiting) -> impl Future<Output = Result<(), Left>> + Send;
 
     /// Waits at most so many seconds, and not beyond the client's leaving or cancelling.
-    fn hold<T: Send>(&mut self, wait: impl Future<Output = T> + Send, seconds: u32)
-    -> impl Future<Output = Held<T>> + Send;
+    fn hold<T: Send>(
+        &mut self,
+        wait: impl Future<Output = T> + Send,
+        seconds: u32,
+    ) -> impl Future<Output = Held<T>> + Send;
 
     /// Sends the payload to the upstream. The outcome, once known, goes to [`finish`].
     fn execute(&mut self, permit: Permit, payload: SealedPayload) -> impl Future<Output = Self::Done> + Send;
@@ -152,7 +155,8 @@ async fn review<C: Call>(
                 return Err(Refusal::new(Code::RejectedRecently, message).review(&review));
             }
             Asked::TooMany { limit } => {
-                let message = format!("{limit} reviews are open already; withdraw some, or wait for them to be decided");
+                let message =
+                    format!("{limit} reviews are open already; withdraw some, or wait for them to be decided");
                 return Err(Refusal::new(Code::TooManyReviews, message));
             }
         };
@@ -179,15 +183,8 @@ async fn ask<C: Call>(gate: &Gate, call: &C, request: &ActionRequest, terms: &Te
         expires_at,
         bundle: terms.bundle,
     };
-    let matter = Matter {
-        id,
-        action: digest,
-        card,
-        described: described.clone(),
-        terms: terms.clone(),
-        opened_at,
-        expires_at,
-    };
+    let matter =
+        Matter { id, action: digest, card, described: described.clone(), terms: terms.clone(), opened_at, expires_at };
     let ask =
         Ask { matter, fingerprint: call.fingerprint(), limits: gate.config.limits, record: gate.scribe.record(event) };
     gate.store.ask(ask).await.map_err(unrecorded)
@@ -267,12 +264,8 @@ async fn authorize(gate: &Gate, request: &ActionRequest, grant: Grant) -> Result
         return revoke(gate, &grant, "its review is gone").await;
     };
     let moment = gate.moment();
-    let standing: Vec<Vote> = review
-        .votes()
-        .iter()
-        .filter(|vote| resolve::still_counts(&moment, &review, vote))
-        .cloned()
-        .collect();
+    let standing: Vec<Vote> =
+        review.votes().iter().filter(|vote| resolve::still_counts(&moment, &review, vote)).cloned().collect();
     let approvals = tokens(&standing);
     let then = review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals));
     if !then {
@@ -358,12 +351,7 @@ pub struct Outcomes {
 ///
 /// # Errors
 /// [`Refusal`] when it cannot be recorded: the answer must not be released, and the connection ends.
-pub fn finish(
-    gate: &Gate,
-    action: &ActionId,
-    level: RecordLevel,
-    outcome: Outcomes,
-) -> Result<(), Refusal> {
+pub fn finish(gate: &Gate, action: &ActionId, level: RecordLevel, outcome: Outcomes) -> Result<(), Refusal> {
     if level == RecordLevel::Journal {
         return Ok(());
     }

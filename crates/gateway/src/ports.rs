@@ -453,7 +453,6 @@ impl Scribe {
     }
 }
 
-
 /// One leaf of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {

@@ -130,9 +130,9 @@ pub fn still_counts(moment: &Moment, review: &Review, vote: &Vote) -> bool {
     }
     let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method };
     let none = BTreeSet::new();
-    vote.groups.iter().all(|group| {
-        moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok()
-    })
+    vote.groups
+        .iter()
+        .all(|group| moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok())
 }
 
 /// The groups whose people a review asks, and whether it asks for people of any group.
@@ -188,8 +188,7 @@ fn eligible(moment: &Moment, review: &Review, voter: &SignedIn, vote: &VoteReque
         reason: vote.reason.clone().filter(|reason| !reason.trim().is_empty()),
         at: moment.now,
     };
-    EligibleVote::new(independent, &approvable, ballot)
-        .map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
+    EligibleVote::new(independent, &approvable, ballot).map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
 }
 
 /// The groups asked for which policy lets this person speak.
@@ -228,7 +227,10 @@ fn denied(denial: ApproveDenial) -> Denied {
 fn seen(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
     let matter = review.matter();
     if vote.action != matter.action || vote.card != matter.card {
-        return Err(Denied::new(Code::DigestMismatch, "the digests are not those of the open review; look at it again"));
+        return Err(Denied::new(
+            Code::DigestMismatch,
+            "the digests are not those of the open review; look at it again",
+        ));
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub(crate) struct Wishes {
     pub(crate) quick: bool,
     /// Whether missing tools are installed.
     pub(crate) install: bool,
+    /// Whether every fuzz target is built and run for a few seconds too.
+    pub(crate) fuzz: bool,
 }
 
 /// Runs every step, the later ones too when one fails: one run tells all that is wrong.
@@ -27,7 +29,7 @@ pub(crate) fn run(wishes: &Wishes) -> Result<ExitCode> {
     let begun = Instant::now();
     prepare(wishes, voice)?;
     let mut done = vec![Done { name: "tools", took: begun.elapsed(), failed: None }];
-    for step in steps::all(wishes.quick) {
+    for step in steps::all(wishes.quick, wishes.fuzz) {
         let begun = Instant::now();
         voice.heading(&format!("{}: {}", step.name, step.shown()));
         let failed = carry_out(&step).err().map(|trouble| format!("{trouble}; {}", step.repeat()));
@@ -50,7 +52,11 @@ struct Done {
 
 fn prepare(wishes: &Wishes, voice: Voice) -> Result<()> {
     voice.heading("tools");
-    if wishes.quick { tools::for_building(wishes.install) } else { tools::for_everything(wishes.install, voice) }
+    if wishes.quick {
+        tools::for_building(wishes.install)
+    } else {
+        tools::for_everything(wishes.install, wishes.fuzz, voice)
+    }
 }
 
 fn carry_out(step: &Step) -> Result<()> {

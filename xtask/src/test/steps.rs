@@ -50,8 +50,8 @@ impl Step {
     }
 }
 
-/// Every step of a run.
-pub(super) fn all(quick: bool) -> Vec<Step> {
+/// Every step of a run; the fuzz targets only when asked for, since building them takes as long as everything else.
+pub(super) fn all(quick: bool, with_fuzz: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::new("format", "cargo fmt --all --check"),
         Step::new("house rules", ""),
@@ -62,7 +62,9 @@ pub(super) fn all(quick: bool) -> Vec<Step> {
         return steps;
     }
     steps.push(Step::new("dependencies", &format!("{} --offline check licenses bans sources", cargo_deny().display())));
-    steps.extend(fuzz());
+    if with_fuzz {
+        steps.extend(fuzz());
+    }
     steps.push(Step::new("demo", "cargo demo --auto"));
     steps
 }
@@ -118,13 +120,13 @@ mod tests {
 
     #[test]
     fn a_quick_run_has_no_servers() {
-        let names: Vec<_> = all(true).iter().map(|step| step.name).collect();
+        let names: Vec<_> = all(true, false).iter().map(|step| step.name).collect();
         assert_eq!(names, ["format", "house rules", "lints", "unit tests"]);
     }
 
     #[test]
     fn a_full_run_ends_with_the_demo() {
-        let steps = all(false);
+        let steps = all(false, false);
         assert_eq!(steps.last().map(|step| step.name), Some("demo"));
         assert!(steps.iter().any(|step| step.name == "dependencies"));
     }

@@ -22,7 +22,7 @@ pub(super) fn for_building(install: bool) -> Result<()> {
 }
 
 /// What every test needs.
-pub(crate) fn for_everything(install: bool, voice: Voice) -> Result<()> {
+pub(crate) fn for_everything(install: bool, with_fuzz: bool, voice: Voice) -> Result<()> {
     system(&needs::TEST, install)?;
     voice.good("system packages");
     python(install)?;
@@ -30,7 +30,7 @@ pub(crate) fn for_everything(install: bool, voice: Voice) -> Result<()> {
     node(install)?;
     voice.good("Node clients");
     cargo_install(CARGO_DENY, install)?;
-    if !fuzz_targets().is_empty() {
+    if with_fuzz {
         cargo_install(CARGO_FUZZ, install)?;
     }
     voice.good("Cargo tools");

@@ -155,7 +155,10 @@ static PATTERNS: LazyLock<Vec<(Kind, Regex)>> = LazyLock::new(|| {
         (Kind::Secret, r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"),
         (Kind::Secret, r"\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,})"),
         (Kind::Secret, r"\b(xox[abposr]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{16,}|[sr]k_(live|test)_[A-Za-z0-9]{10,})"),
-        (Kind::Secret, r"\b(AIza[0-9A-Za-z_-]{30,}|ya29\.[0-9A-Za-z_-]{20,}|npm_[A-Za-z0-9]{30,}|hvs\.[A-Za-z0-9_-]{20,})"),
+        (
+            Kind::Secret,
+            r"\b(AIza[0-9A-Za-z_-]{30,}|ya29\.[0-9A-Za-z_-]{20,}|npm_[A-Za-z0-9]{30,}|hvs\.[A-Za-z0-9_-]{20,})",
+        ),
         (Kind::Secret, r"^(SCRAM-SHA-256\$|md5[0-9a-f]{32}$|\$2[abxy]\$\d\d\$|\$argon2)"),
         (Kind::Secret, r"(?i)\b(password|passwd|secret|token|api[_-]?key)\s*[=:]\s*\S+"),
         (Kind::Email, r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"),

@@ -161,9 +161,5 @@ pub async fn release<R: Recorder>(
 }
 
 fn level(request: &ActionRequest, grant: Option<&Grant>) -> RecordLevel {
-    if grant.is_none() && request.described().facts.effect_free() {
-        RecordLevel::Journal
-    } else {
-        RecordLevel::Durable
-    }
+    if grant.is_none() && request.described().facts.effect_free() { RecordLevel::Journal } else { RecordLevel::Durable }
 }

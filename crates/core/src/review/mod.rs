@@ -226,9 +226,7 @@ impl Open {
         next.votes.push(vote);
         Ok(match verdict {
             Verdict::Reject => Review::Closed(next.close(Outcome::Rejected, now)),
-            Verdict::Approve if satisfied(&tokens(&next.votes)) => {
-                Review::Closed(next.close(Outcome::Approved, now))
-            }
+            Verdict::Approve if satisfied(&tokens(&next.votes)) => Review::Closed(next.close(Outcome::Approved, now)),
             Verdict::Approve => Review::Open(next),
         })
     }

@@ -85,8 +85,9 @@ fn many(file: &std::path::Path) -> anyhow::Result<()> {
         if line.trim().is_empty() {
             continue;
         }
-        let Line { id, sql } = serde_json::from_str(&line)
-            .with_context(|| format!("`{}` line {}: not a JSON object with `id` and `sql`", file.display(), number + 1))?;
+        let Line { id, sql } = serde_json::from_str(&line).with_context(|| {
+            format!("`{}` line {}: not a JSON object with `id` and `sql`", file.display(), number + 1)
+        })?;
         let facts = describe::describe(&sql, &NoSession).facts;
         let mut value = serde_json::json!({"id": id});
         if let (Some(value), serde_json::Value::Object(facts)) = (value.as_object_mut(), serde_json::to_value(facts)?) {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::output::{self, FAILED, Paint};
 use super::Context;
+use super::output::{self, FAILED, Paint};
 use crate::admin::{self, Request};
 use crate::config::{Config, Target};
 use crate::policies;
@@ -106,11 +106,12 @@ async fn upstream(config: &Config, target: &Target) -> anyhow::Result<String> {
         None => None,
     };
     let connector = Connector::new(endpoint)?;
-    let connected =
-        connector.connect(secret.as_ref(), &std::collections::BTreeMap::new(), Timeouts::default()).await?;
+    let connected = connector.connect(secret.as_ref(), &std::collections::BTreeMap::new(), Timeouts::default()).await?;
     let version = connected.parameters.get("server_version").cloned().unwrap_or_default();
     if connected.parameters.get("is_superuser").is_some_and(|value| value == "on") {
-        anyhow::bail!("the credential is a superuser: give the gateway a role with the rights its agents need, no more");
+        anyhow::bail!(
+            "the credential is a superuser: give the gateway a role with the rights its agents need, no more"
+        );
     }
     let environment = target.environment.name();
     Ok(format!("{address}, PostgreSQL {version}, {environment}"))

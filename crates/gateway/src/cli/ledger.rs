@@ -66,9 +66,9 @@ async fn data_dir(context: &Context, data: Option<PathBuf>) -> anyhow::Result<Pa
 }
 
 async fn verify_log(context: &Context, args: VerifyArgs) -> anyhow::Result<ExitCode> {
-    let since = args.since.map(|path| {
-        std::fs::read(&path).with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
-    });
+    let since = args
+        .since
+        .map(|path| std::fs::read(&path).with_context(|| format!("cannot read the checkpoint `{}`", path.display())));
     let key = args.key.map(|key| key.trim().parse().map_err(|e| anyhow::anyhow!("--key is not a verifier key: {e}")));
     let against = Against { key: key.transpose()?, since: since.transpose()? };
     let report = match args.url {

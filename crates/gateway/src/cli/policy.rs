@@ -117,7 +117,8 @@ fn test(context: &Context, config: &Config, files: Vec<PathBuf>) -> anyhow::Resu
         anyhow::bail!("there is no test; put them in `{}`", config.policies.join("tests").display());
     }
     if context.json {
-        let failures = failed.iter().map(|(file, name, why)| serde_json::json!({"file": file, "name": name, "why": why}));
+        let failures =
+            failed.iter().map(|(file, name, why)| serde_json::json!({"file": file, "name": name, "why": why}));
         output::json(&serde_json::json!({"passed": passed, "failed": failures.collect::<Vec<_>>()}))?;
     } else {
         for (file, name, why) in &failed {

@@ -7,8 +7,8 @@ use clap::Subcommand;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::output::{self, Coded, FAILED, Paint, REFUSED, USAGE};
 use super::Context;
+use super::output::{self, Coded, FAILED, Paint, REFUSED, USAGE};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReviewCommand {
@@ -145,10 +145,10 @@ impl Api {
         if let Some(body) = &body {
             request = request.json(body);
         }
-        let response = request.send().await.with_context(|| format!("the gateway at `{}` does not answer", self.url))?;
+        let response =
+            request.send().await.with_context(|| format!("the gateway at `{}` does not answer", self.url))?;
         let status = response.status();
-        let value: Value =
-            response.json().await.with_context(|| format!("`{url}` answered {status} without JSON"))?;
+        let value: Value = response.json().await.with_context(|| format!("`{url}` answered {status} without JSON"))?;
         if status.is_success() { Ok(value) } else { Err(refused(status, &value).into()) }
     }
 }
@@ -225,7 +225,10 @@ fn print_card(review: &Value) {
     };
     let requester = &review["requester"];
     field("review", format!("{}  {}", text(review, "id"), state_painted(&text(review, "state"))));
-    field("requester", format!("{} {} (owner {})", text(requester, "kind"), text(requester, "name"), text(requester, "owner")));
+    field(
+        "requester",
+        format!("{} {} (owner {})", text(requester, "kind"), text(requester, "name"), text(requester, "owner")),
+    );
     field("on behalf of", text(review, "on_behalf_of"));
     field("target", format!("{} ({})", text(review, "target"), text(review, "environment")));
     field("action", text(review, "action"));
@@ -240,7 +243,10 @@ fn print_card(review: &Value) {
     if !reason.is_empty() {
         field("reason", format!("“{reason}” (the requester's own words, unchecked)"));
     }
-    field("impact", if review["impact"]["known"] == true { plain(&review["impact"]) } else { "not measured".to_owned() });
+    field(
+        "impact",
+        if review["impact"]["known"] == true { plain(&review["impact"]) } else { "not measured".to_owned() },
+    );
     for policy in review["policies"].as_array().into_iter().flatten() {
         field("asked by", format!("{}: {}", text(policy, "id"), text(policy, "text")));
     }
@@ -248,7 +254,16 @@ fn print_card(review: &Value) {
     for vote in review["votes"].as_array().into_iter().flatten() {
         let reason = text(vote, "reason");
         let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-        field("vote", format!("{} {} by {} at {}{reason}", text(vote, "person"), text(vote, "verdict"), text(vote, "method"), text(vote, "at")));
+        field(
+            "vote",
+            format!(
+                "{} {} by {} at {}{reason}",
+                text(vote, "person"),
+                text(vote, "verdict"),
+                text(vote, "method"),
+                text(vote, "at")
+            ),
+        );
     }
     field("opened", text(review, "opened_at"));
     field("expires", text(review, "expires_at"));

@@ -11,6 +11,7 @@ use countersign_core::action::{Environment, Sensitivity};
 use countersign_core::grant::GRANT_LIFE_SECONDS_DEFAULT;
 use countersign_core::review;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 mod raw;
 #[cfg(test)]
@@ -109,6 +110,22 @@ pub struct Target {
     pub sensitivity: Sensitivity,
 }
 
+impl Target {
+    /// Which generation of address and credential source is configured. It is part of every action's digest, so that
+    /// pointing a target elsewhere voids what was approved for it.
+    pub fn generation(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.upstream.as_bytes());
+        hash.update([0]);
+        match &self.credential {
+            None => hash.update(b"none"),
+            Some(CredentialSource::Env(name)) => hash.update(format!("env {name}").as_bytes()),
+            Some(CredentialSource::File(path)) => hash.update(format!("file {}", path.display()).as_bytes()),
+        }
+        hex::encode(&hash.finalize()[..8])
+    }
+}
+
 /// What a target speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,7 +147,9 @@ impl Protocol {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read the configuration `{path}`: {source}; name another with --config, or write one (docs/guide/configuration.md)")]
+    #[error(
+        "cannot read the configuration `{path}`: {source}; name another with --config, or write one (docs/guide/configuration.md)"
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -163,8 +182,7 @@ impl Config {
     /// # Errors
     /// [`Error`], which names the file, the key and what would be right.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }
 

@@ -293,7 +293,8 @@ fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
             ("sensitivity", "medium") => Sensitivity::Medium,
             ("sensitivity", "high") => Sensitivity::High,
             ("sensitivity", other) => {
-                return check.fail("target.labels", format!("has sensitivity `{other}`; use none, low, medium or high"));
+                return check
+                    .fail("target.labels", format!("has sensitivity `{other}`; use none, low, medium or high"));
             }
             (other, _) => return check.fail("target.labels", format!("has `{other}`; the label is `sensitivity`")),
         };

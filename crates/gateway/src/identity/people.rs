@@ -19,9 +19,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn new(persons: Vec<Person>, agents: Vec<Agent>) -> Self {
-        let persons = persons.into_iter().map(|p| {
-            (p.id, PersonFacts { name: p.name, groups: p.groups, suspended: p.suspended })
-        });
+        let persons =
+            persons.into_iter().map(|p| (p.id, PersonFacts { name: p.name, groups: p.groups, suspended: p.suspended }));
         let facts = agents.iter().filter(|agent| agent.revoked_at.is_none());
         let facts = facts.map(|agent| (agent.id.clone(), AgentFacts { groups: agent.groups.clone() }));
         Self { people: People { persons: persons.collect(), agents: facts.collect() }, agents }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::{CredentialSource, Target};
@@ -47,18 +46,4 @@ impl Vault for LocalVault {
             }
         }
     }
-}
-
-/// Which generation of a target's address and credential source is configured. It is part of every action's digest, so
-/// that pointing a target elsewhere voids what was approved for it.
-pub fn generation(target: &Target) -> String {
-    let mut hash = Sha256::new();
-    hash.update(target.upstream.as_bytes());
-    hash.update([0]);
-    match &target.credential {
-        None => hash.update(b"none"),
-        Some(CredentialSource::Env(name)) => hash.update(format!("env {name}").as_bytes()),
-        Some(CredentialSource::File(path)) => hash.update(format!("file {}", path.display()).as_bytes()),
-    }
-    hex::encode(&hash.finalize()[..8])
 }

@@ -1,3 +1,5 @@
+//! Torn tails, rot, rotation, and what a failed write closes.
+
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};

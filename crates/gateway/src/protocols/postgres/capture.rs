@@ -15,8 +15,8 @@ use countersign_core::action::{
 
 use super::describe::{self, Description, Effect, LiteralKind};
 use super::session::{Prepared, Session};
-use super::wire::frontend::Bind;
 use super::wire::Format;
+use super::wire::frontend::Bind;
 use crate::codes::Code;
 use crate::ports::Scribe;
 use crate::refusal::Refusal;
@@ -236,11 +236,13 @@ fn numeric(value: &[u8]) -> Option<String> {
         _ => return None, // NaN and the infinities
     };
     let (weight, scale) = (i32::from(*weight), usize::try_from(*scale).ok()?);
-    if usize::try_from(*count).ok()? != digits.len() || digits.len() > 64 || !(-32..=32).contains(&weight) || scale > 64 {
+    if usize::try_from(*count).ok()? != digits.len() || digits.len() > 64 || !(-32..=32).contains(&weight) || scale > 64
+    {
         return None;
     }
     let digit = |place: i32| usize::try_from(place).ok().and_then(|place| digits.get(place)).copied().unwrap_or(0);
-    let whole: String = (0..=weight.max(0)).map(|place| format!("{:04}", if weight < 0 { 0 } else { digit(place) })).collect();
+    let whole: String =
+        (0..=weight.max(0)).map(|place| format!("{:04}", if weight < 0 { 0 } else { digit(place) })).collect();
     let whole = whole.trim_start_matches('0');
     let whole = if whole.is_empty() { "0" } else { whole };
     let fraction: String = (1..).map(|n| format!("{:04}", digit(weight + n))).take(scale.div_ceil(4)).collect();

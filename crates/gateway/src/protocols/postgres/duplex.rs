@@ -90,12 +90,7 @@ impl Side {
 ///
 /// `input_max` bounds what is read of the client ahead of its processing. With `drain`, having written everything counts
 /// as something.
-pub(super) async fn pump(
-    client: &mut Side,
-    mut upstream: Option<&mut Side>,
-    input_max: usize,
-    drain: bool,
-) -> Event {
+pub(super) async fn pump(client: &mut Side, mut upstream: Option<&mut Side>, input_max: usize, drain: bool) -> Event {
     poll_fn(|cx| {
         if client.poll_write(cx).is_err() {
             return Poll::Ready(Event::ClientGone);

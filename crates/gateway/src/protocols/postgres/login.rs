@@ -27,7 +27,6 @@ use super::{refuse, settings};
 use crate::codes::Code;
 use crate::ports::Agent;
 use crate::refusal::Refusal;
-use crate::vault::generation;
 
 /// The first byte of a TLS record that carries a handshake: TLS without asking (`sslnegotiation=direct`).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -203,7 +202,7 @@ fn subject(listener: &Listener, agent: Agent, target: &Upstream, startup: &Start
         name: target.config.name.clone(),
         environment: target.config.environment,
         sensitivity: target.config.sensitivity,
-        generation: generation(&target.config),
+        generation: target.config.generation(),
     };
     Some(Subject {
         requester: Requester::Agent { id: agent.id, name: agent.name, owner: owner.clone() },

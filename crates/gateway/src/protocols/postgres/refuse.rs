@@ -75,8 +75,11 @@ pub(super) fn waiting(waiting: &Waiting) -> Notice {
         sets.join(" or "),
         waiting.hold_seconds
     );
-    Notice::new(Severity::Notice, SqlState::SUCCESSFUL, message)
-        .with_detail(format!("{} ; the review stays open for {} s", waiting.url, waiting.expires_seconds.max(0)))
+    Notice::new(Severity::Notice, SqlState::SUCCESSFUL, message).with_detail(format!(
+        "{} ; the review stays open for {} s",
+        waiting.url,
+        waiting.expires_seconds.max(0)
+    ))
 }
 
 #[cfg(test)]

@@ -142,9 +142,12 @@ mod tests {
 
     #[test]
     fn what_changes_the_reading_is_refused() {
-        for (name, value) in
-            [("standard_conforming_strings", "off"), ("backslash_quote", "on"), ("client_encoding", "LATIN1"), ("role", "x")]
-        {
+        for (name, value) in [
+            ("standard_conforming_strings", "off"),
+            ("backslash_quote", "on"),
+            ("client_encoding", "LATIN1"),
+            ("role", "x"),
+        ] {
             let settings = BTreeMap::from([(name.to_owned(), value.to_owned())]);
             assert!(check_startup(&settings).is_err(), "{name} = {value}");
         }
@@ -152,7 +155,8 @@ mod tests {
 
     #[test]
     fn what_drivers_send_is_taken() {
-        let settings = [("client_encoding", "'utf-8'"), ("DateStyle", "ISO"), ("TimeZone", "UTC"), ("extra_float_digits", "2")];
+        let settings =
+            [("client_encoding", "'utf-8'"), ("DateStyle", "ISO"), ("TimeZone", "UTC"), ("extra_float_digits", "2")];
         let settings = settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
         assert!(check_startup(&settings).is_ok());
     }

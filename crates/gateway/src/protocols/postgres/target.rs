@@ -95,7 +95,8 @@ impl Upstream {
 }
 
 fn unavailable(message: String) -> Refusal {
-    Refusal::new(Code::UpstreamUnavailable, message).hint("nothing was sent to the upstream; `countersign doctor` checks it")
+    Refusal::new(Code::UpstreamUnavailable, message)
+        .hint("nothing was sent to the upstream; `countersign doctor` checks it")
 }
 
 fn refused(error: &ConnectError) -> Refusal {

@@ -130,10 +130,10 @@ fn attempt((id, status, code, grant, body): Columns) -> Result<Attempt, StoreErr
 }
 
 pub(super) fn close_unknown(c: &Connection, node: &str, now: Timestamp) -> Result<u64, StoreError> {
-    let mut statement =
-        c.prepare_cached("SELECT id FROM action WHERE node = ?1 AND status IN ('running', 'uncommitted')").map_err(failed)?;
-    let ids: Vec<String> =
-        statement.query_map([node], |row| row.get(0)).and_then(Iterator::collect).map_err(failed)?;
+    let mut statement = c
+        .prepare_cached("SELECT id FROM action WHERE node = ?1 AND status IN ('running', 'uncommitted')")
+        .map_err(failed)?;
+    let ids: Vec<String> = statement.query_map([node], |row| row.get(0)).and_then(Iterator::collect).map_err(failed)?;
     for id in &ids {
         c.prepare_cached("UPDATE action SET status = 'unknown' WHERE id = ?1")
             .and_then(|mut s| s.execute([id]))

@@ -143,7 +143,9 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             transaction.commit().map_err(failed)
         }
         SCHEMA_VERSION => Ok(()),
-        other => Err(StoreError::Unavailable(format!("the store has version {other}, this program knows {SCHEMA_VERSION}"))),
+        other => {
+            Err(StoreError::Unavailable(format!("the store has version {other}, this program knows {SCHEMA_VERSION}")))
+        }
     }
 }
 

@@ -40,12 +40,7 @@ pub(super) fn head(c: &Connection) -> Result<Option<LogHead>, StoreError> {
     body.map(|body| from_json(&body)).transpose()
 }
 
-pub(super) fn advance(
-    c: &Connection,
-    from: Option<&LogHead>,
-    to: &LogHead,
-    ended: &[Ended],
-) -> Result<(), StoreError> {
+pub(super) fn advance(c: &Connection, from: Option<&LogHead>, to: &LogHead, ended: &[Ended]) -> Result<(), StoreError> {
     if head(c)?.as_ref() != from {
         return Err(StoreError::Conflict);
     }
@@ -56,9 +51,11 @@ pub(super) fn advance(
         let status = serde_json::to_value(outcome.status).ok();
         let status = status.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown");
         // `unknown` is terminal: what a former run left open stays so, whatever turns up later
-        c.prepare_cached("UPDATE action SET status = ?2, code = ?3 WHERE id = ?1 AND status IN ('running', 'uncommitted')")
-            .and_then(|mut s| s.execute(params![outcome.id.as_str(), status, outcome.error]))
-            .map_err(failed)?;
+        c.prepare_cached(
+            "UPDATE action SET status = ?2, code = ?3 WHERE id = ?1 AND status IN ('running', 'uncommitted')",
+        )
+        .and_then(|mut s| s.execute(params![outcome.id.as_str(), status, outcome.error]))
+        .map_err(failed)?;
     }
     // what is in the log needs no second copy
     c.prepare_cached("DELETE FROM record WHERE seq <= ?1")

@@ -191,9 +191,7 @@ fn first_body<T: serde::de::DeserializeOwned>(
     sql: &str,
     params: impl Params,
 ) -> Result<Option<T>, StoreError> {
-    let body: Option<String> = c
-        .prepare_cached(sql)
-        .and_then(|mut s| s.query_row(params, |row| row.get(0)).optional())
-        .map_err(failed)?;
+    let body: Option<String> =
+        c.prepare_cached(sql).and_then(|mut s| s.query_row(params, |row| row.get(0)).optional()).map_err(failed)?;
     body.map(|body| from_json(&body)).transpose()
 }

@@ -102,8 +102,7 @@ async fn a_grant_is_used_once_and_the_loser_leaves_nothing() {
     store.ask(ask("a1", "x")).await.expect("opens");
     let (version, closed) = withdrawn(&store, "r-a1").await;
     let action = described("a1", "x").digest().expect("canonical");
-    let grant =
-        Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900) };
+    let grant = Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900) };
     store.save_review(version, &Review::Closed(closed), Some(grant.clone()), vec![]).await.expect("saves");
 
     let (one, two) = (described("b1", "x"), described("b2", "x"));

@@ -15,9 +15,9 @@ use crate::protocols::postgres::capture::{Captured, portal_tail};
 use crate::protocols::postgres::duplex::Event;
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{Expected, Running};
+use crate::protocols::postgres::wire::WireError;
 use crate::protocols::postgres::wire::frontend::{self, BindNames};
 use crate::protocols::postgres::wire::notice::Notice;
-use crate::protocols::postgres::wire::WireError;
 use crate::refusal::Refusal;
 
 /// How far a waiting client may send ahead.
@@ -50,7 +50,12 @@ impl Connection {
         }))
     }
 
-    pub(super) fn send(&mut self, captured: &Captured, payload: &[u8], running: Option<Running>) -> Result<(), WireError> {
+    pub(super) fn send(
+        &mut self,
+        captured: &Captured,
+        payload: &[u8],
+        running: Option<Running>,
+    ) -> Result<(), WireError> {
         let Some(upstream) = &mut self.upstream else { return Err(WireError::BadValue("upstream")) };
         match captured {
             Captured::Query { sql, description } => {
@@ -170,8 +175,7 @@ impl Call for PgCall<'_> {
             Err(refusal) => Err(refusal),
         };
         if sent.is_err() {
-            let outcome =
-                Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
+            let outcome = Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
             pipeline::finish(&self.connection.gate, &id, level, outcome)?;
         }
         sent

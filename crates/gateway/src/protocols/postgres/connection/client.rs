@@ -17,7 +17,6 @@ use crate::protocols::postgres::wire::{TransactionStatus, backend};
 use crate::refusal::Refusal;
 
 impl Connection {
-
     pub(super) async fn take(&mut self, frame: Frame) -> Result<(), End> {
         tracing::trace!(kind = %frame.kind.escape_ascii(), bytes = frame.body.len(), "client");
         if self.session.streaming_in() && !matches!(frame.kind, b'd' | b'c' | b'f' | b'H' | b'S' | b'X') {

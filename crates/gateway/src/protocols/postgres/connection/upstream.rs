@@ -17,7 +17,6 @@ use crate::refusal::Refusal;
 const PASS: KindSet = KindSet::of(b"DdNAHcV");
 
 impl Connection {
-
     /// Passes on what the server sent, looking at what the session must know.
     pub(super) fn relay(&mut self) -> Result<(), End> {
         let Some(mut upstream) = self.upstream.take() else { return Ok(()) };
@@ -106,8 +105,7 @@ impl Connection {
 
     pub(super) fn never_ran(&mut self, portal: Portal) {
         if let Some(running) = portal.running {
-            let outcome =
-                Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
+            let outcome = Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
             self.session.ended.push(Ended { id: running.id, level: running.level, outcome });
         }
     }
