@@ -21,6 +21,8 @@ use crate::refusal::Refusal;
 use crate::resolve;
 use crate::waiting::Turn;
 
+/// The largest integer that canonical JSON keeps exactly (RFC 8785 §3.2.2.3): 2^53 - 1.
+const EXACT_INTEGER_MAX: u64 = (1 << 53) - 1;
 /// How often one call may find that its approval was used by another before it gives up.
 const TURNS_MAX: usize = 32;
 
@@ -131,19 +133,23 @@ async fn review<C: Call>(
     request: &ActionRequest,
     decision: Decision,
 ) -> Result<(Authority, Option<Turn>), Refusal> {
-    let terms = match decision {
-        Decision::Permit(permitted) => return Ok((Authority::Policy(permitted), None)),
-        Decision::Deny(denial) => return Err(Refusal::denied(denial)),
-        Decision::Review(terms) => terms,
-    };
-    call.reviewable()?;
+    let mut decision = decision;
     let mut turn = None;
     for _ in 0..TURNS_MAX {
+        let terms = match decision {
+            Decision::Permit(permitted) => return Ok((Authority::Policy(permitted), None)),
+            Decision::Deny(denial) => return Err(Refusal::denied(denial)),
+            Decision::Review(terms) => terms,
+        };
+        call.reviewable()?;
         let asked = ask(gate, call, request, &terms).await?;
         let open = match asked {
             Asked::Granted(grant) => match authorize(gate, request, grant).await? {
                 Some(authority) => return Ok((authority, turn)),
-                None => continue, // it no longer holds and is revoked: ask anew
+                None => {
+                    decision = decide(gate, request, &BTreeSet::new()); // it no longer holds and is revoked: ask anew
+                    continue;
+                }
             },
             Asked::Opened(review) => {
                 gate.changes.tell(Change::Review);
@@ -162,6 +168,7 @@ async fn review<C: Call>(
         };
         drop(turn.take()); // this call opened or joined another review: the next may look at the first
         turn = wait(gate, call, &open, &terms).await?;
+        decision = decide(gate, request, &BTreeSet::new());
     }
     Err(Refusal::new(Code::ApprovalVoid, "others used every approval first"))
 }
@@ -264,8 +271,14 @@ async fn authorize(gate: &Gate, request: &ActionRequest, grant: Grant) -> Result
         return revoke(gate, &grant, "its review is gone").await;
     };
     let moment = gate.moment();
-    let standing: Vec<Vote> =
-        review.votes().iter().filter(|vote| resolve::still_counts(&moment, &review, vote)).cloned().collect();
+    // independent of the side that was reviewed, and of the side that would run it: the same action may come by another
+    let reviewed = &review.matter().described;
+    let standing: Vec<Vote> = review
+        .votes()
+        .iter()
+        .filter_map(|vote| resolve::standing(&moment, reviewed, vote))
+        .filter_map(|vote| resolve::standing(&moment, request.described(), &vote))
+        .collect();
     let approvals = tokens(&standing);
     let then = review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals));
     if !then {
@@ -359,7 +372,7 @@ pub fn finish(gate: &Gate, action: &ActionId, level: RecordLevel, outcome: Outco
     let event = Event::ActionOutcome {
         id: action.clone(),
         status: outcome.status,
-        rows: outcome.rows,
+        rows: outcome.rows.map(|rows| rows.min(EXACT_INTEGER_MAX)),
         stream_bytes,
         stream_sha256,
         micros: outcome.micros,

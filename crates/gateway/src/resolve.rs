@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::action::{ActionDigest, CardDigest, GrantId, ReviewId};
+use countersign_core::action::{ActionDigest, CardDigest, Described, GrantId, ReviewId};
 use countersign_core::grant::Grant;
 use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Authn, Decision, Quorum};
 use countersign_core::record::{Event, Record};
 use countersign_core::review::separation::{self, Ballot, EligibleVote};
-use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote};
+use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote, tokens};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, Moment};
@@ -120,19 +120,19 @@ pub async fn expire_due(gate: &Gate) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a vote that was accepted still counts: its voter is still independent, live and in the groups they spoke for.
-/// How they were authenticated was frozen when they voted.
-pub fn still_counts(moment: &Moment, review: &Review, vote: &Vote) -> bool {
-    let request = &review.matter().described;
+/// A vote that was accepted, as far as it still counts for a request: its voter stands outside that request's side, and the
+/// groups are those they may still speak for. How they were authenticated was frozen when they voted.
+pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vote> {
     let linked = moment.people.linked_now(request);
     if vote.verdict != Verdict::Approve || separation::independent(&vote.person, request, &linked).is_err() {
-        return false;
+        return None;
     }
     let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method };
     let none = BTreeSet::new();
-    vote.groups
-        .iter()
-        .all(|group| moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok())
+    let may =
+        |group: &&String| moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok();
+    let groups: BTreeSet<String> = vote.groups.iter().filter(may).cloned().collect();
+    (!groups.is_empty()).then(|| Vote { groups, ..vote.clone() })
 }
 
 /// The groups whose people a review asks, and whether it asks for people of any group.
@@ -150,9 +150,11 @@ fn try_cast(gate: &Gate, found: &Versioned, caller: &Caller, request: &VoteReque
     seen(&found.review, request)?;
     reason(&found.review, request)?;
     let described = &found.review.matter().described;
-    let satisfied = |approvals: &BTreeSet<Quorum>| {
-        matches!(moment.bundle.decide(described, &moment.with(approvals)), Decision::Permit(_))
-            && found.review.matter().terms.suffices.iter().any(|set| set.is_subset(approvals))
+    let satisfied = |votes: &[Vote]| {
+        let standing: Vec<Vote> = votes.iter().filter_map(|vote| standing(&moment, described, vote)).collect();
+        let approvals = tokens(&standing);
+        matches!(moment.bundle.decide(described, &moment.with(&approvals)), Decision::Permit(_))
+            && found.review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals))
     };
     let next = open.vote(vote, moment.now, satisfied).map_err(|error| match error {
         review::Error::VotedAlready => Denied::new(Code::VotedAlready, error.to_string()),
@@ -205,7 +207,10 @@ fn approvable(moment: &Moment, review: &Review, voter: &SignedIn) -> Result<Appr
         moment.bundle.may_approve(&voter.person.id, &authn, &matter.described, group, &circumstances)
     };
     let own = ask("any").map_err(denied)?; // every group of theirs, so that each quorum can count them
-    let asked = asked_groups(&matter.terms.suffices);
+    let mut asked = asked_groups(&matter.terms.suffices);
+    if let Decision::Review(terms) = moment.bundle.decide(&matter.described, &moment.with(&none)) {
+        asked.extend(asked_groups(&terms.suffices)); // policy may have come to ask for more since
+    }
     let speaks = asked.contains("any") || own.groups().iter().any(|group| asked.contains(group));
     if speaks {
         return Ok(own);

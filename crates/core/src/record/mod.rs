@@ -254,7 +254,7 @@ pub enum Event {
     /// A person, agent or credential was added or withdrawn.
     #[serde(rename = "identity.enrolled")]
     IdentityEnrolled {
-        /// `person`, `agent`, `token`, `login_link`.
+        /// `person`, `agent`, `token`, `login_link`, `session`.
         what: String,
         /// Its handle.
         id: String,

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionDigest, CardDigest, Described, PersonId, ReviewId, Timestamp};
-use crate::policy::{Quorum, Terms};
+use crate::policy::Terms;
 
 mod quorum;
 pub mod separation;
@@ -204,7 +204,8 @@ impl Open {
         Self { matter, votes: Vec::new() }
     }
 
-    /// Adds a vote. `satisfied` answers, for the quorums that the approvals now make up, whether the terms are met.
+    /// Adds a vote. `satisfied` answers, for all votes including this one, whether the terms are met; it leaves out those
+    /// whose voters may no longer approve.
     ///
     /// # Errors
     /// [`Error::Expired`] at or after the deadline, [`Error::VotedAlready`] on a second vote; the review is unchanged.
@@ -212,7 +213,7 @@ impl Open {
         &self,
         vote: EligibleVote,
         now: Timestamp,
-        satisfied: impl FnOnce(&BTreeSet<Quorum>) -> bool,
+        satisfied: impl FnOnce(&[Vote]) -> bool,
     ) -> Result<Review, Error> {
         if now >= self.matter.expires_at {
             return Err(Error::Expired);
@@ -226,7 +227,7 @@ impl Open {
         next.votes.push(vote);
         Ok(match verdict {
             Verdict::Reject => Review::Closed(next.close(Outcome::Rejected, now)),
-            Verdict::Approve if satisfied(&tokens(&next.votes)) => Review::Closed(next.close(Outcome::Approved, now)),
+            Verdict::Approve if satisfied(&next.votes) => Review::Closed(next.close(Outcome::Approved, now)),
             Verdict::Approve => Review::Open(next),
         })
     }

@@ -9,7 +9,7 @@ use crate::action::{
     ActionId, AgentId, BundleDigest, Environment, Facts, PayloadDigest, PersonRef, Requester, Sensitivity,
     SessionFacts, Target, redact,
 };
-use crate::policy::Obligations;
+use crate::policy::{Obligations, Quorum};
 
 fn person(id: &str) -> PersonId {
     PersonId::new(id)
@@ -69,9 +69,9 @@ fn vote(who: &str, groups: &[&str], verdict: Verdict) -> EligibleVote {
     })
 }
 
-fn wants(quorum: &str) -> impl Fn(&BTreeSet<Quorum>) -> bool {
+fn wants(quorum: &str) -> impl Fn(&[Vote]) -> bool {
     let quorum = Quorum::try_from(quorum.to_owned()).expect("well-formed");
-    move |tokens| tokens.contains(&quorum)
+    move |votes| tokens(votes).contains(&quorum)
 }
 
 #[test]

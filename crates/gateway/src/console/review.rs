@@ -265,12 +265,13 @@ fn own_side(moment: &Moment, review: &Review) -> Vec<Html> {
 fn vote_view(moment: &Moment, review: &Review, vote: &Vote) -> VoteView {
     let approves = vote.verdict == Verdict::Approve;
     let groups: Vec<&str> = vote.groups.iter().map(String::as_str).collect();
+    let stands = || resolve::standing(moment, &review.matter().described, vote).is_some();
     VoteView {
         name: line(&vote.name),
         approves,
         groups: line(&groups.join(", ")),
         method: method_words(vote.method),
-        counts: !approves || matches!(review, Review::Closed(_)) || resolve::still_counts(moment, review, vote),
+        counts: !approves || matches!(review, Review::Closed(_)) || stands(),
         reason: vote.reason.as_deref().map(block),
         at: when(vote.at, moment.now),
     }

@@ -174,8 +174,9 @@ impl Need {
 
 /// How far a review has come on each way to an approval. Votes that no longer count are not counted.
 pub(super) fn paths(moment: &Moment, review: &Review) -> Vec<Path> {
+    let request = &review.matter().described;
     let counting: Vec<Vote> =
-        review.votes().iter().filter(|vote| resolve::still_counts(moment, review, vote)).cloned().collect();
+        review.votes().iter().filter_map(|vote| resolve::standing(moment, request, vote)).collect();
     let reached = tokens(&counting);
     let need = |quorum: &Quorum| Need {
         group: quorum.group.clone(),

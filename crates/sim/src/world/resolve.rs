@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use countersign_core::action::{ActionDigest, CardDigest, Described, GrantId, PersonId, ReviewId};
 use countersign_core::grant::{GRANT_LIFE_SECONDS_DEFAULT, Grant};
-use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Authn, Bundle, Decision, Quorum};
+use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Authn, Bundle, Decision};
 use countersign_core::record::{Event, Record};
 use countersign_core::review::separation::{self, Ballot as CoreBallot, EligibleVote};
-use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote};
+use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote, tokens};
 
 use super::{Answer, Judged, World};
 use crate::mutation::Mutation;
@@ -151,9 +151,10 @@ impl World<'_> {
             return Err("digest_mismatch");
         }
         let bundle = self.bundle(node).ok_or("policy_error")?;
-        let satisfied = |approvals: &BTreeSet<Quorum>| {
-            let decision = bundle.decide(&matter.described, &self.circumstances(node, approvals));
-            let terms = matter.terms.suffices.iter().any(|set| set.is_subset(approvals));
+        let satisfied = |votes: &[Vote]| {
+            let approvals = tokens(votes);
+            let decision = bundle.decide(&matter.described, &self.circumstances(node, &approvals));
+            let terms = matter.terms.suffices.iter().any(|set| set.is_subset(&approvals));
             matches!(decision, Decision::Permit(_)) && terms
         };
         let next = open.vote(vote, self.clock(node), satisfied).map_err(|error| match error {
