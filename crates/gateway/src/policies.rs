@@ -122,7 +122,7 @@ impl Policies {
     async fn look(&self, store: &dyn Store, scribe: &Scribe) {
         let bundle = match load(&self.config) {
             Ok(bundle) => bundle,
-            Err(error) => return self.keep(error.to_string()),
+            Err(error) => return self.keep(error.to_string(), store, scribe).await,
         };
         self.problem.store(Arc::new(None));
         if bundle.digest() == self.current().digest() {
@@ -133,15 +133,24 @@ impl Policies {
                 tracing::info!(bundle = %bundle.digest(), "policy bundle in force");
                 self.current.store(Arc::new(bundle));
             }
-            Err(error) => self.keep(format!("the activation could not be recorded: {error}")),
+            Err(error) => {
+                self.keep(format!("the activation could not be recorded: {error}"), store, scribe).await;
+            }
         }
     }
 
-    fn keep(&self, problem: String) {
-        if self.problem().as_deref() != Some(problem.as_str()) {
-            tracing::error!(%problem, "the policies on disk are not valid; the last good bundle stays in force");
-            self.problem.store(Arc::new(Some(problem)));
+    /// Keeps the last good bundle; a new problem is told once, in the log and in the record.
+    async fn keep(&self, problem: String, store: &dyn Store, scribe: &Scribe) {
+        if self.problem().as_deref() == Some(problem.as_str()) {
+            return;
         }
+        tracing::error!(%problem, "the policies on disk are not valid; the last good bundle stays in force");
+        let detail = "the policy files on disk are not valid; the last good bundle stays in force".to_owned();
+        let alarm = Event::SystemAlarm { code: "policies_invalid".to_owned(), detail };
+        if let Err(error) = store.append(vec![scribe.record(alarm)]).await {
+            tracing::error!(%error, "the alarm could not be recorded");
+        }
+        self.problem.store(Arc::new(Some(problem)));
     }
 }
 
