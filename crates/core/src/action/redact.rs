@@ -22,6 +22,8 @@ pub struct Literal {
     pub end: usize,
     /// The value the server would read.
     pub value: String,
+    /// Whether it must be hidden whatever it looks like.
+    pub secret: bool,
 }
 
 /// A statement as a card shows it.
@@ -63,6 +65,16 @@ pub fn redact(text: &str, literals: &[Literal], parameters: &[Option<String>]) -
     Shown { text: body, redacted: hidden, cut_bytes, parameters }
 }
 
+/// Replaces words that look like secrets or personal data in free text, such as a stated reason.
+pub fn words(text: &str) -> String {
+    let mut names = Names::default();
+    let hidden = |word: &str, names: &mut Names| match classify(word) {
+        Some(kind) => names.placeholder(kind, word),
+        None => word.to_owned(),
+    };
+    text.split(' ').map(|word| hidden(word, &mut names)).collect::<Vec<_>>().join(" ")
+}
+
 fn replace(text: &str, literals: &[Literal], names: &mut Names) -> Option<(String, usize)> {
     let mut body = String::with_capacity(text.len());
     let (mut at, mut redacted) = (0, 0);
@@ -73,7 +85,7 @@ fn replace(text: &str, literals: &[Literal], names: &mut Names) -> Option<(Strin
         let before = text.get(at..literal.start)?;
         let raw = text.get(literal.start..literal.end)?;
         body.push_str(before);
-        match classify(&literal.value) {
+        match classify(&literal.value).or(literal.secret.then_some(Kind::Secret)) {
             Some(kind) => {
                 redacted += 1;
                 body.push_str(&names.placeholder(kind, &literal.value));
@@ -259,7 +271,7 @@ mod tests {
     fn equal_values_get_equal_placeholders() {
         let text = "SELECT 'a@b.io', 'c@d.io', 'a@b.io'";
         let literals: Vec<Literal> = [(7, 15, "a@b.io"), (17, 25, "c@d.io"), (27, 35, "a@b.io")]
-            .map(|(start, end, value)| Literal { start, end, value: value.to_owned() })
+            .map(|(start, end, value)| Literal { start, end, value: value.to_owned(), secret: false })
             .to_vec();
         let shown = redact(text, &literals, &[Some("a@b.io".to_owned()), None, Some("7".to_owned())]);
         assert_eq!(shown.text, "SELECT ‹email 1›, ‹email 2›, ‹email 1›");
@@ -268,8 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn free_text_is_looked_at_word_by_word() {
+        assert_eq!(words("password=hunter4 for ada@example.org"), "‹secret 1› for ‹email 1›");
+        assert_eq!(words("fix ticket 7"), "fix ticket 7");
+    }
+
+    #[test]
     fn wrong_positions_hide_everything() {
-        let wrong = [Literal { start: 3, end: 999, value: "x".to_owned() }];
+        let wrong = [Literal { start: 3, end: 999, value: "x".to_owned(), secret: false }];
         assert_eq!(redact("SELECT 1", &wrong, &[]).text, "‹statement hidden›");
     }
 

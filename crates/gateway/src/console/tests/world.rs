@@ -320,7 +320,7 @@ pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
     let ada = PersonRef { id: PersonId::new("p-ada"), name: "ada".to_owned() };
     let literals = wish.hide.as_ref().and_then(|value| {
         let start = wish.statement.find(value.as_str())?;
-        Some(vec![redact::Literal { start, end: start + value.len(), value: value.clone() }])
+        Some(vec![redact::Literal { start, end: start + value.len(), value: value.clone(), secret: false }])
     });
     let statement = SqlStatement {
         verb: wish.verb,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use countersign_core::action::redact::{self, Shown};
+use countersign_core::action::sql::SqlClass;
 use countersign_core::action::{
     ActionId, ActionRequest, Described, Facts, PayloadDigest, PersonId, PersonRef, Requester, SealedPayload,
     SessionFacts, Target,
@@ -76,7 +77,15 @@ impl Captured {
 
     /// What can be refused before anybody decides.
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        super::settings::check_message(self.description())
+        super::settings::check_message(self.description())?;
+        // `EXECUTE` looks its name up when the portal runs, not when it is bound and decided on
+        let executes = self.description().effects.iter().any(|effect| matches!(effect, Effect::Execute { .. }));
+        if executes && matches!(self, Captured::Portal { .. }) {
+            let message = "EXECUTE inside the extended protocol is not supported";
+            return Err(Refusal::new(Code::Unsupported, message)
+                .hint("bind the prepared statement itself, or send EXECUTE as a simple query"));
+        }
+        Ok(())
     }
 
     /// What cannot be paused.
@@ -106,7 +115,7 @@ impl Captured {
             facts: Facts::Sql(description.facts.clone()),
             session: self.session_facts(session),
             shown: Shown::default(),
-            reason: description.reason.clone().or_else(|| subject.stated_reason.clone()),
+            reason: description.reason.clone().or_else(|| subject.stated_reason.clone()).map(|said| redact::words(&said)),
             payload: payload.digest(),
             at: scribe.now(),
         };
@@ -120,7 +129,7 @@ impl Captured {
             if let Effect::Execute { name, .. } = effect
                 && let Some(known) = session.statement(name)
             {
-                prepared.insert(name.clone(), PayloadDigest::of(known.sql.as_bytes()));
+                prepared.insert(name.clone(), PayloadDigest::of(&meaning(&known)));
             }
         }
         SessionFacts {
@@ -139,19 +148,28 @@ impl Captured {
             let text = format!("‹{} bytes that cannot be read as SQL›", sql.len());
             return Shown { text, redacted: 1, cut_bytes: sql.len(), parameters: Vec::new() };
         }
+        // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
+        let description = self.description();
+        let hide = description.parse_error.is_some() || description.facts.class >= SqlClass::Admin;
         let literals: Vec<redact::Literal> = found
             .into_iter()
             .filter(|literal| literal.kind != LiteralKind::Parameter)
             .filter_map(|l| {
                 let raw = sql.get(l.start..l.end)?;
-                Some(redact::Literal { start: l.start, end: l.end, value: unquoted(raw).to_owned() })
+                Some(redact::Literal { start: l.start, end: l.end, value: unquoted(raw).to_owned(), secret: hide })
             })
             .collect();
         let parameters = match self {
             Captured::Query { .. } => Vec::new(),
             Captured::Portal { bind, prepared, .. } => parameters(bind, &prepared.types),
         };
-        redact::redact(sql, &literals, &parameters)
+        let mut shown = redact::redact(sql, &literals, &parameters);
+        if let Captured::Portal { prepared, .. } = self
+            && !prepared.part.is_empty()
+        {
+            shown.text = format!("-- {}\n{}", prepared.part, shown.text);
+        }
+        shown
     }
 }
 
@@ -171,12 +189,24 @@ fn dollar_unquoted(raw: &str) -> Option<&str> {
 }
 
 fn portal_payload(prepared: &Prepared, tail: &[u8]) -> BytesMut {
-    let mut payload = BytesMut::with_capacity(prepared.sql.len() + tail.len() + 16);
-    payload.put_u64(prepared.sql.len() as u64);
-    payload.put_slice(prepared.sql.as_bytes());
+    let statement = meaning(prepared);
+    let mut payload = BytesMut::with_capacity(statement.len() + tail.len() + 16);
+    payload.put_u64(statement.len() as u64);
+    payload.put_slice(&statement);
     payload.put_u64(tail.len() as u64);
     payload.put_slice(tail);
     payload
+}
+
+/// What makes a prepared statement what it is: its text, which part of it, and the types it was declared with.
+fn meaning(prepared: &Prepared) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(prepared.sql.len() + prepared.part.len() + 4 * prepared.declared.len() + 16);
+    for text in [&*prepared.sql, prepared.part.as_str()] {
+        bytes.put_u64(text.len() as u64);
+        bytes.put_slice(text.as_bytes());
+    }
+    prepared.declared.iter().for_each(|oid| bytes.put_u32(*oid));
+    bytes
 }
 
 /// The `Bind`'s tail, out of a payload that [`portal_payload`] made: what is sent is what was bound.
@@ -292,7 +322,7 @@ mod tests {
     #[test]
     fn a_portals_payload_gives_its_tail_back() {
         let description = Arc::new(describe::describe("SELECT $1", &describe::NoSession));
-        let prepared = Prepared { sql: "SELECT $1".to_owned(), types: vec![], description };
+        let prepared = Prepared { sql: "SELECT $1".into(), part: String::new(), declared: vec![], types: vec![], description };
         assert_eq!(portal_tail(&portal_payload(&prepared, b"tail")), Some(b"tail".as_slice()));
         assert_eq!(portal_tail(b"short"), None);
     }

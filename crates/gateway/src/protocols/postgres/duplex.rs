@@ -108,7 +108,8 @@ pub(super) async fn pump(client: &mut Side, mut upstream: Option<&mut Side>, inp
             }
         }
         let room = upstream.as_deref().is_none_or(|upstream| upstream.output.len() < BUFFER_BYTES_MAX);
-        if room && client.input.len() < input_max {
+        let read_on = client.output.len() < BUFFER_BYTES_MAX; // who does not read is not read either
+        if room && read_on && client.input.len() < input_max {
             match client.poll_read(cx) {
                 Poll::Ready(Ok(true)) => return Poll::Ready(Event::Client),
                 Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(Event::ClientGone),

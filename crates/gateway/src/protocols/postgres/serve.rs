@@ -143,7 +143,8 @@ impl Listener {
         let mut client = Side::new(entering.stream, entering.input);
         client.output = greeting;
         let LoggedIn { subject, target } = logged_in;
-        let opened = Opened { gate: self.gate.clone(), subject, target, startup: startup.settings, client, cancel };
+        let Ok(decoy) = keys::random() else { return };
+        let opened = Opened { gate: self.gate.clone(), subject, target, startup: startup.settings, client, cancel, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);

@@ -9,12 +9,27 @@ use crate::codes::Code;
 use crate::protocols::postgres::capture::Captured;
 use crate::protocols::postgres::describe::{self, Effect};
 use crate::protocols::postgres::refuse;
-use crate::protocols::postgres::session::{self, DECOY_QUERY, DECOY_STATEMENT, Expected, Prepared};
+use crate::protocols::postgres::session::{self, DECOY_QUERY, Expected, Prepared};
 use crate::protocols::postgres::wire::frame::Frame;
 use crate::protocols::postgres::wire::frontend::{self, Bind, BindNames, Execute, Message, Parse, Target};
 use crate::protocols::postgres::wire::notice::{Notice, SqlState};
 use crate::protocols::postgres::wire::{TransactionStatus, backend};
 use crate::refusal::Refusal;
+
+/// The longest name of a statement or portal. The server tells names apart by so many bytes (`NAMEDATALEN - 1`).
+const NAME_BYTES_MAX: usize = 63;
+
+/// The names in a message.
+fn names(message: &Message) -> Vec<&str> {
+    match message {
+        Message::Parse(parse) => vec![&parse.name],
+        Message::Bind(bind) => vec![&bind.portal, &bind.statement],
+        Message::Execute(execute) => vec![&execute.portal],
+        Message::Describe(Target::Statement(name) | Target::Portal(name))
+        | Message::Close(Target::Statement(name) | Target::Portal(name)) => vec![name],
+        _ => vec![],
+    }
+}
 
 impl Connection {
     pub(super) async fn take(&mut self, frame: Frame) -> Result<(), End> {
@@ -28,6 +43,10 @@ impl Connection {
         let message = Message::decode(frame)?;
         if self.session.skipping && !matches!(message, Message::Sync | Message::Terminate) {
             return Ok(());
+        }
+        if let Some(name) = names(&message).into_iter().find(|name| name.len() > NAME_BYTES_MAX) {
+            let message = format!("the name `{name}` is longer than {NAME_BYTES_MAX} bytes");
+            return self.refuse_extended(refuse::notice(&Refusal::new(Code::TooLarge, message))).await;
         }
         match message {
             Message::Query(query) => self.query(query.sql).await,
@@ -48,7 +67,7 @@ impl Connection {
     /// before it has seen that the server asks, so what is outstanding is waited for first.
     pub(super) async fn stream(&mut self, frame: &Frame) -> Result<(), End> {
         if !self.session.streaming_in() {
-            self.settle().await?;
+            self.settle_or_stream().await?;
         }
         if !self.session.streaming_in() {
             return Ok(());
@@ -79,10 +98,35 @@ impl Connection {
             backend::ready_for_query(&mut self.client.output, TransactionStatus::Failed);
             return Ok(());
         }
+        if let Err(refusal) = self.names_are_free(&captured) {
+            return self.refuse_simple(refuse::notice(&refusal));
+        }
         match self.walk(captured).await? {
             Ok(()) => Ok(()),
             Err(notice) => self.refuse_simple(notice),
         }
+    }
+
+    /// SQL and the extended protocol share the names of portals and statements. A portal that was decided on must not be
+    /// run, closed or replaced under its name by SQL; and there is a bound on prepared statements of either kind.
+    fn names_are_free(&self, captured: &Captured) -> Result<(), Refusal> {
+        let effects = &captured.description().effects;
+        let touched = effects.iter().any(|effect| match effect {
+            Effect::Fetch { name } | Effect::DeclareCursor { name, .. } | Effect::CloseCursor { name: Some(name) } => {
+                self.portals.contains_key(name)
+            }
+            Effect::CloseCursor { name: None } => self.portals.keys().any(|name| !name.is_empty()),
+            _ => false,
+        });
+        if touched {
+            let message = "this names a portal of the extended protocol, which SQL does not reach through the gateway";
+            return Err(Refusal::new(Code::Unsupported, message).hint("close the portal first"));
+        }
+        let prepares = effects.iter().filter(|effect| matches!(effect, Effect::Prepare { .. })).count();
+        if prepares + self.session.prepared_count() > session::PREPARED_MAX {
+            return Err(Refusal::new(Code::TooLarge, "too many prepared statements; deallocate some"));
+        }
+        Ok(())
     }
 
     pub(super) async fn function_call(&mut self) -> Result<(), End> {
@@ -104,18 +148,16 @@ impl Connection {
                 return self.refuse_extended(refuse::notice(&refusal)).await;
             }
         }
-        if parse.name == DECOY_STATEMENT {
-            let refusal = Refusal::new(Code::Unsupported, "this statement name is reserved");
-            return self.refuse_extended(refuse::notice(&refusal)).await;
-        }
-        if !parse.name.is_empty() && self.session.statement(&parse.name).is_some() {
+        let known = self.session.uncertain() || self.session.statement(&parse.name).is_some();
+        if !parse.name.is_empty() && known {
             self.settle().await?; // whether the name is free decides which text will stand under it
             if self.session.skipping {
                 return Ok(());
             }
         }
         let description = Arc::new(describe::describe(&parse.sql, &self.session));
-        let prepared = Prepared { sql: parse.sql.clone(), types: parse.types.clone(), description };
+        let (declared, types) = (parse.types.clone(), parse.types.clone());
+        let prepared = Prepared { sql: parse.sql.as_str().into(), part: String::new(), declared, types, description };
         self.deferred.push(Deferred { parse, prepared: Arc::new(prepared) });
         Ok(())
     }
@@ -127,6 +169,12 @@ impl Connection {
     }
 
     pub(super) async fn bind(&mut self, bind: Bind) -> Result<(), End> {
+        if self.session.uncertain() && !self.deferred.iter().any(|deferred| deferred.parse.name == bind.statement) {
+            self.settle().await?; // which text stands under the name is known only then
+            if self.session.skipping {
+                return Ok(());
+            }
+        }
         let Some(prepared) = self.statement(&bind.statement) else {
             let state = SqlState::new("26000").unwrap_or(SqlState::INTERNAL_ERROR);
             let notice = Notice::error(state, format!("prepared statement \"{}\" does not exist", bind.statement));
@@ -149,6 +197,9 @@ impl Connection {
         }
         if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
             return self.refuse_extended(session::aborted()).await;
+        }
+        if let Err(refusal) = self.names_are_free(&captured) {
+            return self.refuse_extended(refuse::notice(&refusal)).await;
         }
         match self.walk(captured).await? {
             Ok(()) => Ok(()),
@@ -255,8 +306,9 @@ impl Connection {
 
     /// Answers a refused `Query`. Inside a transaction the server must fail too, so a decoy goes in its place.
     pub(super) fn refuse_simple(&mut self, notice: Notice) -> Result<(), End> {
+        let inside = self.session.batch_open || self.session.status() == TransactionStatus::InTransaction;
         match (&mut self.upstream, self.session.status()) {
-            (Some(upstream), TransactionStatus::InTransaction) => {
+            (Some(upstream), _) if inside => {
                 frontend::query(&mut upstream.output, DECOY_QUERY)?;
                 self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: true });
             }
@@ -289,7 +341,7 @@ impl Connection {
             self.session.unnamed_decoy_sent(notice);
         } else {
             let none = frontend::BindValues { formats: &[], values: &[], result_formats: &[] };
-            let names = BindNames { portal: "", statement: DECOY_STATEMENT };
+            let names = BindNames { portal: "", statement: &self.decoy };
             frontend::bind(&mut upstream.output, names, &frontend::bind_tail(none)?)?;
             self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
         }

@@ -78,6 +78,8 @@ pub(super) struct Connection {
     /// Statements that the client prepared and the server has not heard of yet: they are sent with what follows, so that
     /// an action that waits holds no lock, and no connection, of the server.
     deferred: Vec<Deferred>,
+    /// The name that this session's decoys ask for: random, so that no client can have prepared it.
+    decoy: String,
 }
 
 /// A `Parse` that is not sent yet.
@@ -94,11 +96,13 @@ pub(super) struct Opened {
     pub(super) startup: BTreeMap<String, String>,
     pub(super) client: Side,
     pub(super) cancel: Arc<Notify>,
+    /// Random.
+    pub(super) decoy: [u8; 16],
 }
 
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { gate, subject, target, startup, client, cancel } = opened;
+        let Opened { gate, subject, target, startup, client, cancel, decoy } = opened;
         let session = Session::new(settings::tracked(&startup));
         let scanner = Scanner::new(Limits::BACKEND);
         Self {
@@ -114,6 +118,7 @@ impl Connection {
             upstream_key: None,
             portals: HashMap::new(),
             deferred: Vec::new(),
+            decoy: format!("refused by countersign {}", hex::encode(decoy)),
         }
     }
 
@@ -187,8 +192,18 @@ impl Connection {
         }
     }
 
-    /// Waits until everything forwarded was answered, or the server asks for a stream.
+    /// Waits until everything forwarded was answered. A client that sends something else while the server asks for a
+    /// stream breaks the protocol.
     pub(super) async fn settle(&mut self) -> Result<(), End> {
+        self.settle_or_stream().await?;
+        if self.session.streaming_in() {
+            return Err(fatal(&Refusal::new(Code::ProtocolViolation, "another message inside a COPY stream")));
+        }
+        Ok(())
+    }
+
+    /// Waits until everything forwarded was answered, or the server asks for a stream.
+    pub(super) async fn settle_or_stream(&mut self) -> Result<(), End> {
         if self.session.settled() {
             return Ok(());
         }

@@ -53,7 +53,7 @@ impl Connection {
     pub(super) fn react(&mut self, kind: u8, body: &[u8]) -> Result<Reaction, End> {
         tracing::trace!(kind = %kind.escape_ascii(), bytes = body.len(), "upstream");
         Ok(match kind {
-            b'1' | b'2' | b'3' => self.session.step_done(),
+            b'1' | b'2' | b'3' => self.session.step_done(kind),
             b'T' | b'n' => self.session.columns(),
             b'C' => {
                 let tag = backend::CommandTag { tag: cstr(body).to_owned() };
@@ -89,7 +89,7 @@ impl Connection {
         let letter = body.first().copied().ok_or(WireError::Truncated("transaction status"))?;
         let status = TransactionStatus::from_wire(letter)?;
         let reaction = self.session.ready(status);
-        if status != TransactionStatus::InTransaction {
+        if status == TransactionStatus::Idle {
             self.drop_portals();
         }
         // what came of an action is recorded before the client hears that it may go on

@@ -6,41 +6,83 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use countersign_core::action::PayloadDigest;
 use countersign_core::action::sql::{SqlFacts, SqlStatement};
 use countersign_core::record::Status;
 
-use super::{Prepared, Session};
+use super::{Ended, Prepared, Session};
 use crate::protocols::postgres::describe::{Description, Discard, Effect, Setting};
 use crate::protocols::postgres::settings;
 
+/// The most characters kept of a setting's history.
+const HISTORY_CHARS_MAX: usize = 2_000;
+
+/// Whether a statement changes which text stands under a name.
+pub(super) fn changes_statements(effect: &Effect) -> bool {
+    matches!(effect, Effect::Prepare { .. } | Effect::Deallocate { .. } | Effect::Discard(_) | Effect::Unknown)
+}
+
+/// Whether the server's words for what it did are those of this effect. What changes names or settings must be named by
+/// its own word, and nothing else may be.
+pub(super) fn agrees(effect: &Effect, tag: &str) -> bool {
+    let word = tag.split(' ').next().unwrap_or_default();
+    let expected = match effect {
+        Effect::Prepare { .. } => return tag == "PREPARE",
+        Effect::Deallocate { .. } => "DEALLOCATE",
+        Effect::Discard(_) => "DISCARD",
+        Effect::Set(_)
+        | Effect::SetTransaction { .. }
+        | Effect::SetCharacteristics { .. }
+        | Effect::SetSnapshot { .. }
+        | Effect::SetConstraints => "SET",
+        Effect::Reset { .. } | Effect::ResetAll => return matches!(word, "SET" | "RESET"),
+        _ => return tag != "PREPARE" && !matches!(word, "DEALLOCATE" | "DISCARD" | "SET" | "RESET"),
+    };
+    word == expected
+}
+
 impl Session {
-    /// What a statement did to the session, now that the server has said so.
-    pub(super) fn apply(&mut self, effect: &Effect, sql: &str) {
+    /// What a statement did to the session, now that the server has said so. False when that cannot be: a name was
+    /// prepared that was taken.
+    pub(super) fn apply(&mut self, effect: &Effect, (sql, at): (&Arc<str>, usize)) -> bool {
         match effect {
             Effect::Set(setting) => self.set(setting),
             Effect::Query { settings, .. } | Effect::DeclareCursor { settings, .. } => {
                 settings.iter().for_each(|setting| self.set(setting));
             }
-            Effect::Reset { name, .. } => self.reset(name),
-            Effect::ResetAll => self.settings.clone_from(&self.startup),
+            Effect::Reset { name, .. } => self.then(name, "default"),
+            Effect::ResetAll => {
+                let names: Vec<String> = self.settings.keys().cloned().collect();
+                names.iter().for_each(|name| self.then(name, "default"));
+            }
             Effect::Discard(Discard::All) => {
                 self.settings.clone_from(&self.startup);
                 self.prepared.clear();
             }
-            Effect::Prepare { name, statement } => self.prepare(name, statement, sql),
+            Effect::Prepare { name, statement } => return self.prepare(name, statement, (sql, at)),
             Effect::Deallocate { name: Some(name) } => drop(self.prepared.remove(name)),
             Effect::Deallocate { name: None } => self.prepared.clear(),
             Effect::SetCharacteristics { modes } => {
-                self.settings.insert("transaction characteristics".to_owned(), format!("{modes:?}"));
+                self.then("transaction characteristics", &format!("{modes:?}"));
             }
-            Effect::Savepoint { name } => self.savepoints.push((name.clone(), self.uncommitted.len())),
-            Effect::RollbackTo { name } => self.rolled_back_to(name),
+            Effect::Savepoint { name } => {
+                self.into_transaction();
+                self.savepoints.push((name.clone(), self.uncommitted.len()));
+            }
+            Effect::RollbackTo { name } => {
+                self.into_transaction();
+                self.rolled_back_to(name);
+            }
+            Effect::Release { name } => {
+                if let Some(at) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) {
+                    self.savepoints.truncate(at);
+                }
+            }
             Effect::None
             | Effect::Unknown
             | Effect::Begin { .. }
             | Effect::Commit { .. }
             | Effect::Rollback { .. }
-            | Effect::Release { .. }
             | Effect::PrepareTransaction { .. }
             | Effect::FinishPrepared { .. }
             | Effect::SetTransaction { .. }
@@ -54,6 +96,20 @@ impl Session {
             | Effect::CopyOut
             | Effect::Listen { .. }
             | Effect::Unlisten { .. } => {}
+        }
+        true
+    }
+
+    /// What a batch did so far belongs to the transaction that is open around it.
+    fn into_transaction(&mut self) {
+        let (done, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.finished).into_iter().partition(|(_, outcome)| outcome.status == Status::Succeeded);
+        self.finished = rest;
+        for (running, mut outcome) in done {
+            outcome.status = Status::Uncommitted;
+            self.note_in_transaction(running.digest);
+            self.uncommitted.push((running.id.clone(), running.level));
+            self.ended.push(Ended { id: running.id, level: running.level, outcome });
         }
     }
 
@@ -71,20 +127,23 @@ impl Session {
         if settings::harmless(name) {
             return;
         }
-        match &setting.value {
-            Some(value) => self.settings.insert(name.clone(), value.clone()),
-            None => self.settings.insert(name.clone(), "‹computed or default›".to_owned()),
-        };
+        let value = setting.value.as_deref().unwrap_or("‹computed or default›");
+        let scope = if setting.local { " (local)" } else { "" };
+        self.then(name, &format!("{value}{scope}"));
     }
 
-    fn reset(&mut self, name: &str) {
-        match self.startup.get(name) {
-            Some(value) => self.settings.insert(name.to_owned(), value.clone()),
-            None => self.settings.remove(name),
-        };
+    /// A setting's history, not its value: whether a change was undone by a rollback, or never ran, cannot be seen from
+    /// here, so that whoever reviews sees every value it may have.
+    fn then(&mut self, name: &str, value: &str) {
+        let before = self.settings.get(name).map_or_else(|| "default".to_owned(), Clone::clone);
+        let mut history = format!("{before} → {value}");
+        if history.chars().count() > HISTORY_CHARS_MAX {
+            history = format!("‹long history {}›", PayloadDigest::of(history.as_bytes()));
+        }
+        self.settings.insert(name.to_owned(), history);
     }
 
-    fn prepare(&mut self, name: &str, statement: &SqlStatement, sql: &str) {
+    fn prepare(&mut self, name: &str, statement: &SqlStatement, (sql, at): (&Arc<str>, usize)) -> bool {
         let facts = SqlFacts { class: statement.class, statements: vec![statement.clone()] };
         let description = Description {
             facts,
@@ -94,7 +153,13 @@ impl Session {
             parse_error: None,
             attributes: BTreeSet::new(),
         };
-        let prepared = Prepared { sql: sql.to_owned(), types: Vec::new(), description: Arc::new(description) };
-        self.prepared.insert(name.to_owned(), Arc::new(prepared));
+        let prepared = Prepared {
+            sql: sql.clone(),
+            part: format!("prepared as {name:?} by statement {} of the message", at + 1),
+            declared: Vec::new(),
+            types: Vec::new(),
+            description: Arc::new(description),
+        };
+        self.prepared.insert(name.to_owned(), Arc::new(prepared)).is_none()
     }
 }

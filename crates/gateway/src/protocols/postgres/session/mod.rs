@@ -30,8 +30,6 @@ mod effects;
 #[cfg(test)]
 mod tests;
 
-/// The name that a decoy `Bind` asks for; no client can prepare it, since the gateway refuses it.
-pub(super) const DECOY_STATEMENT: &str = "countersign refused this statement";
 /// The text of a decoy `Query`: it fails to parse, and the server's log says why.
 pub(super) const DECOY_QUERY: &str = "COUNTERSIGN REFUSED THIS STATEMENT";
 /// Prepared statements of one session; one more is refused.
@@ -44,9 +42,13 @@ pub(super) const LARGE_BYTES_MAX: usize = 64 << 20;
 /// A prepared statement as the server holds it.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// Its text.
-    pub(super) sql: String,
-    /// The parameters' types, as the client gave them or the server told them.
+    /// Its text: of the whole message, when it was prepared by SQL.
+    pub(super) sql: Arc<str>,
+    /// Which of the message's statements it is, when it was prepared by SQL.
+    pub(super) part: String,
+    /// The parameters' types as the client declared them: they decide how the server reads the values.
+    pub(super) declared: Vec<u32>,
+    /// The same as the server told them, for showing values.
     pub(super) types: Vec<u32>,
     /// What it means.
     pub(super) description: Arc<Description>,
@@ -74,8 +76,8 @@ pub(super) enum Expected {
     DescribePortal,
     /// Rows, then an end.
     Execute { running: Option<Running>, prepared: Option<Arc<Prepared>> },
-    /// `CloseComplete`.
-    Close,
+    /// `CloseComplete`. `previous` is the statement that is forgotten, if it was known.
+    Close { name: String, previous: Option<Arc<Prepared>> },
     /// `ReadyForQuery`.
     Sync,
     /// The same, for a `Sync` of our own that the client does not know of.
@@ -124,8 +126,8 @@ pub(super) struct Session {
     settings: BTreeMap<String, String>,
     /// What they are after `RESET`: the client gave these when it connected.
     startup: BTreeMap<String, String>,
-    /// Effects of the open transaction, by digest.
-    transaction: Vec<ActionDigest>,
+    /// Effects of the open transaction: one digest over theirs.
+    transaction: Option<ActionDigest>,
     /// Actions that ended well inside a transaction that is still open.
     uncommitted: Vec<(ActionId, RecordLevel)>,
     /// Ended since the last `ReadyForQuery`; the transaction's state tells how.
@@ -138,6 +140,7 @@ pub(super) struct Session {
     /// How the transaction that was open before the message in front ended, once it has.
     transaction_end: Option<Status>,
     committed_inside: bool,
+    rolled_back_inside: bool,
     /// Savepoints, with how many uncommitted actions came before each.
     savepoints: Vec<(String, usize)>,
     stream: Option<StreamIn>,
@@ -166,7 +169,7 @@ impl Session {
             status: TransactionStatus::Idle,
             startup: settings.clone(),
             settings,
-            transaction: Vec::new(),
+            transaction: None,
             uncommitted: Vec::new(),
             finished: Vec::new(),
             completed: 0,
@@ -174,6 +177,7 @@ impl Session {
             rows: None,
             transaction_end: None,
             committed_inside: false,
+            rolled_back_inside: false,
             savepoints: Vec::new(),
             stream: None,
             stream_done: None,
@@ -207,10 +211,14 @@ impl Session {
         &self.settings
     }
 
-    /// What the open transaction, explicit or a batch's own, did before.
+    /// What the open transaction, explicit or a batch's own, did before: one digest over all of it, in order.
     pub(super) fn transaction(&self) -> Vec<ActionDigest> {
         let batch = self.finished.iter().filter(|(_, outcome)| outcome.status == Status::Succeeded);
-        self.transaction.iter().copied().chain(batch.map(|(running, _)| running.digest)).collect()
+        batch.fold(self.transaction, |before, (running, _)| Some(chained(before, running.digest))).into_iter().collect()
+    }
+
+    fn note_in_transaction(&mut self, digest: ActionDigest) {
+        self.transaction = Some(chained(self.transaction, digest));
     }
 
     /// Whether something is open that holds locks while people read.
@@ -263,7 +271,7 @@ impl Session {
             Expected::Parse { .. }
             | Expected::DescribeStatement { .. }
             | Expected::DescribePortal
-            | Expected::Close => self.batch_open = true,
+            | Expected::Close { .. } => self.batch_open = true,
         }
         self.expected.push_back(expected);
     }
@@ -274,12 +282,25 @@ impl Session {
         self.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
     }
 
-    /// A `Close` of a statement goes out: the server forgets it whether or not it is there.
+    /// A `Close` of a statement, or of a portal, goes out.
     pub(super) fn close_sent(&mut self, statement: Option<&str>) {
-        if let Some(name) = statement {
-            self.prepared.remove(name);
-        }
-        self.sent(Expected::Close);
+        let previous = statement.and_then(|name| self.prepared.remove(name));
+        self.sent(Expected::Close { name: statement.unwrap_or_default().to_owned(), previous });
+    }
+
+    /// Whether something on its way may change which text stands under a name: until it is answered, no name is certain.
+    pub(super) fn uncertain(&self) -> bool {
+        self.expected.iter().any(|expected| match expected {
+            Expected::Parse { .. } | Expected::Close { .. } | Expected::Query { .. } | Expected::Decoy { .. } => true,
+            Expected::Execute { prepared, .. } => {
+                prepared.as_ref().is_none_or(|p| p.description.effects.iter().any(effects::changes_statements))
+            }
+            Expected::Bind
+            | Expected::DescribeStatement { .. }
+            | Expected::DescribePortal
+            | Expected::Sync
+            | Expected::OwnSync => false,
+        })
     }
 
     /// The client streams a chunk.
@@ -300,10 +321,14 @@ impl Session {
         Reaction::Forward
     }
 
-    /// `ParseComplete`, `BindComplete`, `CloseComplete`, and the end of a description.
-    pub(super) fn step_done(&mut self) -> Reaction {
-        self.expected.pop_front();
-        Reaction::Forward
+    /// `ParseComplete`, `BindComplete`, `CloseComplete`: each answers its own message and no other.
+    pub(super) fn step_done(&mut self, kind: u8) -> Reaction {
+        match (kind, self.expected.pop_front()) {
+            (b'1', Some(Expected::Parse { .. })) | (b'2', Some(Expected::Bind)) | (b'3', Some(Expected::Close { .. })) => {
+                Reaction::Forward
+            }
+            (_, front) => desynchronised(&format!("`{}` in answer to {front:?}", kind.escape_ascii())),
+        }
     }
 
     /// The columns of a result, or none: they end a `Describe`, and inside anything else they only announce rows.
@@ -319,8 +344,9 @@ impl Session {
         if let Some(Expected::DescribeStatement { name }) = self.expected.front()
             && let Some(known) = self.prepared.get_mut(name)
         {
-            let (sql, description) = (known.sql.clone(), known.description.clone());
-            *known = Arc::new(Prepared { sql, types, description });
+            let (sql, part, declared) = (known.sql.clone(), known.part.clone(), known.declared.clone());
+            let description = known.description.clone();
+            *known = Arc::new(Prepared { sql, part, declared, types, description });
         }
         Reaction::Forward
     }
@@ -335,25 +361,58 @@ impl Session {
                     let outcome = outcome(&running, rows, stream, None);
                     self.finished.push((running, outcome));
                 }
-                if let Some(prepared) = prepared
-                    && let Some(effect) = prepared.description.effects.first()
-                {
-                    self.apply(effect, &prepared.sql);
-                }
+                let effect = prepared.as_ref().and_then(|prepared| prepared.description.effects.first());
+                let effect = effect.cloned().unwrap_or(Effect::None);
+                let sql = prepared.map_or_else(|| "".into(), |prepared| prepared.sql.clone());
+                self.ended_inside(tag, &effect);
+                self.take_effect(&effect, tag, (&sql, 0))
             }
             Some(Expected::Query { running, description, sql }) => {
-                let effect = description.effects.get(self.completed).cloned().unwrap_or(Effect::Unknown);
+                let at = self.completed;
+                let effect = description.effects.get(at).cloned().unwrap_or(Effect::Unknown);
                 self.completed += 1;
                 self.committed_inside |= tag == "COMMIT";
+                self.rolled_back_inside |= tag == "ROLLBACK" && matches!(effect, Effect::Rollback { .. });
                 self.rows = rows.or(self.rows);
                 self.stream_done = stream.or(self.stream_done.take());
-                self.apply(&effect, &sql);
+                let reaction = self.take_effect(&effect, tag, (&sql, at));
                 self.expected.push_front(Expected::Query { running, description, sql });
+                reaction
             }
-            Some(other) => self.expected.push_front(other),
-            None => {}
+            Some(other) => {
+                let told = desynchronised(&format!("`{tag}` in answer to {other:?}"));
+                self.expected.push_front(other);
+                told
+            }
+            None => desynchronised("a completion nobody asked for"),
         }
-        Reaction::Forward
+    }
+
+    /// An effect on the session counts only if the server says that this very command was done.
+    fn take_effect(&mut self, effect: &Effect, tag: &str, from: (&Arc<str>, usize)) -> Reaction {
+        if tag.is_empty() {
+            return Reaction::Forward; // empty, or suspended
+        }
+        match effects::agrees(effect, tag) && self.apply(effect, from) {
+            true => Reaction::Forward,
+            false => desynchronised(&format!("`{tag}` where {effect:?} was expected")),
+        }
+    }
+
+    /// What a batch did before it ended its transaction itself is settled there.
+    fn ended_inside(&mut self, tag: &str, effect: &Effect) {
+        let status = match (tag, effect) {
+            ("COMMIT", _) => Status::Succeeded,
+            ("ROLLBACK", Effect::RollbackTo { .. }) => return,
+            ("ROLLBACK", _) => Status::RolledBack,
+            _ => return,
+        };
+        for (running, mut outcome) in std::mem::take(&mut self.finished) {
+            if outcome.status == Status::Succeeded {
+                outcome.status = status;
+            }
+            self.ended.push(Ended { id: running.id, level: running.level, outcome });
+        }
     }
 
     /// The first end of a transaction in a message decides about what the transaction did before.
@@ -435,7 +494,10 @@ impl Session {
                     self.prepared.insert(name, previous);
                 }
                 Expected::Parse { name, previous: None, .. } => drop(self.prepared.remove(&name)),
-                Expected::Execute { running: Some(running), .. } => {
+                Expected::Close { name, previous: Some(previous) } => {
+                    self.prepared.insert(name, previous);
+                }
+                Expected::Execute { running: Some(running), .. } | Expected::Query { running: Some(running), .. } => {
                     let outcome = Outcomes { status: Status::NotExecuted, ..outcome(&running, None, None, None) };
                     unfinished.push((running, outcome));
                 }
@@ -448,14 +510,22 @@ impl Session {
     /// `ReadyForQuery`: the transaction's state is known, and with it what came of everything before.
     pub(super) fn ready(&mut self, status: TransactionStatus) -> Reaction {
         let front = self.expected.pop_front();
+        if !matches!(front, Some(Expected::Sync | Expected::OwnSync | Expected::Query { .. })) {
+            return desynchronised(&format!("`Z` in answer to {front:?}"));
+        }
         let failed = self.error.take();
         let own = matches!(front, Some(Expected::OwnSync));
         if let Some(Expected::Query { running: Some(running), .. }) = front {
             let error = failed.clone();
             let stream = self.stream_done.take();
-            let outcome = outcome(&running, self.rows.take(), stream, error);
+            let mut outcome = outcome(&running, self.rows.take(), stream, error);
+            if self.rolled_back_inside && outcome.status == Status::Succeeded {
+                // all of it was undone, unless it committed something as well: then its text does not say which
+                outcome.status = if self.committed_inside { Status::Unknown } else { Status::RolledBack };
+            }
             self.finished.push((running, outcome));
         }
+        self.rolled_back_inside = false;
         self.rows = None;
         self.stream_done = None;
         let end = self.transaction_end.take();
@@ -465,7 +535,7 @@ impl Session {
         self.settle_finished(status, failed.is_some());
         self.status = status;
         if status == TransactionStatus::Idle {
-            self.transaction.clear();
+            self.transaction = None;
             self.savepoints.clear();
         }
         if own { Reaction::Swallow } else { Reaction::Forward }
@@ -498,7 +568,7 @@ impl Session {
                 outcome.status = Status::Succeeded; // in part: an earlier statement of the message was committed
             }
             if outcome.status == Status::Uncommitted {
-                self.transaction.push(running.digest);
+                self.note_in_transaction(running.digest);
                 self.uncommitted.push((running.id.clone(), running.level));
             }
             self.ended.push(Ended { id: running.id, level: running.level, outcome });
@@ -509,6 +579,10 @@ impl Session {
     /// The connection is gone: what was sent and not answered can no longer be known.
     pub(super) fn lost(&mut self) {
         let expected = std::mem::take(&mut self.expected);
+        let undecided = expected.iter().any(|expected| {
+            // one of these may have ended the transaction
+            matches!(expected, Expected::Execute { .. } | Expected::Query { .. } | Expected::Sync)
+        });
         let running = expected.into_iter().filter_map(|expected| match expected {
             Expected::Execute { running, .. } | Expected::Query { running, .. } => running,
             _ => None,
@@ -520,8 +594,22 @@ impl Session {
         self.ended.extend(running.map(unknown));
         let finished = std::mem::take(&mut self.finished);
         self.ended.extend(finished.into_iter().map(|(running, _)| unknown(running)));
-        self.end_transaction(Status::RolledBack);
+        self.end_transaction(if undecided { Status::Unknown } else { Status::RolledBack });
     }
+}
+
+fn chained(before: Option<ActionDigest>, next: ActionDigest) -> ActionDigest {
+    match before {
+        None => next,
+        Some(before) => ActionDigest::of(&[before.as_bytes().as_slice(), next.as_bytes()].concat()),
+    }
+}
+
+/// The server did something else than the machine believes: nothing it would believe from here on can be relied on.
+fn desynchronised(what: &str) -> Reaction {
+    tracing::error!(what, "the session's belief and the server differ; the session ends");
+    let message = "countersign: the session cannot be followed any more and ends";
+    Reaction::Fatal(Box::new(Notice::fatal(SqlState::PROTOCOL_VIOLATION, message)))
 }
 
 fn outcome(running: &Running, rows: Option<u64>, stream: Option<StreamIn>, error: Option<String>) -> Outcomes {

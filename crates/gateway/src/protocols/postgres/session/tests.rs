@@ -9,7 +9,8 @@ use super::*;
 use crate::protocols::postgres::describe::{NoSession, describe};
 
 fn prepared(sql: &str) -> Arc<Prepared> {
-    Arc::new(Prepared { sql: sql.to_owned(), types: vec![], description: Arc::new(describe(sql, &NoSession)) })
+    let description = Arc::new(describe(sql, &NoSession));
+    Arc::new(Prepared { sql: sql.into(), part: String::new(), declared: vec![], types: vec![], description })
 }
 
 fn running(id: &str) -> Running {
@@ -46,7 +47,7 @@ fn a_transaction_decides_about_what_it_did() {
         session.ready(TransactionStatus::InTransaction);
         let inside = statuses(&mut session);
         assert_eq!(inside, [ended("b", Status::Uncommitted), ended("u", Status::Uncommitted)]);
-        assert_eq!(session.transaction().len(), 2);
+        assert_eq!(session.transaction().len(), 1, "one digest over both");
         session.sent(query(end, "e"));
         session.command_done(end, None);
         session.ready(TransactionStatus::Idle);
@@ -88,10 +89,10 @@ fn a_failed_batch_takes_its_parts_along() {
     session.sent(Expected::Bind);
     session.sent(Expected::Execute { running: Some(running("third")), prepared: None });
     session.sent(Expected::Sync);
-    session.step_done();
-    session.step_done();
+    session.step_done(b'1');
+    session.step_done(b'2');
     session.command_done("UPDATE 1", Some(1));
-    session.step_done();
+    session.step_done(b'2');
     session.failed("23505");
     session.ready(TransactionStatus::Idle);
     let all = statuses(&mut session);
@@ -139,7 +140,7 @@ fn settings_follow_the_server() {
         session.command_done("SET", None);
         session.ready(TransactionStatus::Idle);
     }
-    assert_eq!(session.settings().get("search_path").map(String::as_str), Some("b"));
+    assert_eq!(session.settings().get("search_path").map(String::as_str), Some("a → b"));
     assert!(!session.settings().contains_key("application_name"));
     session.sent(query("DISCARD ALL", "d"));
     session.command_done("DISCARD ALL", None);
@@ -228,17 +229,21 @@ struct Run {
 
 impl Run {
     fn go(&mut self, step: Step) {
-        if let Step::Parse { name: 1.., .. } = &step {
+        if matches!(step, Step::Parse { name: 1.., .. }) && self.session.uncertain() {
             self.hear_all(); // a named statement is prepared only when it is known whether the name is free
+        }
+        if matches!(step, Step::Bind { .. }) && self.session.uncertain() {
+            self.hear_all(); // and one is bound only when it is known which text stands under its name
+            self.check();
         }
         if self.session.skipping && !matches!(step, Step::Sync) {
             return;
         }
         match &step {
             Step::Parse { name, text, .. } => {
-                let sql = text.to_string();
-                let description = Arc::new(describe("SELECT 1", &NoSession));
-                self.session.parse_sent(&named(*name), Arc::new(Prepared { sql, types: vec![], description }));
+                let Prepared { part, declared, types, description, .. } = Arc::into_inner(prepared("SELECT 1")).expect("new");
+                let held = Prepared { sql: text.to_string().into(), part, declared, types, description };
+                self.session.parse_sent(&named(*name), Arc::new(held));
             }
             Step::Bind { .. } => self.session.sent(Expected::Bind),
             Step::Decoy => self.session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false }),
@@ -268,7 +273,14 @@ impl Run {
                 drop(if ok { self.session.command_done("SELECT 1", Some(1)) } else { self.session.failed("22012") });
                 self.session.ready(TransactionStatus::Idle);
             }
-            (_, Some(true)) => drop(self.session.step_done()),
+            (step, Some(true)) => {
+                let kind = match step {
+                    Step::Parse { .. } => b'1',
+                    Step::Close { .. } => b'3',
+                    _ => b'2',
+                };
+                assert!(matches!(self.session.step_done(kind), Reaction::Forward));
+            }
             (_, Some(false)) => drop(self.session.failed("XX000")),
         }
     }
@@ -282,7 +294,7 @@ impl Run {
     /// Never does the machine believe in a text that the server does not hold.
     fn check(&self) {
         for (name, prepared) in &self.session.prepared {
-            assert_eq!(self.server.statements.get(name), Some(&prepared.sql), "statement `{name}`");
+            assert_eq!(self.server.statements.get(name).map(String::as_str), Some(&*prepared.sql), "statement `{name}`");
         }
     }
 }
