@@ -140,37 +140,49 @@ impl Captured {
         }
     }
 
-    /// The statement as a card shows it.
-    pub(super) fn shown(&self) -> Shown {
-        let sql = self.sql();
-        let found = describe::literals(sql);
-        if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
-            let text = format!("‹{} bytes that cannot be read as SQL›", sql.len());
-            return Shown { text, redacted: 1, cut_bytes: sql.len(), parameters: Vec::new() };
-        }
-        // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
-        let description = self.description();
-        let hide = description.parse_error.is_some() || description.facts.class >= SqlClass::Admin;
-        let literals: Vec<redact::Literal> = found
-            .into_iter()
-            .filter(|literal| literal.kind != LiteralKind::Parameter)
-            .filter_map(|l| {
-                let raw = sql.get(l.start..l.end)?;
-                Some(redact::Literal { start: l.start, end: l.end, value: unquoted(raw).to_owned(), secret: hide })
-            })
-            .collect();
+    /// The statement as a card shows it, with the text of the prepared statements that it executes.
+    pub(super) fn shown(&self, session: &Session) -> Shown {
         let parameters = match self {
             Captured::Query { .. } => Vec::new(),
             Captured::Portal { bind, prepared, .. } => parameters(bind, &prepared.types),
         };
-        let mut shown = redact::redact(sql, &literals, &parameters);
+        let mut shown = shown(self.sql(), self.description(), &parameters);
         if let Captured::Portal { prepared, .. } = self
             && !prepared.part.is_empty()
         {
             shown.text = format!("-- {}\n{}", prepared.part, shown.text);
         }
+        for effect in &self.description().effects {
+            if let Effect::Execute { name, .. } = effect
+                && let Some(known) = session.statement(name)
+            {
+                let inner = self::shown(&known.sql, &known.description, &[]);
+                shown.text = format!("{}\n-- {name:?} {}:\n{}", shown.text, known.part, inner.text);
+                shown.redacted += inner.redacted;
+                shown.cut_bytes += inner.cut_bytes;
+            }
+        }
         shown
     }
+}
+
+fn shown(sql: &str, description: &Description, parameters: &[Option<String>]) -> Shown {
+    let found = describe::literals(sql);
+    if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
+        let text = format!("‹{} bytes that cannot be read as SQL›", sql.len());
+        return Shown { text, redacted: 1, cut_bytes: sql.len(), parameters: Vec::new() };
+    }
+    // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
+    let secret = description.parse_error.is_some() || description.facts.class >= SqlClass::Admin;
+    let literals: Vec<redact::Literal> = found
+        .into_iter()
+        .filter(|literal| literal.kind != LiteralKind::Parameter)
+        .filter_map(|l| {
+            let value = unquoted(sql.get(l.start..l.end)?).to_owned();
+            Some(redact::Literal { start: l.start, end: l.end, value, secret: secret && l.kind != LiteralKind::Comment })
+        })
+        .collect();
+    redact::redact(sql, &literals, parameters)
 }
 
 /// A literal's value near enough to tell what it looks like: the quotes and their prefix are taken off.

@@ -105,7 +105,7 @@ impl Call for PgCall<'_> {
     }
 
     fn shown(&self) -> Shown {
-        self.captured.shown()
+        self.captured.shown(&self.connection.session)
     }
 
     fn fingerprint(&self) -> String {
