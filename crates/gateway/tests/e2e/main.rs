@@ -11,5 +11,6 @@ mod bad_input;
 mod crash;
 mod ledger;
 mod main_job;
+mod raw;
 mod self_approval;
 mod sessions;

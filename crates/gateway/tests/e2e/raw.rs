@@ -1,0 +1,314 @@
+//! Attacks that only a hand-written client can mount: messages in an order no driver sends, to make the gateway believe
+//! that a name means another statement than it does for the server, or that an effect ended otherwise than it did.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::frontend;
+
+use crate::harness::{AGENT, ROW, SOON, TARGET, World};
+
+const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
+const BROKEN: &str = "SELECT * FROM no_such_table";
+
+/// A connection to the gateway that sends whatever it is told to.
+struct Raw {
+    stream: TcpStream,
+}
+
+/// A message of the server: its letter, and its body.
+#[derive(Debug)]
+struct Reply(char, Vec<u8>);
+
+impl Reply {
+    /// The letter, with what tells answers apart: the tag, the SQLSTATE, or the state of the transaction.
+    fn gist(&self) -> String {
+        let text = String::from_utf8_lossy(&self.1);
+        match self.0 {
+            'C' => format!("C {}", text.trim_end_matches('\0')),
+            'E' => format!("E {}", text.split('\0').find_map(|field| field.strip_prefix('C')).unwrap()),
+            'Z' => format!("Z {text}"),
+            letter => letter.to_string(),
+        }
+    }
+}
+
+/// Messages for one segment.
+#[derive(Default)]
+struct Batch(BytesMut);
+
+impl Batch {
+    fn parse(mut self, name: &str, sql: &str) -> Self {
+        frontend::parse(name, sql, [], &mut self.0).unwrap();
+        self
+    }
+
+    fn bind(mut self, portal: &str, statement: &str) -> Self {
+        let none = |(), _: &mut BytesMut| Ok(IsNull::Yes);
+        assert!(frontend::bind(portal, statement, [], [], none, [], &mut self.0).is_ok());
+        self
+    }
+
+    fn execute(mut self, portal: &str) -> Self {
+        frontend::execute(portal, 0, &mut self.0).unwrap();
+        self
+    }
+
+    fn close(mut self, statement: &str) -> Self {
+        frontend::close(b'S', statement, &mut self.0).unwrap();
+        self
+    }
+
+    fn sync(mut self) -> Self {
+        frontend::sync(&mut self.0);
+        self
+    }
+
+    fn query(mut self, sql: &str) -> Self {
+        frontend::query(sql, &mut self.0).unwrap();
+        self
+    }
+
+    /// A statement from its text to its execution.
+    fn run(self, sql: &str) -> Self {
+        self.parse("", sql).bind("", "").execute("")
+    }
+}
+
+fn batch() -> Batch {
+    Batch::default()
+}
+
+impl Raw {
+    fn login(world: &World) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", world.gateway.postgres_port())).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut raw = Self { stream };
+        let mut scram = ScramSha256::new(world.key.as_bytes(), ChannelBinding::unsupported());
+        raw.put(|out| frontend::startup_message([("user", AGENT), ("database", TARGET)], out).unwrap());
+        raw.next();
+        raw.put(|out| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out).unwrap());
+        scram.update(&raw.next().1[4..]).unwrap();
+        raw.put(|out| frontend::sasl_response(scram.message(), out).unwrap());
+        scram.finish(&raw.next().1[4..]).unwrap();
+        assert_eq!(raw.until_ready().last().unwrap(), "Z I");
+        raw
+    }
+
+    fn put(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        let mut out = BytesMut::new();
+        write(&mut out);
+        self.stream.write_all(&out).unwrap();
+    }
+
+    fn next(&mut self) -> Reply {
+        let mut header = [0; 5];
+        self.stream.read_exact(&mut header).unwrap();
+        let length = u32::from_be_bytes(header[1..].try_into().unwrap());
+        let mut body = vec![0; usize::try_from(length).unwrap() - 4];
+        self.stream.read_exact(&mut body).unwrap();
+        Reply(char::from(header[0]), body)
+    }
+
+    /// The gists of what comes until the server is ready, without notices and settings.
+    fn until_ready(&mut self) -> Vec<String> {
+        let mut gists = Vec::new();
+        while gists.last().is_none_or(|gist: &String| !gist.starts_with('Z')) {
+            let reply = self.next();
+            if !matches!(reply.0, 'N' | 'S') {
+                gists.push(reply.gist());
+            }
+        }
+        gists
+    }
+
+    /// Sends a batch as one segment.
+    fn send(&mut self, batch: &Batch) {
+        self.stream.write_all(&batch.0).unwrap();
+    }
+
+    /// Sends a batch that makes the server ready once.
+    fn ask(&mut self, batch: &Batch) -> Vec<String> {
+        self.send(batch);
+        self.until_ready()
+    }
+}
+
+/// Waits for a review of exactly this statement, rejects it, and shows that nothing ran.
+#[track_caller]
+fn held_for_review(world: &World, raw: &mut Raw) {
+    let review = world.review_beyond(0);
+    assert_eq!(review.0["statement"], WRITE, "{}", review.0);
+    assert_eq!(world.truth(ROW), "200");
+    world.dora().reject(&review, "no").ok();
+    let said = raw.until_ready();
+    assert!(said.contains(&"E 42501".to_owned()), "{said:?}");
+    assert_eq!(world.truth(ROW), "200");
+}
+
+/// The server skips a `Parse` after an error: the unnamed statement is still the one before it.
+#[test]
+fn an_unnamed_parse_that_the_server_skipped() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    assert_eq!(raw.ask(&batch().parse("", WRITE).sync()), ["1", "Z I"]);
+    let skipped = batch().parse("bad", BROKEN).parse("", "SELECT 1").sync();
+    raw.send(&Batch([skipped.0, batch().bind("", "").execute("").sync().0].concat().as_slice().into()));
+    assert_eq!(raw.until_ready(), ["E 42P01", "Z I"]);
+    held_for_review(&world, &mut raw);
+}
+
+/// The same for a `Close`: the name is still taken, so that a new `Parse` of it fails.
+#[test]
+fn a_close_that_the_server_skipped() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    assert_eq!(raw.ask(&batch().parse("p", WRITE).sync()), ["1", "Z I"]);
+    assert_eq!(raw.ask(&batch().parse("bad", BROKEN).close("p").sync()), ["E 42P01", "Z I"]);
+    raw.send(&batch().parse("p", "SELECT 1").sync().bind("", "p").execute("").sync());
+    assert_eq!(raw.until_ready(), ["E 42P05", "Z I"]);
+    held_for_review(&world, &mut raw);
+}
+
+/// A portal that holds EXECUTE runs whatever its statement is by then.
+#[test]
+fn a_statement_swapped_under_execute() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.ask(&batch().parse("p", "SELECT 1").parse("e", "EXECUTE p").sync());
+    raw.send(&batch().bind("x", "e").close("p").parse("p", WRITE).execute("x").sync());
+    refused_or_rejected(&world, &mut raw);
+}
+
+/// Nobody is asked about anything, or about what is then rejected; either way nothing ran.
+#[track_caller]
+fn refused_or_rejected(world: &World, raw: &mut Raw) {
+    std::thread::scope(|scope| {
+        let said = scope.spawn(|| raw.until_ready());
+        while !said.is_finished() {
+            for review in world.dora().open_reviews() {
+                world.dora().reject(&review, "no").ok();
+            }
+        }
+        let said = said.join().unwrap();
+        assert!(said.iter().any(|gist| gist.starts_with("E ")), "{said:?}");
+    });
+    assert_eq!(world.truth(ROW), "200");
+}
+
+/// The server cuts names to 63 bytes: two longer ones may be the same.
+#[test]
+fn names_that_the_server_cuts() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    let (one, two) = (format!("{}1", "a".repeat(63)), format!("{}2", "a".repeat(63)));
+    raw.ask(&batch().parse(&one, "SELECT 1").sync());
+    raw.ask(&batch().close(&two).sync());
+    raw.ask(&batch().parse(&two, WRITE).sync());
+    raw.send(&batch().bind("", &one).execute("").sync());
+    refused_or_rejected(&world, &mut raw);
+}
+
+/// A portal's name can be given to a cursor in SQL: the gateway must not take its execution for the portal's effect.
+#[test]
+fn a_portal_replaced_in_sql() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.ask(&batch().parse("p", WRITE).parse("w", "PREPARE p AS SELECT 1").sync());
+    raw.ask(&batch().query("BEGIN"));
+    raw.ask(&batch().bind("x", "w").sync());
+    raw.ask(&batch().query("CLOSE x"));
+    raw.ask(&batch().query("DECLARE x CURSOR FOR SELECT 1"));
+    raw.ask(&batch().execute("x").sync());
+    raw.send(&batch().query("EXECUTE p"));
+    refused_or_rejected(&world, &mut raw);
+}
+
+/// A refusal fails the transaction, whatever names the client has prepared in SQL.
+#[test]
+fn a_decoy_name_prepared_in_sql() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.ask(&batch().query("PREPARE \"countersign refused this statement\" AS SELECT 1"));
+    assert_eq!(raw.ask(&batch().query("BEGIN")), ["C BEGIN", "Z T"]);
+    let refused = raw.ask(&batch().parse("d", "DROP ROLE nobody").bind("", "d").execute("").sync());
+    assert_eq!(refused.last().unwrap(), "Z E", "{refused:?}");
+    assert!(refused.contains(&"E 42501".to_owned()), "{refused:?}");
+    assert_eq!(raw.ask(&batch().query("SELECT 1")), ["E 25P02", "Z E"]);
+    assert_eq!(raw.ask(&batch().query("COMMIT")), ["C ROLLBACK", "Z I"]);
+}
+
+/// Approves the one write that hangs.
+fn approve(world: &World) {
+    world.dora().approve(&world.review_beyond(0)).ok();
+}
+
+/// Waits until the record says how a write ended.
+#[track_caller]
+fn outcome(world: &World) -> String {
+    let ended = |leaf: &serde_json::Value| {
+        let decided = leaf["review"].is_string() || leaf["reviews"].is_array();
+        leaf["kind"] == "action.outcome" && (decided || leaf["status"] != "succeeded")
+    };
+    let leaf = world.until_recorded("the write's outcome", ended);
+    leaf["status"].as_str().unwrap().to_owned()
+}
+
+/// An error after a COMMIT in the same batch does not undo it.
+#[test]
+fn committed_before_the_batch_failed() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.send(&batch().run("BEGIN").run(WRITE).run("COMMIT").parse("bad", BROKEN).sync());
+    approve(&world);
+    let said = raw.until_ready();
+    assert!(said.contains(&"C COMMIT".to_owned()) && said.contains(&"E 42P01".to_owned()), "{said:?}");
+    assert_eq!((world.truth(ROW).as_str(), outcome(&world).as_str()), ("900", "succeeded"));
+}
+
+/// A ROLLBACK in the batch of the write undoes it.
+#[test]
+fn rolled_back_in_the_same_batch() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.send(&batch().run("BEGIN").run(WRITE).run("ROLLBACK").sync());
+    approve(&world);
+    let said = raw.until_ready();
+    assert!(said.contains(&"C ROLLBACK".to_owned()), "{said:?}");
+    assert_eq!((world.truth(ROW).as_str(), outcome(&world).as_str()), ("200", "rolled_back"));
+}
+
+/// The same within one message.
+#[test]
+fn rolled_back_in_the_same_message() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.send(&batch().query(&format!("BEGIN; {WRITE}; ROLLBACK")));
+    approve(&world);
+    let said = raw.until_ready();
+    assert_eq!(said, ["C BEGIN", "C UPDATE 1", "C ROLLBACK", "Z I"]);
+    assert_eq!((world.truth(ROW).as_str(), outcome(&world).as_str()), ("200", "rolled_back"));
+}
+
+/// A client that leaves with its COMMIT on the way leaves a record that does not contradict the row.
+#[test]
+fn a_client_that_leaves_on_commit() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    raw.ask(&batch().query("BEGIN"));
+    raw.send(&batch().query(WRITE));
+    approve(&world);
+    assert_eq!(raw.until_ready(), ["C UPDATE 1", "Z T"]);
+    raw.send(&batch().query("COMMIT"));
+    drop(raw);
+    let status = outcome(&world);
+    xtask::process::wait_until("the connection to be given back", SOON, || (world.upstream_busy() == 0).then_some(()))
+        .unwrap();
+    match world.truth(ROW).as_str() {
+        "900" => assert!(["succeeded", "unknown"].contains(&status.as_str()), "{status}"),
+        row => assert!(["rolled_back", "unknown"].contains(&status.as_str()), "{row}: {status}"),
+    }
+}
