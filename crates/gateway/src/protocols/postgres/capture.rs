@@ -115,7 +115,11 @@ impl Captured {
             facts: Facts::Sql(description.facts.clone()),
             session: self.session_facts(session),
             shown: Shown::default(),
-            reason: description.reason.clone().or_else(|| subject.stated_reason.clone()).map(|said| redact::words(&said)),
+            reason: description
+                .reason
+                .clone()
+                .or_else(|| subject.stated_reason.clone())
+                .map(|said| redact::words(&said)),
             payload: payload.digest(),
             at: scribe.now(),
         };
@@ -179,7 +183,12 @@ fn shown(sql: &str, description: &Description, parameters: &[Option<String>]) ->
         .filter(|literal| literal.kind != LiteralKind::Parameter)
         .filter_map(|l| {
             let value = unquoted(sql.get(l.start..l.end)?).to_owned();
-            Some(redact::Literal { start: l.start, end: l.end, value, secret: secret && l.kind != LiteralKind::Comment })
+            Some(redact::Literal {
+                start: l.start,
+                end: l.end,
+                value,
+                secret: secret && l.kind != LiteralKind::Comment,
+            })
         })
         .collect();
     redact::redact(sql, &literals, parameters)
@@ -334,7 +343,8 @@ mod tests {
     #[test]
     fn a_portals_payload_gives_its_tail_back() {
         let description = Arc::new(describe::describe("SELECT $1", &describe::NoSession));
-        let prepared = Prepared { sql: "SELECT $1".into(), part: String::new(), declared: vec![], types: vec![], description };
+        let prepared =
+            Prepared { sql: "SELECT $1".into(), part: String::new(), declared: vec![], types: vec![], description };
         assert_eq!(portal_tail(&portal_payload(&prepared, b"tail")), Some(b"tail".as_slice()));
         assert_eq!(portal_tail(b"short"), None);
     }

@@ -144,7 +144,8 @@ impl Listener {
         client.output = greeting;
         let LoggedIn { subject, target } = logged_in;
         let Ok(decoy) = keys::random() else { return };
-        let opened = Opened { gate: self.gate.clone(), subject, target, startup: startup.settings, client, cancel, decoy };
+        let opened =
+            Opened { gate: self.gate.clone(), subject, target, startup: startup.settings, client, cancel, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);

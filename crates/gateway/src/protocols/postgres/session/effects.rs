@@ -102,8 +102,9 @@ impl Session {
 
     /// What a batch did so far belongs to the transaction that is open around it.
     fn into_transaction(&mut self) {
-        let (done, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.finished).into_iter().partition(|(_, outcome)| outcome.status == Status::Succeeded);
+        let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.finished)
+            .into_iter()
+            .partition(|(_, outcome)| outcome.status == Status::Succeeded);
         self.finished = rest;
         for (running, mut outcome) in done {
             outcome.status = Status::Uncommitted;

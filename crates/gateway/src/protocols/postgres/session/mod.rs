@@ -21,12 +21,14 @@ use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
+use self::outcomes::outcome;
 use super::describe::{Description, Effect, SessionFacts};
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
 use crate::pipeline::Outcomes;
 
 mod effects;
+mod outcomes;
 #[cfg(test)]
 mod tests;
 
@@ -211,16 +213,6 @@ impl Session {
         &self.settings
     }
 
-    /// What the open transaction, explicit or a batch's own, did before: one digest over all of it, in order.
-    pub(super) fn transaction(&self) -> Vec<ActionDigest> {
-        let batch = self.finished.iter().filter(|(_, outcome)| outcome.status == Status::Succeeded);
-        batch.fold(self.transaction, |before, (running, _)| Some(chained(before, running.digest))).into_iter().collect()
-    }
-
-    fn note_in_transaction(&mut self, digest: ActionDigest) {
-        self.transaction = Some(chained(self.transaction, digest));
-    }
-
     /// Whether something is open that holds locks while people read.
     pub(super) fn in_transaction(&self) -> bool {
         self.status != TransactionStatus::Idle || self.batch_open
@@ -324,9 +316,9 @@ impl Session {
     /// `ParseComplete`, `BindComplete`, `CloseComplete`: each answers its own message and no other.
     pub(super) fn step_done(&mut self, kind: u8) -> Reaction {
         match (kind, self.expected.pop_front()) {
-            (b'1', Some(Expected::Parse { .. })) | (b'2', Some(Expected::Bind)) | (b'3', Some(Expected::Close { .. })) => {
-                Reaction::Forward
-            }
+            (b'1', Some(Expected::Parse { .. }))
+            | (b'2', Some(Expected::Bind))
+            | (b'3', Some(Expected::Close { .. })) => Reaction::Forward,
             (_, front) => desynchronised(&format!("`{}` in answer to {front:?}", kind.escape_ascii())),
         }
     }
@@ -396,44 +388,6 @@ impl Session {
         match effects::agrees(effect, tag) && self.apply(effect, from) {
             true => Reaction::Forward,
             false => desynchronised(&format!("`{tag}` where {effect:?} was expected")),
-        }
-    }
-
-    /// What a batch did before it ended its transaction itself is settled there.
-    fn ended_inside(&mut self, tag: &str, effect: &Effect) {
-        let status = match (tag, effect) {
-            ("COMMIT", _) => Status::Succeeded,
-            ("ROLLBACK", Effect::RollbackTo { .. }) => return,
-            ("ROLLBACK", _) => Status::RolledBack,
-            _ => return,
-        };
-        for (running, mut outcome) in std::mem::take(&mut self.finished) {
-            if outcome.status == Status::Succeeded {
-                outcome.status = status;
-            }
-            self.ended.push(Ended { id: running.id, level: running.level, outcome });
-        }
-    }
-
-    /// The first end of a transaction in a message decides about what the transaction did before.
-    fn note_end(&mut self, tag: &str) {
-        let end = match tag {
-            "COMMIT" => Status::Succeeded,
-            "ROLLBACK" => Status::RolledBack,
-            "PREPARE TRANSACTION" => Status::Unknown, // another session will decide
-            _ => return,
-        };
-        if !self.uncommitted.is_empty() && !matches!(self.savepoint_in_front(), Some(Effect::RollbackTo { .. })) {
-            self.transaction_end.get_or_insert(end);
-        }
-    }
-
-    /// `ROLLBACK TO` has the tag of a `ROLLBACK`.
-    fn savepoint_in_front(&self) -> Option<&Effect> {
-        match self.expected.front()? {
-            Expected::Query { description, .. } => description.effects.get(self.completed),
-            Expected::Execute { prepared, .. } => prepared.as_ref()?.description.effects.first(),
-            _ => None,
         }
     }
 
@@ -540,69 +494,6 @@ impl Session {
         }
         if own { Reaction::Swallow } else { Reaction::Forward }
     }
-
-    fn end_transaction(&mut self, status: Status) {
-        let open = std::mem::take(&mut self.uncommitted);
-        self.end(open, status);
-    }
-
-    fn end(&mut self, actions: Vec<(ActionId, RecordLevel)>, status: Status) {
-        for (id, level) in actions {
-            let outcome = Outcomes { status, rows: None, stream: None, micros: 0, error: None };
-            self.ended.push(Ended { id, level, outcome });
-        }
-    }
-
-    /// What ended before this `ReadyForQuery` took effect, waits for its transaction, or was undone.
-    fn settle_finished(&mut self, status: TransactionStatus, failed: bool) {
-        let undone = failed && !self.committed_inside;
-        for (running, mut outcome) in std::mem::take(&mut self.finished) {
-            if outcome.status == Status::Succeeded {
-                outcome.status = match status {
-                    TransactionStatus::InTransaction => Status::Uncommitted,
-                    TransactionStatus::Failed => Status::RolledBack,
-                    TransactionStatus::Idle if undone => Status::RolledBack,
-                    TransactionStatus::Idle => Status::Succeeded,
-                };
-            } else if outcome.status == Status::Failed && self.committed_inside {
-                outcome.status = Status::Succeeded; // in part: an earlier statement of the message was committed
-            }
-            if outcome.status == Status::Uncommitted {
-                self.note_in_transaction(running.digest);
-                self.uncommitted.push((running.id.clone(), running.level));
-            }
-            self.ended.push(Ended { id: running.id, level: running.level, outcome });
-        }
-        self.committed_inside = false;
-    }
-
-    /// The connection is gone: what was sent and not answered can no longer be known.
-    pub(super) fn lost(&mut self) {
-        let expected = std::mem::take(&mut self.expected);
-        let undecided = expected.iter().any(|expected| {
-            // one of these may have ended the transaction
-            matches!(expected, Expected::Execute { .. } | Expected::Query { .. } | Expected::Sync)
-        });
-        let running = expected.into_iter().filter_map(|expected| match expected {
-            Expected::Execute { running, .. } | Expected::Query { running, .. } => running,
-            _ => None,
-        });
-        let unknown = |running: Running| {
-            let outcome = Outcomes { status: Status::Unknown, ..outcome(&running, None, None, None) };
-            Ended { id: running.id, level: running.level, outcome }
-        };
-        self.ended.extend(running.map(unknown));
-        let finished = std::mem::take(&mut self.finished);
-        self.ended.extend(finished.into_iter().map(|(running, _)| unknown(running)));
-        self.end_transaction(if undecided { Status::Unknown } else { Status::RolledBack });
-    }
-}
-
-fn chained(before: Option<ActionDigest>, next: ActionDigest) -> ActionDigest {
-    match before {
-        None => next,
-        Some(before) => ActionDigest::of(&[before.as_bytes().as_slice(), next.as_bytes()].concat()),
-    }
 }
 
 /// The server did something else than the machine believes: nothing it would believe from here on can be relied on.
@@ -610,13 +501,6 @@ fn desynchronised(what: &str) -> Reaction {
     tracing::error!(what, "the session's belief and the server differ; the session ends");
     let message = "countersign: the session cannot be followed any more and ends";
     Reaction::Fatal(Box::new(Notice::fatal(SqlState::PROTOCOL_VIOLATION, message)))
-}
-
-fn outcome(running: &Running, rows: Option<u64>, stream: Option<StreamIn>, error: Option<String>) -> Outcomes {
-    let micros = u64::try_from(running.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let status = if error.is_some() { Status::Failed } else { Status::Succeeded };
-    let stream = stream.map(|stream| (stream.bytes, hex::encode(stream.hash.finalize())));
-    Outcomes { status, rows, stream, micros, error }
 }
 
 /// The words of a transaction that failed, as the server would say them.

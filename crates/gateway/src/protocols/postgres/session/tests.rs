@@ -241,7 +241,8 @@ impl Run {
         }
         match &step {
             Step::Parse { name, text, .. } => {
-                let Prepared { part, declared, types, description, .. } = Arc::into_inner(prepared("SELECT 1")).expect("new");
+                let Prepared { part, declared, types, description, .. } =
+                    Arc::into_inner(prepared("SELECT 1")).expect("new");
                 let held = Prepared { sql: text.to_string().into(), part, declared, types, description };
                 self.session.parse_sent(&named(*name), Arc::new(held));
             }
@@ -294,7 +295,11 @@ impl Run {
     /// Never does the machine believe in a text that the server does not hold.
     fn check(&self) {
         for (name, prepared) in &self.session.prepared {
-            assert_eq!(self.server.statements.get(name).map(String::as_str), Some(&*prepared.sql), "statement `{name}`");
+            assert_eq!(
+                self.server.statements.get(name).map(String::as_str),
+                Some(&*prepared.sql),
+                "statement `{name}`"
+            );
         }
     }
 }
