@@ -66,11 +66,11 @@ impl Session {
                 self.then("transaction characteristics", &format!("{modes:?}"));
             }
             Effect::Savepoint { name } => {
-                self.into_transaction();
+                self.join_transaction();
                 self.savepoints.push((name.clone(), self.uncommitted.len()));
             }
             Effect::RollbackTo { name } => {
-                self.into_transaction();
+                self.join_transaction();
                 self.rolled_back_to(name);
             }
             Effect::Release { name } => {
@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// What a batch did so far belongs to the transaction that is open around it.
-    fn into_transaction(&mut self) {
+    fn join_transaction(&mut self) {
         let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.finished)
             .into_iter()
             .partition(|(_, outcome)| outcome.status == Status::Succeeded);
