@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::action::PayloadDigest;
 use tokio::sync::Notify;
 
 use super::capture::Subject;
@@ -103,7 +104,8 @@ pub(super) struct Opened {
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
         let Opened { gate, subject, target, startup, client, cancel, decoy } = opened;
-        let session = Session::new(settings::tracked(&startup));
+        let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
+        let session = Session::new(settings::tracked(&startup)).named(own);
         let scanner = Scanner::new(Limits::BACKEND);
         Self {
             gate,

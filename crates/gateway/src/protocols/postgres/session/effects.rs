@@ -14,6 +14,8 @@ use super::{Ended, Prepared, Session};
 use crate::protocols::postgres::describe::{Description, Discard, Effect, Setting};
 use crate::protocols::postgres::settings;
 
+/// Stands among the settings once one of them was changed in a way that may have been undone.
+const ONLY_HERE: &str = "valid in this session only";
 /// The most characters kept of a setting's history.
 const HISTORY_CHARS_MAX: usize = 2_000;
 
@@ -48,6 +50,7 @@ impl Session {
         match effect {
             Effect::Set(setting) => self.set(setting),
             Effect::Query { settings, .. } | Effect::DeclareCursor { settings, .. } => {
+                self.alone = false; // it may have run for no row, or for several
                 settings.iter().for_each(|setting| self.set(setting));
             }
             Effect::Reset { name, .. } => self.then(name, "default"),
@@ -142,6 +145,10 @@ impl Session {
             history = format!("‹long history {}›", PayloadDigest::of(history.as_bytes()));
         }
         self.settings.insert(name.to_owned(), history);
+        if !self.alone {
+            // another session with the same history may have another value: what is approved here is good only here
+            self.settings.insert(ONLY_HERE.to_owned(), self.own.clone());
+        }
     }
 
     fn prepare(&mut self, name: &str, statement: &SqlStatement, (sql, at): (&Arc<str>, usize)) -> bool {

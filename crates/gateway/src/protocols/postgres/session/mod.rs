@@ -78,8 +78,8 @@ pub(super) enum Expected {
     DescribePortal,
     /// Rows, then an end.
     Execute { running: Option<Running>, prepared: Option<Arc<Prepared>> },
-    /// `CloseComplete`. `previous` is the statement that is forgotten, if it was known.
-    Close { name: String, previous: Option<Arc<Prepared>> },
+    /// `CloseComplete`, of a portal when there is no name. `previous` is the statement that is forgotten, if it was known.
+    Close { name: Option<String>, previous: Option<Arc<Prepared>> },
     /// `ReadyForQuery`.
     Sync,
     /// The same, for a `Sync` of our own that the client does not know of.
@@ -126,6 +126,10 @@ pub(super) struct Session {
     status: TransactionStatus,
     /// Tracked settings that differ from the target's defaults.
     settings: BTreeMap<String, String>,
+    /// This session's own name, told to nobody else: part of the meaning of what only this session can be sure of.
+    own: String,
+    /// Whether the command in front stands alone in a transaction of its own, so that what it did cannot be undone.
+    alone: bool,
     /// What they are after `RESET`: the client gave these when it connected.
     startup: BTreeMap<String, String>,
     /// Effects of the open transaction: one digest over theirs.
@@ -169,6 +173,8 @@ impl Session {
             prepared: BTreeMap::new(),
             expected: VecDeque::new(),
             status: TransactionStatus::Idle,
+            own: String::new(),
+            alone: false,
             startup: settings.clone(),
             settings,
             transaction: None,
@@ -188,6 +194,12 @@ impl Session {
             skipping: false,
             ended: Vec::new(),
         }
+    }
+
+    /// The same, under a name of its own.
+    pub(super) fn named(mut self, own: String) -> Self {
+        self.own = own;
+        self
     }
 
     pub(super) fn status(&self) -> TransactionStatus {
@@ -277,7 +289,7 @@ impl Session {
     /// A `Close` of a statement, or of a portal, goes out.
     pub(super) fn close_sent(&mut self, statement: Option<&str>) {
         let previous = statement.and_then(|name| self.prepared.remove(name));
-        self.sent(Expected::Close { name: statement.unwrap_or_default().to_owned(), previous });
+        self.sent(Expected::Close { name: statement.map(str::to_owned), previous });
     }
 
     /// Whether something on its way may change which text stands under a name: until it is answered, no name is certain.
@@ -356,6 +368,7 @@ impl Session {
                 let effect = prepared.as_ref().and_then(|prepared| prepared.description.effects.first());
                 let effect = effect.cloned().unwrap_or(Effect::None);
                 let sql = prepared.map_or_else(|| "".into(), |prepared| prepared.sql.clone());
+                self.alone = false; // a later message of its batch may still undo it
                 self.ended_inside(tag, &effect);
                 self.take_effect(&effect, tag, (&sql, 0))
             }
@@ -367,6 +380,7 @@ impl Session {
                 self.rolled_back_inside |= tag == "ROLLBACK" && matches!(effect, Effect::Rollback { .. });
                 self.rows = rows.or(self.rows);
                 self.stream_done = stream.or(self.stream_done.take());
+                self.alone = description.effects.len() == 1 && self.status == TransactionStatus::Idle;
                 let reaction = self.take_effect(&effect, tag, (&sql, at));
                 self.expected.push_front(Expected::Query { running, description, sql });
                 reaction
@@ -424,7 +438,7 @@ impl Session {
 
     fn step_failed(&mut self, front: Expected, class: &str) {
         match front {
-            Expected::Parse { name, kept: false, .. } => drop(self.prepared.remove(&name)),
+            Expected::Parse { name, kept: false, .. } => self.undo(&name, None),
             Expected::Execute { running: Some(running), .. } => {
                 let outcome = outcome(&running, None, None, Some(class.to_owned()));
                 self.finished.push((running, outcome));
@@ -432,6 +446,21 @@ impl Session {
             _ => {}
         }
         self.error = Some(class.to_owned());
+    }
+
+    /// A change of a name did not happen. What is on its way for the same name was built on it: that now follows `back`;
+    /// else `back` is what stands.
+    fn undo(&mut self, name: &str, back: Option<Arc<Prepared>>) {
+        let next = self.expected.iter_mut().find_map(|expected| match expected {
+            Expected::Parse { name: of, previous, kept: false } if of == name => Some(previous),
+            Expected::Close { name: Some(of), previous } if of == name => Some(previous),
+            _ => None,
+        });
+        match (next, back) {
+            (Some(previous), back) => *previous = back,
+            (None, Some(back)) => drop(self.prepared.insert(name.to_owned(), back)),
+            (None, None) => drop(self.prepared.remove(name)),
+        }
     }
 
     /// The server skips to `Sync`: what stands before it will not be done.
@@ -444,13 +473,8 @@ impl Session {
         let skipped: Vec<Expected> = self.expected.drain(..rest.unwrap_or(self.expected.len())).collect();
         for expected in skipped.into_iter().rev() {
             match expected {
-                Expected::Parse { name, previous: Some(previous), kept: false } => {
-                    self.prepared.insert(name, previous);
-                }
-                Expected::Parse { name, previous: None, .. } => drop(self.prepared.remove(&name)),
-                Expected::Close { name, previous: Some(previous) } => {
-                    self.prepared.insert(name, previous);
-                }
+                Expected::Parse { name, previous, kept: false } => self.undo(&name, previous),
+                Expected::Close { name: Some(name), previous } => self.undo(&name, previous),
                 Expected::Execute { running: Some(running), .. } | Expected::Query { running: Some(running), .. } => {
                     let outcome = Outcomes { status: Status::NotExecuted, ..outcome(&running, None, None, None) };
                     unfinished.push((running, outcome));

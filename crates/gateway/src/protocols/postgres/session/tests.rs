@@ -148,6 +148,29 @@ fn settings_follow_the_server() {
     assert_eq!(session.settings().get("search_path").map(String::as_str), Some("a"));
 }
 
+#[test]
+fn a_setting_that_may_have_been_undone_binds_to_its_session() {
+    let after = |own: &str, inside: bool| {
+        let mut session = Session::new(BTreeMap::new()).named(own.to_owned());
+        if inside {
+            session.sent(query("BEGIN", "b"));
+            session.command_done("BEGIN", None);
+            session.ready(TransactionStatus::InTransaction);
+        }
+        session.sent(query("SET search_path = a", "s"));
+        session.command_done("SET", None);
+        session.ready(if inside { TransactionStatus::InTransaction } else { TransactionStatus::Idle });
+        session.settings().clone()
+    };
+    assert_eq!(after("one", false), after("two", false));
+    assert_ne!(after("one", true), after("two", true));
+    let mut session = Session::new(BTreeMap::new()).named("one".to_owned());
+    session.sent(query("SELECT set_config('search_path', 'a', false) WHERE false", "c"));
+    session.command_done("SELECT 0", Some(0));
+    session.ready(TransactionStatus::Idle);
+    assert!(session.settings().values().any(|value| value == "one"), "it may not have run at all");
+}
+
 /// What a client may do next, as far as prepared statements are concerned.
 #[derive(Debug, Clone)]
 enum Step {
