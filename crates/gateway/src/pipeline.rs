@@ -49,6 +49,13 @@ pub trait Call: Send {
     /// The statement's shape: literals do not count.
     fn fingerprint(&self) -> String;
 
+    /// Takes in what belongs to the action and follows it, such as a stream, before people are asked about it. True: it
+    /// did, and the action has to be described again.
+    ///
+    /// # Errors
+    /// It cannot be taken in, or the client took it back.
+    fn gather(&mut self) -> impl Future<Output = Result<bool, Refusal>> + Send;
+
     /// Whether it can wait at all.
     ///
     /// # Errors
@@ -107,11 +114,18 @@ pub enum Held<T> {
 /// [`Refusal`], recorded already; nothing reached the upstream.
 pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal> {
     let mut request = call.describe(gate)?;
-    let decision = decide(gate, &request, &BTreeSet::new());
+    let mut decision = decide(gate, &request, &BTreeSet::new());
     if !matches!(decision, Decision::Permit(_)) || !request.described().facts.effect_free() {
         request = request.showing(call.shown());
     }
     record_refusal(gate, &request, call.permissible()).await?;
+    if matches!(decision, Decision::Review(_)) {
+        let gathered = call.gather().await;
+        if record_refusal(gate, &request, gathered).await? {
+            request = record_refusal(gate, &request, call.describe(gate)).await?.showing(call.shown());
+            decision = decide(gate, &request, &BTreeSet::new());
+        }
+    }
     let authorized = review(gate, call, &request, decision).await;
     let (authority, turn) = record_refusal(gate, &request, authorized).await?;
     let released = release(gate, &request, authority).await;

@@ -38,6 +38,27 @@ pub struct Shown {
     /// Bind parameters, in order, redacted likewise; `None` is NULL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Option<String>>,
+    /// The data that comes with the statement, such as that of a `COPY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<ShownStream>,
+}
+
+/// A stream of data as a card shows it: all of it by length and hash, its beginning in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownStream {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// How many rows it holds; absent where its format does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// Its first rows, one a line, redacted like a statement.
+    pub sample: String,
+    /// How many values of the sample were replaced.
+    pub redacted: usize,
+    /// How many bytes of the stream are not in the sample.
+    pub cut_bytes: u64,
 }
 
 /// Replaces what must not be shown.
@@ -62,7 +83,7 @@ pub fn redact(text: &str, literals: &[Literal], parameters: &[Option<String>]) -
             ))
         })
         .collect();
-    Shown { text: body, redacted: hidden, cut_bytes, parameters }
+    Shown { text: body, redacted: hidden, cut_bytes, parameters, stream: None }
 }
 
 /// Replaces words that look like secrets or personal data in free text, such as a stated reason.

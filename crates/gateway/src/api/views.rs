@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use countersign_core::action::digest::NotCanonical;
+use countersign_core::action::redact::ShownStream;
 use countersign_core::action::{BundleDigest, Described, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::{Obligations, Quorum, Terms};
@@ -42,6 +43,9 @@ pub(super) struct ReviewView {
     statement_parameters: Vec<Option<String>>,
     /// How many bytes at the statement's end are not shown.
     statement_cut_bytes: usize,
+    /// The data that comes with the statement, such as that of a `COPY`, if there is any.
+    #[schema(required = true)]
+    statement_stream: Option<StreamView>,
     /// How many values are hidden behind placeholders.
     redacted: usize,
     /// The requester's stated reason: its own words, unchecked.
@@ -186,6 +190,25 @@ pub(super) struct ActionView {
     at: String,
 }
 
+/// Data that comes with a statement: all of it by length and hash, its first rows in words.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stream)]
+pub(super) struct StreamView {
+    /// How many bytes it has.
+    bytes: u64,
+    /// How many rows it holds; absent where its format does not tell.
+    #[schema(required = true)]
+    rows: Option<u64>,
+    /// Its SHA-256, in hexadecimal digits.
+    sha256: String,
+    /// Its first rows, one a line; what looks like a secret or personal data is a placeholder.
+    sample: String,
+    /// How many values of the sample are hidden behind placeholders.
+    redacted: usize,
+    /// How many bytes of it are not in the sample.
+    cut_bytes: u64,
+}
+
 /// An upstream; its address and credential stay inside.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Target)]
@@ -224,6 +247,7 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         statement: card.statement.text,
         statement_parameters: card.statement.parameters,
         statement_cut_bytes: card.statement.cut_bytes,
+        statement_stream: card.statement.stream.map(stream),
         redacted: card.statement.redacted,
         reason: card.reason,
         impact: ImpactView { known: card.impact.known },
@@ -242,6 +266,11 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         seconds_left,
         url: format!("{}/reviews/{}", gate.config.public_url, matter.id),
     })
+}
+
+fn stream(shown: ShownStream) -> StreamView {
+    let ShownStream { bytes, rows, sha256, sample, redacted, cut_bytes } = shown;
+    StreamView { bytes, rows, sha256, sample, redacted, cut_bytes }
 }
 
 /// An attempt, as recorded.

@@ -197,6 +197,19 @@ fn suffices(review: &Value) -> String {
     sets.join(", or ")
 }
 
+/// Data that comes with a statement: its size and hash, then its first rows.
+fn stream(stream: &Value) -> String {
+    let rows = stream["rows"].as_u64().map_or_else(|| "rows not counted".to_owned(), |rows| format!("{rows} rows"));
+    let mut said = format!("{} bytes, {rows}, SHA-256 {}", stream["bytes"], text(stream, "sha256"));
+    for row in stream["sample"].as_str().unwrap_or_default().lines() {
+        said.push_str(&format!("\n{:<14} {}", "", output::safe(row)));
+    }
+    if stream["cut_bytes"].as_u64().is_some_and(|cut| cut > 0) {
+        said.push_str(&format!("\n{:<14} ({} bytes are not shown)", "", stream["cut_bytes"]));
+    }
+    said
+}
+
 fn print_list(list: &Value) {
     let reviews = list.as_array().or_else(|| list["reviews"].as_array()).or_else(|| list["items"].as_array());
     let reviews = reviews.cloned().unwrap_or_default();
@@ -234,6 +247,9 @@ fn print_card(review: &Value) {
     field("action", text(review, "action"));
     field("statement", text(review, "statement"));
     field("parameters", plain(&review["statement_parameters"]).replace("null", ""));
+    if review["statement_stream"].is_object() {
+        field("data", stream(&review["statement_stream"]));
+    }
     field("reads", plain(&review["resource"]["tables"]["read"]).replace("null", ""));
     field("writes", plain(&review["resource"]["tables"]["write"]).replace("null", ""));
     for (name, value) in review["settings"].as_object().into_iter().flatten() {

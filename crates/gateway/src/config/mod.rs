@@ -60,6 +60,8 @@ pub struct Postgres {
     pub tls: Option<TlsFiles>,
     /// Clients at once.
     pub connections_max: usize,
+    /// The most data of a `COPY` that waits for a review, in bytes.
+    pub copy_bytes_max: u64,
 }
 
 /// A certificate and its key, as PEM files.

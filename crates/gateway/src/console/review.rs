@@ -15,7 +15,7 @@ use super::activity::status_words;
 use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::session::Session;
-use super::show::{Html, Statement, block, line, span, when};
+use super::show::{Data, Html, Statement, block, line, span, when};
 use super::standing::{self, Standing};
 use crate::gate::Moment;
 use crate::ports::Attempt;
@@ -95,6 +95,7 @@ struct CardView {
     action: String,
     verbs: Html,
     statement: Statement,
+    data: Option<Data>,
     cut_bytes: usize,
     redacted: usize,
     writes: Names,
@@ -232,6 +233,7 @@ fn card_view(card: Card, review: &Review) -> CardView {
         action: card.action.clone(),
         verbs: verbs(&card.resource.verbs),
         statement: Statement::new(&card.statement),
+        data: card.statement.stream.as_ref().map(Data::new),
         cut_bytes: card.statement.cut_bytes,
         redacted: card.statement.redacted,
         writes: names(card.resource.tables.write.iter()),

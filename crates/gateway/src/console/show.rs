@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 
 use askama::filters::HtmlSafe;
 use countersign_core::action::Timestamp;
-use countersign_core::action::redact::Shown;
+use countersign_core::action::redact::{Shown, ShownStream};
 
 /// Markup that was built here, and may stand in a page as it is. Only this module makes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +77,48 @@ impl Statement {
         Self {
             text: show(&shown.text),
             parameters: shown.parameters.iter().map(|value| value.as_deref().map(show)).collect(),
+            imitated,
+        }
+    }
+}
+
+/// Data that comes with a statement.
+pub(super) struct Data {
+    /// Bytes and rows, in words.
+    pub(super) size: String,
+    /// The hash of all of it.
+    pub(super) sha256: String,
+    /// Its first rows.
+    pub(super) sample: Html,
+    /// Whether there are none to show.
+    pub(super) empty: bool,
+    /// How many values of the sample were hidden.
+    pub(super) redacted: usize,
+    /// How many bytes are not in the sample.
+    pub(super) cut_bytes: u64,
+    /// More placeholders stand there than values were hidden.
+    pub(super) imitated: bool,
+}
+
+impl Data {
+    /// Of a card.
+    pub(super) fn new(stream: &ShownStream) -> Self {
+        let marked = pieces(&stream.sample).filter(Piece::is_placeholder).count();
+        let imitated = marked > stream.redacted;
+        let mut out = Writer::default();
+        pieces(&stream.sample).for_each(|piece| match piece {
+            Piece::Placeholder(inner) if !imitated => out.wrap("mark", "hidden", inner),
+            Piece::Placeholder(inner) => lines(&format!("‹{inner}›"), &mut out),
+            Piece::Text(text) => lines(text, &mut out),
+        });
+        let rows = stream.rows.map_or_else(|| "rows not counted".to_owned(), |rows| format!("{rows} rows"));
+        Self {
+            size: format!("{} bytes, {rows}", stream.bytes),
+            sha256: stream.sha256.clone(),
+            sample: out.finish(),
+            empty: stream.sample.is_empty(),
+            redacted: stream.redacted,
+            cut_bytes: stream.cut_bytes,
             imitated,
         }
     }

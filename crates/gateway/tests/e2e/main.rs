@@ -8,6 +8,7 @@
 mod harness;
 
 mod bad_input;
+mod copy;
 mod crash;
 mod ledger;
 mod main_job;

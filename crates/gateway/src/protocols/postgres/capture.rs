@@ -14,7 +14,8 @@ use countersign_core::action::{
     SessionFacts, Target,
 };
 
-use super::describe::{self, Description, Effect, LiteralKind};
+use super::copy::{self, Spool};
+use super::describe::{self, CopyIn, Description, Effect, LiteralKind};
 use super::session::{Prepared, Session};
 use super::wire::Format;
 use super::wire::frontend::Bind;
@@ -37,7 +38,12 @@ pub(super) struct Subject {
 #[derive(Debug)]
 pub(super) enum Captured {
     /// A simple query.
-    Query { sql: Arc<str>, description: Arc<Description> },
+    Query {
+        sql: Arc<str>,
+        description: Arc<Description>,
+        /// The data of its COPY, once it was taken in.
+        spool: Option<Box<Spool>>,
+    },
     /// A portal.
     Portal { bind: Bind, prepared: Arc<Prepared>, description: Arc<Description> },
 }
@@ -64,7 +70,8 @@ impl Captured {
 
     fn payload(&self) -> Vec<u8> {
         match self {
-            Captured::Query { sql, .. } => sql.as_bytes().to_vec(),
+            Captured::Query { sql, spool: Some(spool), .. } => copy::payload(sql, &spool.summary()),
+            Captured::Query { sql, spool: None, .. } => sql.as_bytes().to_vec(),
             Captured::Portal { bind, prepared, .. } => portal_payload(prepared, &bind.tail).to_vec(),
         }
     }
@@ -88,13 +95,46 @@ impl Captured {
         Ok(())
     }
 
-    /// What cannot be paused.
+    /// What cannot be paused: a stream that was not taken in.
     pub(super) fn check_reviewable(&self) -> Result<(), Refusal> {
-        if self.description().effects.iter().any(|effect| matches!(effect, Effect::CopyIn)) {
-            let message = "COPY … FROM STDIN cannot wait for a review: its data would not be part of what is approved";
-            return Err(Refusal::new(Code::Unsupported, message).hint("send the rows as INSERT statements"));
+        if matches!(self, Captured::Query { spool: Some(_), .. }) {
+            return Ok(());
         }
-        Ok(())
+        self.stream_in().map(drop)
+    }
+
+    /// The stream that has to be taken in before people can be asked.
+    ///
+    /// # Errors
+    /// There is one, and it cannot be: its data would not be part of what is approved.
+    pub(super) fn stream_in(&self) -> Result<Option<&CopyIn>, Refusal> {
+        let effects = &self.description().effects;
+        let mut streams = effects.iter().filter(|effect| matches!(effect, Effect::CopyIn(_) | Effect::CopyOut));
+        let Some(Effect::CopyIn(first)) = streams.next() else {
+            return match streams.any(|effect| matches!(effect, Effect::CopyIn(_))) {
+                true => Err(second_stream()),
+                false => Ok(None),
+            };
+        };
+        if streams.next().is_some() {
+            return Err(second_stream());
+        }
+        match self {
+            Captured::Query { .. } => Ok(Some(first)),
+            Captured::Portal { .. } => {
+                let message = "COPY … FROM STDIN cannot wait for a review inside the extended protocol, where it is \
+                               decided on before its data comes";
+                Err(Refusal::new(Code::Unsupported, message)
+                    .hint("send it as a simple query, as psql's \\copy and most drivers' copy functions do"))
+            }
+        }
+    }
+
+    /// What was taken in belongs to it from here on.
+    pub(super) fn attach(&mut self, taken: Spool) {
+        if let Captured::Query { spool, .. } = self {
+            *spool = Some(Box::new(taken));
+        }
     }
 
     /// The action.
@@ -151,6 +191,9 @@ impl Captured {
             Captured::Portal { bind, prepared, .. } => parameters(bind, &prepared.types),
         };
         let mut shown = shown(self.sql(), self.description(), &parameters);
+        if let Captured::Query { spool: Some(spool), .. } = self {
+            shown.stream = Some(spool.shown());
+        }
         if let Captured::Portal { prepared, .. } = self
             && !prepared.part.is_empty()
         {
@@ -170,11 +213,16 @@ impl Captured {
     }
 }
 
+fn second_stream() -> Refusal {
+    let message = "a message with more than one COPY stream cannot wait for a review";
+    Refusal::new(Code::Unsupported, message).hint("send each COPY in a message of its own")
+}
+
 fn shown(sql: &str, description: &Description, parameters: &[Option<String>]) -> Shown {
     let found = describe::literals(sql);
     if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
         let text = format!("‹{} bytes that cannot be read as SQL›", sql.len());
-        return Shown { text, redacted: 1, cut_bytes: sql.len(), parameters: Vec::new() };
+        return Shown { text, redacted: 1, cut_bytes: sql.len(), ..Shown::default() };
     }
     // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
     let secret = description.parse_error.is_some() || description.facts.class >= SqlClass::Admin;

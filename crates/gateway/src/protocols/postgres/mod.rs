@@ -5,6 +5,7 @@
 //! Specification: <https://www.postgresql.org/docs/current/protocol.html>.
 mod capture;
 mod connection;
+mod copy;
 pub mod describe;
 mod duplex;
 mod login;

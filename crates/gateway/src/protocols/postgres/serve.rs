@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::connection::{Connection, End, Opened};
+use super::copy::Spools;
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
 use super::refuse;
@@ -64,6 +65,7 @@ pub struct Listener {
     cancels: Mutex<HashMap<u32, (Bytes, Arc<Notify>)>>,
     doors: Semaphore,
     places: Arc<Semaphore>,
+    spools: Arc<Spools>,
     socket: TcpListener,
 }
 
@@ -86,6 +88,7 @@ impl Listener {
             mock_secret: MockSecret::new(keys::random()?),
             doors: Semaphore::new(ENTERING_MAX),
             places: Arc::new(Semaphore::new(gate.config.postgres.connections_max)),
+            spools: Arc::new(Spools::new(gate.config.data_dir.clone(), gate.config.postgres.copy_bytes_max)),
             gate,
             tls,
             targets,
@@ -144,8 +147,8 @@ impl Listener {
         client.output = greeting;
         let LoggedIn { subject, target } = logged_in;
         let Ok(decoy) = keys::random() else { return };
-        let opened =
-            Opened { gate: self.gate.clone(), subject, target, startup: startup.settings, client, cancel, decoy };
+        let (gate, spools, startup) = (self.gate.clone(), self.spools.clone(), startup.settings);
+        let opened = Opened { gate, subject, target, startup, client, cancel, spools, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);

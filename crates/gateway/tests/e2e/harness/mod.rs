@@ -38,6 +38,8 @@ const UPSTREAM_USER: &str = "app";
 pub(crate) struct Plan {
     /// Replacements in the starter policies.
     policy: Vec<(&'static str, &'static str)>,
+    /// `copy_bytes_max` of `[postgres]`.
+    copy_bytes_max: Option<u64>,
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -46,6 +48,12 @@ impl Plan {
     /// Reviews of writes end by themselves after three seconds.
     pub(crate) fn short_reviews(mut self) -> Self {
         self.policy.push(("@expires(\"30m\")", "@expires(\"3s\")"));
+        self
+    }
+
+    /// Keeps at most so much data of a COPY that waits.
+    pub(crate) fn copy_bytes_max(mut self, bytes: u64) -> Self {
+        self.copy_bytes_max = Some(bytes);
         self
     }
 
@@ -79,7 +87,14 @@ impl Plan {
             cluster.port(),
             certificate.display()
         );
-        fs::write(dir.join("countersign.toml"), configuration(ports, &upstream)).unwrap();
+        let copy_bytes_max = self
+            .copy_bytes_max
+            .map(|bytes| format!("listen = \"127.0.0.1:{}\"\ncopy_bytes_max = {bytes}", ports.postgres));
+        let mut configuration = configuration(ports, &upstream);
+        if let Some(setting) = copy_bytes_max {
+            configuration = configuration.replace(&format!("listen = \"127.0.0.1:{}\"", ports.postgres), &setting);
+        }
+        fs::write(dir.join("countersign.toml"), configuration).unwrap();
         let gateway = Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes);
         World { gateway, cluster, ada: None, dora: None, finn: None, key: String::new(), dir, sweeper }
     }

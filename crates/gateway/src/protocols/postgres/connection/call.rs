@@ -12,6 +12,7 @@ use crate::codes::Code;
 use crate::gate::Gate;
 use crate::pipeline::{self, Call, Held, Left, Outcomes, Waiting};
 use crate::protocols::postgres::capture::{Captured, portal_tail};
+use crate::protocols::postgres::copy;
 use crate::protocols::postgres::duplex::Event;
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{Expected, Running};
@@ -58,11 +59,17 @@ impl Connection {
     ) -> Result<(), WireError> {
         let Some(upstream) = &mut self.upstream else { return Err(WireError::BadValue("upstream")) };
         match captured {
-            Captured::Query { sql, description } => {
-                let text = std::str::from_utf8(payload).map_err(|_| WireError::NotUtf8("query"))?;
+            Captured::Query { sql, description, spool } => {
+                let text = match spool {
+                    Some(_) => copy::open(payload).ok_or(WireError::BadValue("payload"))?.0,
+                    None => std::str::from_utf8(payload).map_err(|_| WireError::NotUtf8("query"))?,
+                };
                 frontend::query(&mut upstream.output, text)?;
                 let (sql, description) = (sql.clone(), description.clone());
                 self.session.sent(Expected::Query { running, description, sql });
+                if spool.is_some() {
+                    self.session.feeds();
+                }
             }
             Captured::Portal { bind, prepared, .. } => {
                 let tail = portal_tail(payload).ok_or(WireError::BadValue("payload"))?;
@@ -88,6 +95,21 @@ struct PgCall<'a> {
     end: Option<End>,
 }
 
+impl PgCall<'_> {
+    /// Sends the payload. An error means that nothing of it was.
+    async fn dispatch(&mut self, bytes: &[u8], running: Option<Running>) -> Result<(), Refusal> {
+        if let Captured::Query { spool: Some(spool), .. } = &mut self.captured {
+            let approved = copy::open(bytes).map(|(_, approved)| approved);
+            let approved = approved.ok_or_else(|| Refusal::new(Code::ApprovalVoid, "nothing was taken in"))?;
+            let same = spool.check(&approved).await;
+            same.map_err(|error| Refusal::new(Code::ApprovalVoid, error.to_string()))?;
+        }
+        self.connection.reach().await?;
+        let sent = self.connection.send(&self.captured, bytes, running);
+        sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))
+    }
+}
+
 impl Call for PgCall<'_> {
     type Done = Result<(), Refusal>;
 
@@ -110,6 +132,18 @@ impl Call for PgCall<'_> {
 
     fn fingerprint(&self) -> String {
         self.captured.fingerprint(&self.connection.subject.target.name)
+    }
+
+    async fn gather(&mut self) -> Result<bool, Refusal> {
+        let Some(copy) = self.captured.stream_in()?.cloned() else { return Ok(false) };
+        match self.connection.take_in(copy).await {
+            Ok(spool) => self.captured.attach(spool?),
+            Err(end) => {
+                self.end = Some(end);
+                return Err(Refusal::new(Code::Cancelled, "the client left while its data was taken in"));
+            }
+        }
+        Ok(true)
     }
 
     fn reviewable(&self) -> Result<(), Refusal> {
@@ -163,20 +197,22 @@ impl Call for PgCall<'_> {
     async fn execute(&mut self, permit: Permit, payload: SealedPayload) -> Result<(), Refusal> {
         let (id, level) = (permit.action().clone(), permit.level());
         let digest = self.digest.take().ok_or_else(|| Refusal::new(Code::ApprovalVoid, "nothing was described"))?;
-        let sent = match self.connection.reach().await {
-            Ok(()) => {
+        let sent = match payload.open(permit) {
+            Ok(bytes) => {
                 let running = Running { id: id.clone(), level, digest, started: Instant::now() };
-                let running = (level == RecordLevel::Durable).then_some(running);
-                payload.open(permit).map_err(|e| Refusal::new(Code::ApprovalVoid, e.to_string())).and_then(|bytes| {
-                    let sent = self.connection.send(&self.captured, &bytes, running);
-                    sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))
-                })
+                self.dispatch(&bytes, (level == RecordLevel::Durable).then_some(running)).await
             }
-            Err(refusal) => Err(refusal),
+            Err(error) => Err(Refusal::new(Code::ApprovalVoid, error.to_string())),
         };
         if sent.is_err() {
             let outcome = Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
             pipeline::finish(&self.connection.gate, &id, level, outcome)?;
+            return sent;
+        }
+        if let Captured::Query { spool: Some(spool), .. } = &mut self.captured
+            && let Err(end) = self.connection.feed(spool).await
+        {
+            self.end = Some(end); // what came of it is told when the session's end is recorded
         }
         sent
     }

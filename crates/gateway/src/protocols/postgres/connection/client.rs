@@ -92,7 +92,7 @@ impl Connection {
             return Ok(());
         }
         let description = Arc::new(describe::describe(&sql, &self.session));
-        let captured = Captured::Query { sql: sql.into(), description };
+        let captured = Captured::Query { sql: sql.into(), description, spool: None };
         if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
             session::aborted().put_error(&mut self.client.output);
             backend::ready_for_query(&mut self.client.output, TransactionStatus::Failed);

@@ -5,6 +5,7 @@
 
 mod call;
 mod client;
+mod copy;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,7 @@ use countersign_core::action::PayloadDigest;
 use tokio::sync::Notify;
 
 use super::capture::Subject;
+use super::copy::Spools;
 use super::duplex::{Event, Side, pump};
 use super::session::{Prepared, Running, Session};
 use super::target::Upstream;
@@ -76,6 +78,7 @@ pub(super) struct Connection {
     scanner: Scanner,
     upstream_key: Option<CancelKey>,
     portals: HashMap<String, Portal>,
+    spools: Arc<Spools>,
     /// Statements that the client prepared and the server has not heard of yet: they are sent with what follows, so that
     /// an action that waits holds no lock, and no connection, of the server.
     deferred: Vec<Deferred>,
@@ -97,13 +100,14 @@ pub(super) struct Opened {
     pub(super) startup: BTreeMap<String, String>,
     pub(super) client: Side,
     pub(super) cancel: Arc<Notify>,
+    pub(super) spools: Arc<Spools>,
     /// Random.
     pub(super) decoy: [u8; 16],
 }
 
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { gate, subject, target, startup, client, cancel, decoy } = opened;
+        let Opened { gate, subject, target, startup, client, cancel, spools, decoy } = opened;
         let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
         let session = Session::new(settings::tracked(&startup)).named(own);
         let scanner = Scanner::new(Limits::BACKEND);
@@ -119,6 +123,7 @@ impl Connection {
             scanner,
             upstream_key: None,
             portals: HashMap::new(),
+            spools,
             deferred: Vec::new(),
             decoy: format!("refused by countersign {}", hex::encode(decoy)),
         }

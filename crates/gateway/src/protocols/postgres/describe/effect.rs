@@ -7,6 +7,7 @@ use countersign_core::action::sql::SqlStatement;
 use pg_query::protobuf as pb;
 use pg_query::{Node, NodeEnum};
 
+use super::copy::CopyIn;
 use super::text;
 use super::walk::Walk;
 
@@ -172,7 +173,7 @@ pub enum Effect {
     /// `DISCARD`.
     Discard(Discard),
     /// `COPY … FROM STDIN`: the server will ask for data.
-    CopyIn,
+    CopyIn(CopyIn),
     /// `COPY … TO STDOUT`: the server will send data.
     CopyOut,
     /// `LISTEN`.
@@ -248,7 +249,7 @@ fn wrapped(inner: Option<&Node>, walk: &Walk<'_>) -> Effect {
 fn copy(statement: &pb::CopyStmt, walk: &Walk<'_>) -> Effect {
     let client = statement.filename.is_empty() && !statement.is_program;
     match (client, statement.is_from) {
-        (true, true) => Effect::CopyIn,
+        (true, true) => Effect::CopyIn(CopyIn::of(statement)),
         (true, false) => Effect::CopyOut,
         (false, _) => query(walk),
     }

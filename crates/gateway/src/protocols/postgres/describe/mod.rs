@@ -35,6 +35,7 @@
 
 mod bounded;
 mod builtin;
+mod copy;
 mod effect;
 mod names;
 mod parser;
@@ -48,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign_core::action::sql::{SqlClass, SqlFacts, SqlStatement, SqlTables};
 use pg_query::NodeEnum;
 
+pub use copy::{CopyFormat, CopyIn};
 pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub use parser::STACK_BYTES;
 pub use text::{Literal, LiteralKind, fingerprint, literals};
@@ -196,7 +198,7 @@ impl Known<'_> {
             | Effect::Fetch { .. }
             | Effect::CloseCursor { .. }
             | Effect::Discard(Discard::Plans | Discard::Sequences | Discard::Temporary)
-            | Effect::CopyIn
+            | Effect::CopyIn(_)
             | Effect::CopyOut
             | Effect::Listen { .. }
             | Effect::Unlisten { .. } => {}

@@ -95,7 +95,7 @@ impl Session {
             | Effect::Fetch { .. }
             | Effect::CloseCursor { .. }
             | Effect::Discard(Discard::Plans | Discard::Sequences | Discard::Temporary)
-            | Effect::CopyIn
+            | Effect::CopyIn(_)
             | Effect::CopyOut
             | Effect::Listen { .. }
             | Effect::Unlisten { .. } => {}

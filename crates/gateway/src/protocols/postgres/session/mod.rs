@@ -118,6 +118,17 @@ struct StreamIn {
     hash: Sha256,
 }
 
+/// Where the stream of the message in front comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The client.
+    Client,
+    /// The gateway, which took it in before; the server has not asked for it yet.
+    Spool,
+    /// The same, and it has asked.
+    SpoolAsked,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -150,6 +161,7 @@ pub(super) struct Session {
     /// Savepoints, with how many uncommitted actions came before each.
     savepoints: Vec<(String, usize)>,
     stream: Option<StreamIn>,
+    source: Source,
     stream_done: Option<StreamIn>,
     /// Whether extended messages were forwarded since the last `Sync`.
     pub(super) batch_open: bool,
@@ -188,6 +200,7 @@ impl Session {
             rolled_back_inside: false,
             savepoints: Vec::new(),
             stream: None,
+            source: Source::Client,
             stream_done: None,
             batch_open: false,
             batch_bound: false,
@@ -321,8 +334,22 @@ impl Session {
         let before = self.expected.len();
         self.expected.retain(|expected| !matches!(expected, Expected::Sync));
         self.batch_open |= self.expected.len() < before;
+        self.source = match self.source {
+            Source::Client => Source::Client,
+            Source::Spool => Source::SpoolAsked,
+            // the client would answer, with data that nobody has seen
+            Source::SpoolAsked => return desynchronised("a second stream asked for"),
+        };
         self.stream = Some(StreamIn::default());
-        Reaction::Forward
+        match self.source {
+            Source::Client => Reaction::Forward,
+            Source::Spool | Source::SpoolAsked => Reaction::Swallow,
+        }
+    }
+
+    /// The `Query` that just went out has its stream from the gateway: the client was asked for it already.
+    pub(super) fn feeds(&mut self) {
+        self.source = Source::Spool;
     }
 
     /// `ParseComplete`, `BindComplete`, `CloseComplete`: each answers its own message and no other.
@@ -504,6 +531,7 @@ impl Session {
             self.finished.push((running, outcome));
         }
         self.rolled_back_inside = false;
+        self.source = Source::Client;
         self.rows = None;
         self.stream_done = None;
         let end = self.transaction_end.take();

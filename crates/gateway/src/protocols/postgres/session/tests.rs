@@ -125,6 +125,22 @@ fn a_sync_inside_a_copy_stream_is_not_answered() {
 }
 
 #[test]
+fn a_spooled_stream_is_asked_for_once_and_not_of_the_client() {
+    let mut session = Session::new(BTreeMap::new());
+    session.sent(query("COPY t FROM STDIN", "copy"));
+    session.feeds();
+    assert!(matches!(session.copy_in(), Reaction::Swallow), "the client was asked already");
+    session.streamed(b"1\n");
+    assert!(matches!(session.copy_in(), Reaction::Fatal(_)), "nobody has seen what the client would send now");
+    session.command_done("COPY 1", Some(1));
+    session.ready(TransactionStatus::Idle);
+    let outcome = session.ended.pop().expect("an end").outcome;
+    assert_eq!((outcome.status, outcome.rows, outcome.stream.map(|s| s.0)), (Status::Succeeded, Some(1), Some(2)));
+    session.sent(query("COPY t FROM STDIN", "next"));
+    assert!(matches!(session.copy_in(), Reaction::Forward), "the next stream is the client's");
+}
+
+#[test]
 fn what_was_sent_on_a_lost_connection_is_unknown() {
     let mut session = Session::new(BTreeMap::new());
     session.sent(query("UPDATE t SET x = 1 WHERE id = 1", "u"));
@@ -174,11 +190,27 @@ fn a_setting_that_may_have_been_undone_binds_to_its_session() {
 /// What a client may do next, as far as prepared statements are concerned.
 #[derive(Debug, Clone)]
 enum Step {
-    Parse { name: u8, text: u8, fails: bool },
-    Bind { fails: bool },
+    Parse {
+        name: u8,
+        text: u8,
+        fails: bool,
+    },
+    Bind {
+        fails: bool,
+    },
     Decoy,
-    Close { name: u8 },
-    Query { fails: bool },
+    Close {
+        name: u8,
+    },
+    Query {
+        fails: bool,
+    },
+    /// A COPY of its own: the client streams, or the gateway does; it fails before or after it was asked for the stream.
+    Copy {
+        spooled: bool,
+        asked: bool,
+        fails: bool,
+    },
     Sync,
 }
 
@@ -189,6 +221,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Decoy),
         1 => (0..3_u8).prop_map(|name| Step::Close { name }),
         1 => any::<bool>().prop_map(|fails| Step::Query { fails }),
+        1 => any::<(bool, bool, bool)>()
+            .prop_map(|(spooled, asked, fails)| Step::Copy { spooled, asked: asked || !fails, fails }),
         3 => Just(Step::Sync),
     ]
 }
@@ -218,7 +252,7 @@ impl Server {
                 self.statements.remove(&named(*name));
                 true
             }
-            Step::Query { fails } => {
+            Step::Query { fails } | Step::Copy { fails, .. } => {
                 self.statements.remove("");
                 return Some(!fails); // a failed query does not skip
             }
@@ -279,13 +313,27 @@ impl Run {
                 }
                 self.session.sent(query("SELECT 1", "q"));
             }
+            Step::Copy { spooled, .. } => {
+                self.hear_all();
+                if self.session.skipping {
+                    return;
+                }
+                self.session.sent(query("COPY t FROM STDIN", "c"));
+                if *spooled {
+                    self.session.feeds();
+                }
+            }
             Step::Sync => {
                 self.session.skipping = false;
                 self.session.sent(Expected::Sync);
             }
         }
         let outcome = self.server.take(&step);
+        let streams = matches!(step, Step::Copy { .. });
         self.answers.push_back((step, outcome));
+        if streams {
+            self.hear_all(); // nothing of the client is taken before its stream has ended
+        }
     }
 
     fn hear(&mut self) {
@@ -297,6 +345,7 @@ impl Run {
                 drop(if ok { self.session.command_done("SELECT 1", Some(1)) } else { self.session.failed("22012") });
                 self.session.ready(TransactionStatus::Idle);
             }
+            (Step::Copy { spooled, asked, .. }, Some(ok)) => self.hear_copy(spooled, asked, ok),
             (step, Some(true)) => {
                 let kind = match step {
                     Step::Parse { .. } => b'1',
@@ -307,6 +356,21 @@ impl Run {
             }
             (_, Some(false)) => drop(self.session.failed("XX000")),
         }
+    }
+
+    /// The client is asked for a stream exactly when the gateway has none.
+    fn hear_copy(&mut self, spooled: bool, asked: bool, ok: bool) {
+        if asked {
+            let reaction = self.session.copy_in();
+            assert_eq!(matches!(reaction, Reaction::Swallow), spooled);
+            assert!(!matches!(reaction, Reaction::Fatal(_)) && self.session.streaming_in());
+            self.session.streamed(b"1\n");
+        }
+        drop(if ok { self.session.command_done("COPY 1", Some(1)) } else { self.session.failed("22P02") });
+        assert!(!self.session.streaming_in());
+        self.session.ready(TransactionStatus::Idle);
+        let streamed = self.session.ended.pop().and_then(|ended| ended.outcome.stream).map(|stream| stream.0);
+        assert_eq!(streamed, ok.then_some(2));
     }
 
     fn hear_all(&mut self) {

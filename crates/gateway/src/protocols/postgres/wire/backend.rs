@@ -396,6 +396,19 @@ pub fn data_row(out: &mut BytesMut, values: &[Option<&[u8]>]) -> Result<(), Wire
     })
 }
 
+/// Appends `CopyInResponse`.
+///
+/// # Errors
+/// More than 65,535 columns.
+pub fn copy_in(out: &mut BytesMut, formats: &CopyFormats) -> Result<(), WireError> {
+    put::message(out, b'G', |out| {
+        out.put_u8(if formats.overall == Format::Binary { 1 } else { 0 });
+        put::count(out, formats.columns.len(), "formats")?;
+        formats.columns.iter().for_each(|format| out.put_u16(format.to_wire()));
+        Ok(())
+    })
+}
+
 /// Appends `ParameterDescription`.
 ///
 /// # Errors

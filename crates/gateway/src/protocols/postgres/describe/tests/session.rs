@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use countersign_core::action::sql::{SqlClass, SqlStatement};
 
-use super::super::{Discard, Effect, LiteralKind, SessionFacts, Setting, TransactionModes, describe, literals};
+use super::super::{
+    CopyFormat, CopyIn, Discard, Effect, LiteralKind, SessionFacts, Setting, TransactionModes, describe, literals,
+};
 use super::described;
 
 struct Prepared(BTreeMap<String, SqlStatement>);
@@ -78,7 +80,9 @@ fn effects() {
         ("FETCH ALL FROM c", Effect::Fetch { name: "c".into() }),
         ("CLOSE ALL", Effect::CloseCursor { name: None }),
         ("DISCARD TEMP", Effect::Discard(Discard::Temporary)),
-        ("COPY t FROM STDIN", Effect::CopyIn),
+        ("COPY t FROM STDIN", Effect::CopyIn(copy(CopyFormat::Text, None, b'\t'))),
+        ("COPY t (a, b) FROM STDIN BINARY", Effect::CopyIn(copy(CopyFormat::Binary, Some(2), b'\t'))),
+        ("COPY t FROM STDIN CSV DELIMITER ';'", Effect::CopyIn(copy(CopyFormat::Csv, None, b';'))),
         ("COPY t TO STDOUT", Effect::CopyOut),
         ("COPY t TO '/tmp/x'", Effect::None),
         ("LISTEN c", Effect::Listen { channel: "c".into() }),
@@ -89,6 +93,10 @@ fn effects() {
     ] {
         assert_eq!(described(sql).effects, [effect], "{sql}");
     }
+}
+
+fn copy(format: CopyFormat, columns: Option<usize>, delimiter: u8) -> CopyIn {
+    CopyIn { format, columns, delimiter, quote: b'"', escape: b'"', header: false, readable: true }
 }
 
 fn setting(name: &str, value: &str, local: bool) -> Setting {

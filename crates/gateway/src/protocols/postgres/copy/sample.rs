@@ -1,0 +1,100 @@
+//! The first rows of a COPY stream as a reviewer sees them, field by field redacted.
+//!
+//! Fields are found well enough to judge each on its own; which value a field means is the server's business. Nothing of
+//! the binary format is shown: without the columns' types its bytes say nothing to a reader.
+
+use countersign_core::action::redact::{self, Literal, ShownStream};
+
+use super::Summary;
+use crate::protocols::postgres::describe::{CopyFormat, CopyIn};
+
+/// The most bytes of a stream that are kept to be shown.
+pub(super) const SAMPLE_BYTES_MAX: usize = 8 * 1024;
+/// The most rows that are shown.
+const SAMPLE_ROWS_MAX: usize = 10;
+
+/// What a card shows of a stream that begins with `head`.
+pub(super) fn shown(copy: &CopyIn, head: &[u8], summary: &Summary) -> ShownStream {
+    let head = match copy.format {
+        CopyFormat::Text | CopyFormat::Csv if copy.readable => first_rows(copy, head),
+        CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => "",
+    };
+    let hidden = redact::redact(head, &fields(copy, head), &[]);
+    ShownStream {
+        bytes: summary.bytes,
+        rows: summary.rows,
+        sha256: hex::encode(summary.sha256),
+        sample: hidden.text,
+        redacted: hidden.redacted,
+        cut_bytes: summary.bytes - head.len() as u64 + hidden.cut_bytes as u64,
+    }
+}
+
+/// As much of the beginning as is text, at most so many lines.
+fn first_rows<'a>(copy: &CopyIn, head: &'a [u8]) -> &'a str {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    let lines = SAMPLE_ROWS_MAX + usize::from(copy.header);
+    let end = text.match_indices('\n').nth(lines - 1).map_or(text.len(), |(at, _)| at + 1);
+    &text[..end]
+}
+
+/// The fields of a text: what stands between delimiters and line ends that are not quoted.
+fn fields(copy: &CopyIn, text: &str) -> Vec<Literal> {
+    let mut found = Vec::new();
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        let was_escaped = std::mem::take(&mut escaped);
+        match copy.format {
+            CopyFormat::Csv if byte == copy.quote => quoted = !quoted,
+            CopyFormat::Text if byte == b'\\' => escaped = !was_escaped,
+            _ => {}
+        }
+        let ends = byte == copy.delimiter || matches!(byte, b'\n' | b'\r');
+        if ends && !quoted && !was_escaped {
+            found.push(field(copy, text, (start, at)));
+            start = at + 1;
+        }
+    }
+    found.push(field(copy, text, (start, text.len())));
+    found
+}
+
+fn field(copy: &CopyIn, text: &str, (start, end): (usize, usize)) -> Literal {
+    let raw = text.get(start..end).unwrap_or_default();
+    let quote = char::from(copy.quote);
+    let csv = copy.format == CopyFormat::Csv;
+    let value = raw.strip_prefix(quote).and_then(|raw| raw.strip_suffix(quote)).filter(|_| csv).unwrap_or(raw);
+    Literal { start, end, value: value.to_owned(), secret: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocols::postgres::describe::{Effect, NoSession, describe};
+
+    fn sample(sql: &str, data: &str) -> ShownStream {
+        let effects = describe(sql, &NoSession).effects;
+        let Some(Effect::CopyIn(copy)) = effects.into_iter().next() else { return ShownStream::default() };
+        shown(&copy, data.as_bytes(), &Summary { bytes: data.len() as u64, rows: None, sha256: [0; 32] })
+    }
+
+    #[test]
+    fn fields_are_redacted_each_on_its_own() {
+        let shown = sample("COPY t FROM STDIN", "1\tada@example.org\tpaid\n2\tada@example.org\topen\n");
+        assert_eq!(shown.sample, "1\t‹email 1›\tpaid\n2\t‹email 1›\topen\n");
+        assert_eq!((shown.redacted, shown.cut_bytes), (2, 0));
+        let shown = sample("COPY t FROM STDIN CSV", "1,\"4111 1111 1111 1111\"\n2,\"a,\nb\"\n");
+        assert_eq!(shown.sample, "1,‹card number 1›\n2,\"a,\nb\"\n");
+    }
+
+    #[test]
+    fn what_is_not_shown_is_counted() {
+        let shown = sample("COPY t FROM STDIN", &"1234\n".repeat(100));
+        assert_eq!((shown.sample.lines().count(), shown.cut_bytes), (10, 450));
+        let shown = sample("COPY t FROM STDIN BINARY", "PGCOPY");
+        assert_eq!((shown.sample.as_str(), shown.cut_bytes), ("", 6));
+    }
+}
