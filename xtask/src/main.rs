@@ -1,6 +1,7 @@
 //! Commands for people who work on Countersign: `cargo demo`, `cargo xtask test`, `cargo xtask tidy`.
 
 mod demo;
+mod peers;
 mod test;
 mod tidy;
 mod voice;
@@ -24,6 +25,12 @@ Commands of the workshop:
       --fuzz                  builds every fuzz target too and runs each for 10 seconds
 
   cargo xtask tools           only installs what the tests need (or names it, with --no-install)
+
+  cargo xtask peers postgres  the field's own client suites, directly against PostgreSQL and through the gateway
+      --quick                 only what takes a few minutes (part of `cargo xtask test`)
+      --only NAME             only this suite; may be repeated
+      --json                  the comparison as JSON
+      --no-install            names what is missing instead of installing it
 
   cargo xtask tidy            the house rules: directions between folders, module docs, file lengths, links, error pages
 ";
@@ -56,6 +63,9 @@ fn command(args: &[String]) -> Result<ExitCode> {
         Some("tools") if known(&flags, &["--no-install"]) => {
             test::tools::for_everything(!flags.contains(&"--no-install"), false, Voice::new())?;
             Ok(ExitCode::SUCCESS)
+        }
+        Some("peers") if peers::Wishes::parse(&flags).is_some() => {
+            peers::Wishes::parse(&flags).map_or(Ok(ExitCode::from(2)), |wishes| peers::run(&wishes))
         }
         Some("tidy") if flags.is_empty() => tidy::run(),
         Some("help" | "--help" | "-h") => {

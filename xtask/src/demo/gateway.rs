@@ -19,7 +19,7 @@ const LOG_LINES_SHOWN: usize = 20;
 
 /// A directory with a configuration, and the gateway that serves it.
 #[derive(Debug)]
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     dir: PathBuf,
     http_port: u16,
     serving: Option<Child>,
@@ -27,7 +27,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// For the configuration `countersign.toml` in this directory; does not start yet.
-    pub(super) fn new(dir: &Path, http_port: u16) -> Self {
+    pub(crate) fn new(dir: &Path, http_port: u16) -> Self {
         Self { dir: dir.to_path_buf(), http_port, serving: None }
     }
 
@@ -40,7 +40,7 @@ impl Gateway {
     }
 
     /// Starts serving and waits until it is ready.
-    pub(super) fn serve(&mut self, upstream_password: &str, sweeper: &Sweeper) -> Result<()> {
+    pub(crate) fn serve(&mut self, upstream_password: &str, sweeper: &Sweeper) -> Result<()> {
         let log = File::create(self.dir.join("gateway.log")).doing("creating the gateway's log")?;
         let copy = log.try_clone().doing("creating the gateway's log")?;
         let mut command = Command::new(Self::program());
@@ -60,15 +60,20 @@ impl Gateway {
         }
     }
 
+    /// Its process, while it serves.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.serving.as_ref().map(Child::id)
+    }
+
     /// What the gateway logged last.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = std::fs::read_to_string(self.dir.join("gateway.log")).unwrap_or_default();
         let skip = log.lines().count().saturating_sub(LOG_LINES_SHOWN);
         log.lines().skip(skip).map(|line| format!("    gateway: {line}\n")).collect()
     }
 
     /// A command of its administrator, who may read its configuration.
-    pub(super) fn administer(&self, args: &[&str]) -> Result<String> {
+    pub(crate) fn administer(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(Self::program());
         command.args(args).arg("--config").arg(self.config()).current_dir(&self.dir);
         let output = run(&mut command, COMMAND_BOUND)?;
@@ -76,7 +81,7 @@ impl Gateway {
     }
 
     /// A command of a person, who only has a token.
-    pub(super) fn as_person(&self, token: &str, args: &[&str]) -> Result<Finished> {
+    pub(crate) fn as_person(&self, token: &str, args: &[&str]) -> Result<Finished> {
         let mut command = Command::new(Self::program());
         command.args(args).env("COUNTERSIGN_URL", self.url()).env("COUNTERSIGN_TOKEN", token);
         command.env_remove("ORDERS_PASSWORD").current_dir("/");
@@ -84,12 +89,12 @@ impl Gateway {
     }
 
     /// Where people reach it.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http_port)
     }
 
     /// The ids of the reviews that are open.
-    pub(super) fn open_reviews(&self, token: &str) -> Result<Vec<String>> {
+    pub(crate) fn open_reviews(&self, token: &str) -> Result<Vec<String>> {
         let said = self.as_person(token, &["review", "list", "--json"])?.success("`countersign review list`")?;
         let value: Value = serde_json::from_str(&said).doing("reading the list of reviews")?;
         let list =
@@ -99,7 +104,7 @@ impl Gateway {
     }
 
     /// Ends the process and waits for it.
-    pub(super) fn stop(&mut self, sweeper: &Sweeper) {
+    pub(crate) fn stop(&mut self, sweeper: &Sweeper) {
         let Some(mut child) = self.serving.take() else { return };
         signal(child.id(), "TERM");
         if wait(&mut child, STOP_BOUND).is_err() {

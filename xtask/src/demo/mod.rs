@@ -3,7 +3,7 @@
 //! Everything lives in one temporary directory and on loopback; whatever ends the demo, nothing of it stays behind.
 
 mod agent;
-mod gateway;
+pub(crate) mod gateway;
 mod people;
 mod sample;
 mod tour;

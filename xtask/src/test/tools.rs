@@ -37,7 +37,7 @@ pub(crate) fn for_everything(install: bool, with_fuzz: bool, voice: Voice) -> Re
     Ok(())
 }
 
-fn system(wanted: &[Need], install: bool) -> Result<()> {
+pub(crate) fn system(wanted: &[Need], install: bool) -> Result<()> {
     let missing = needs::missing(wanted);
     if missing.is_empty() {
         return Ok(());
@@ -80,7 +80,7 @@ fn node(install: bool) -> Result<()> {
     remember(&wanted, &home)
 }
 
-fn carry_out(commands: &mut [Command], install: bool) -> Result<()> {
+pub(crate) fn carry_out(commands: &mut [Command], install: bool) -> Result<()> {
     if !install {
         let lines: Vec<_> = commands.iter().map(as_typed).collect();
         xtask::fail!("missing; install it with: {}", lines.join(" && "));
@@ -95,12 +95,12 @@ fn carry_out(commands: &mut [Command], install: bool) -> Result<()> {
 }
 
 /// Whether `home` was made from the list as it is now.
-fn up_to_date(wanted: &Path, home: &Path) -> bool {
+pub(crate) fn up_to_date(wanted: &Path, home: &Path) -> bool {
     let (now, then) = (std::fs::read(wanted), std::fs::read(home.join("made-from")));
     matches!((now, then), (Ok(now), Ok(then)) if now == then)
 }
 
-fn remember(wanted: &Path, home: &Path) -> Result<()> {
+pub(crate) fn remember(wanted: &Path, home: &Path) -> Result<()> {
     std::fs::copy(wanted, home.join("made-from")).doing("noting what was installed").map(drop)
 }
 
