@@ -26,6 +26,11 @@ pub enum SqlClass {
 }
 
 impl SqlClass {
+    /// What a statement without a known class is.
+    fn unknown() -> Self {
+        SqlClass::Opaque
+    }
+
     /// The name used in JSON, policies and cards.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,7 +44,10 @@ impl SqlClass {
     }
 }
 
-/// The tables a statement names, as written, quoted only where needed; names of common table expressions are no tables.
+/// The tables a statement reaches, quoted only where needed; names of common table expressions are no tables.
+///
+/// With their schema, where the executing session resolved them, and with those behind views, partitions and cascades; as
+/// written where it was not asked, or has no such table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlTables {
     /// Tables whose rows are read.
@@ -53,8 +61,15 @@ pub struct SqlTables {
 pub struct SqlStatement {
     /// The command's first word or words in capitals: `SELECT`, `DELETE`, `CREATE TABLE`.
     pub verb: String,
-    /// Its class.
+    /// Its class: `opaque` as soon as it may run code of the database's users.
     pub class: SqlClass,
+    /// Its class apart from that code: what it would be if `code` had no effect.
+    #[serde(default = "SqlClass::unknown")]
+    pub apart: SqlClass,
+    /// Code of the database's users that it may run: functions, operators, casts, triggers, rules, foreign tables. Their
+    /// identities as the executing session resolves them, or as written where that was not asked.
+    #[serde(default)]
+    pub code: BTreeSet<String>,
     /// The tables it names.
     pub tables: SqlTables,
     /// The functions it calls, as written.

@@ -47,7 +47,7 @@ fn action(class: SqlClass) -> &'static str {
 }
 
 fn ask(statement: &SqlStatement) -> Ask {
-    let SqlStatement { verb, class, tables, functions, has_where } = statement;
+    let SqlStatement { verb, class, apart, code, tables, functions, has_where } = statement;
     let all = tables.read.union(&tables.write).map(String::as_str);
     let facts = vec![
         ("verb".to_owned(), Value::new_string(verb.clone())),
@@ -55,6 +55,8 @@ fn ask(statement: &SqlStatement) -> Ask {
         ("readTables".to_owned(), strings(tables.read.iter().map(String::as_str))),
         ("writeTables".to_owned(), strings(tables.write.iter().map(String::as_str))),
         ("functions".to_owned(), strings(functions.iter().map(String::as_str))),
+        ("code".to_owned(), strings(code.iter().map(String::as_str))),
+        ("apart".to_owned(), Value::new_string(apart.name().to_owned())),
         ("hasWhere".to_owned(), Value::new_bool(*has_where)),
         ("export".to_owned(), Value::new_bool(export(statement))),
         ("parsed".to_owned(), Value::new_bool(parsed(statement))),
@@ -76,13 +78,15 @@ fn export(statement: &SqlStatement) -> bool {
 }
 
 fn unparsed(class: SqlClass) -> Ask {
-    ask(&SqlStatement { verb: UNPARSED.to_owned(), class, has_where: false, ..empty() })
+    ask(&SqlStatement { verb: UNPARSED.to_owned(), class, apart: class, has_where: false, ..empty() })
 }
 
 fn empty() -> SqlStatement {
     SqlStatement {
         verb: "EMPTY".to_owned(),
         class: SqlClass::Read,
+        apart: SqlClass::Read,
+        code: BTreeSet::new(),
         tables: Default::default(),
         functions: BTreeSet::new(),
         has_where: true,

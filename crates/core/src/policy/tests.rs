@@ -66,7 +66,15 @@ pub(super) fn people() -> People {
 pub(super) fn statement(class: SqlClass, verb: &str) -> SqlStatement {
     let write = if class >= SqlClass::Write { ["orders".to_owned()].into() } else { BTreeSet::new() };
     let tables = SqlTables { read: ["orders".to_owned()].into(), write };
-    SqlStatement { verb: verb.to_owned(), class, tables, functions: BTreeSet::new(), has_where: true }
+    SqlStatement {
+        verb: verb.to_owned(),
+        class,
+        apart: class,
+        code: BTreeSet::new(),
+        tables,
+        functions: BTreeSet::new(),
+        has_where: true,
+    }
 }
 
 pub(super) fn message(statements: Vec<SqlStatement>, environment: Environment) -> Described {

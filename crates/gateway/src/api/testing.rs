@@ -384,6 +384,8 @@ fn described(agent: &str, statement: &str, at: Timestamp) -> Described {
     let update = SqlStatement {
         verb: "UPDATE".to_owned(),
         class: SqlClass::Write,
+        apart: SqlClass::Write,
+        code: BTreeSet::new(),
         tables: SqlTables { read: BTreeSet::new(), write: BTreeSet::from(["orders".to_owned()]) },
         functions: BTreeSet::new(),
         has_where: true,

@@ -39,7 +39,15 @@ pub(super) fn facts(class: SqlClass) -> Facts {
     let write = if class > SqlClass::Session { ["orders".to_owned()].into() } else { BTreeSet::new() };
     let tables = SqlTables { read: ["orders".to_owned()].into(), write };
     let verb = class.name().to_ascii_uppercase();
-    let statement = SqlStatement { verb, class, tables, functions: BTreeSet::new(), has_where: true };
+    let statement = SqlStatement {
+        verb,
+        class,
+        apart: class,
+        code: BTreeSet::new(),
+        tables,
+        functions: BTreeSet::new(),
+        has_where: true,
+    };
     Facts::Sql(SqlFacts { class, statements: vec![statement] })
 }
 

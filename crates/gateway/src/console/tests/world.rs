@@ -325,6 +325,8 @@ pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
     let statement = SqlStatement {
         verb: wish.verb,
         class: wish.class,
+        apart: wish.class,
+        code: BTreeSet::new(),
         tables: SqlTables { read: wish.reads.into_iter().collect(), write: wish.writes.into_iter().collect() },
         functions: wish.functions.into_iter().collect(),
         has_where: true,

@@ -8,6 +8,7 @@ use pg_query::protobuf as pb;
 use pg_query::{Node, NodeEnum};
 
 use super::copy::CopyIn;
+use super::referents::Referents;
 use super::text;
 use super::walk::Walk;
 
@@ -136,6 +137,8 @@ pub enum Effect {
         name: String,
         /// Its facts; the verb is `PREPARE`.
         statement: Box<SqlStatement>,
+        /// Its names.
+        referents: Box<Referents>,
     },
     /// `EXECUTE`, also under `EXPLAIN` or in `CREATE TABLE AS`.
     Execute {
@@ -195,7 +198,8 @@ pub(super) fn of(node: &NodeEnum, walk: &Walk<'_>) -> Effect {
         NodeEnum::VariableSetStmt(statement) => set(statement),
         NodeEnum::ConstraintsSetStmt(_) => Effect::SetConstraints,
         NodeEnum::PrepareStmt(statement) => {
-            Effect::Prepare { name: statement.name.clone(), statement: Box::new(walk.facts()) }
+            let referents = Box::new(walk.referents.clone());
+            Effect::Prepare { name: statement.name.clone(), statement: Box::new(walk.facts()), referents }
         }
         NodeEnum::ExecuteStmt(statement) => Effect::Execute { name: statement.name.clone(), temporary: false },
         NodeEnum::ExplainStmt(statement) => wrapped(statement.query.as_deref(), walk),

@@ -18,7 +18,7 @@
 //!   match better than the built-in of the same name;
 //! - what a relation brings along: views, rules, triggers, row security, defaults, domains, foreign tables;
 //! - `a.f`, which the server takes for the function call `f(a)` when `a` has no column `f`. A name in that position that
-//!   is a dangerous built-in is classed as its call; all others are listed in [`Description::attributes`], so that the
+//!   is a dangerous built-in is classed as its call; all others are listed in [`Referents::attributes`], so that the
 //!   catalog look-up can ask whether a function of that name exists;
 //! - user casts and output functions that run for values of the user's own types;
 //! - special forms that only newer servers know: `JSON_EXISTS(a, b)` calls a user's function on a server before 17, so
@@ -39,6 +39,7 @@ mod copy;
 mod effect;
 mod names;
 mod parser;
+mod referents;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -52,6 +53,7 @@ use pg_query::NodeEnum;
 pub use copy::{CopyFormat, CopyIn};
 pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub use parser::STACK_BYTES;
+pub use referents::{Events, Name, Referents};
 pub use text::{Literal, LiteralKind, fingerprint, literals};
 
 /// Longest message that is parsed, in bytes: 1 MiB. A longer one is opaque.
@@ -62,8 +64,8 @@ pub const REASON_CHARS_MAX: usize = 1_000;
 
 /// Prepared statements the session knows, so that `EXECUTE` can be described. `Sync`, since a thread of its own may ask.
 pub trait SessionFacts: Sync {
-    /// Facts of the statement prepared under `name`, or `None` when the session has not seen it.
-    fn prepared(&self, name: &str) -> Option<&SqlStatement>;
+    /// Facts and names of the statement prepared under `name`, or `None` when the session has not seen it.
+    fn prepared(&self, name: &str) -> Option<(&SqlStatement, &Referents)>;
 }
 
 /// A session that has prepared nothing.
@@ -71,7 +73,7 @@ pub trait SessionFacts: Sync {
 pub struct NoSession;
 
 impl SessionFacts for NoSession {
-    fn prepared(&self, _name: &str) -> Option<&SqlStatement> {
+    fn prepared(&self, _name: &str) -> Option<(&SqlStatement, &Referents)> {
         None
     }
 }
@@ -90,9 +92,8 @@ pub struct Description {
     pub reason: Option<String>,
     /// The parser's message when the text was not understood.
     pub parse_error: Option<String>,
-    /// Names in attribute position (`a.f`, `(e).f`), each of which the server may take for a call of a function of that
-    /// name. Built-ins are not listed.
-    pub attributes: BTreeSet<String>,
+    /// The names of each statement, for the catalog to resolve; as long as `facts.statements`.
+    pub referents: Vec<Referents>,
 }
 
 /// Describes a message. Never fails, never panics: what is not understood is one opaque statement, `UNPARSED`.
@@ -114,25 +115,27 @@ fn describe_statements(statements: &[NodeEnum], session: &dyn SessionFacts) -> D
     let mut known = Known { session, own: BTreeMap::new(), forgotten: false };
     let mut facts = SqlFacts { class: SqlClass::Read, statements: Vec::with_capacity(statements.len()) };
     let mut effects = Vec::with_capacity(statements.len());
-    let mut attributes = BTreeSet::new();
+    let mut referents = Vec::with_capacity(statements.len());
     for node in statements {
         let mut walk = walk::Walk::new(&known);
         walk.statement(node);
         let effect = effect::of(node, &walk);
-        attributes.append(&mut walk.attributes);
+        referents.push(std::mem::take(&mut walk.referents));
         let statement = walk.finish();
         known.note(&effect);
         facts.class = facts.class.max(statement.class);
         facts.statements.push(statement);
         effects.push(effect);
     }
-    Description { facts, effects, fingerprint: None, reason: None, parse_error: None, attributes }
+    Description { facts, effects, fingerprint: None, reason: None, parse_error: None, referents }
 }
 
 fn unparsed(error: String) -> Description {
     let statement = SqlStatement {
         verb: "UNPARSED".to_owned(),
         class: SqlClass::Opaque,
+        apart: SqlClass::Opaque,
+        code: BTreeSet::new(),
         tables: SqlTables::default(),
         functions: BTreeSet::new(),
         has_where: false,
@@ -143,21 +146,21 @@ fn unparsed(error: String) -> Description {
         fingerprint: None,
         reason: None,
         parse_error: Some(error),
-        attributes: BTreeSet::new(),
+        referents: vec![Referents::default()],
     }
 }
 
 /// The session's prepared statements as the message itself changes them on its way.
 struct Known<'a> {
     session: &'a dyn SessionFacts,
-    own: BTreeMap<String, Option<SqlStatement>>,
+    own: BTreeMap<String, Option<(SqlStatement, Referents)>>,
     forgotten: bool,
 }
 
 impl Known<'_> {
-    fn prepared(&self, name: &str) -> Option<&SqlStatement> {
+    fn prepared(&self, name: &str) -> Option<(&SqlStatement, &Referents)> {
         match self.own.get(name) {
-            Some(own) => own.as_ref(),
+            Some(own) => own.as_ref().map(|(statement, referents)| (statement, referents)),
             None if self.forgotten => None,
             None => self.session.prepared(name),
         }
@@ -165,8 +168,8 @@ impl Known<'_> {
 
     fn note(&mut self, effect: &Effect) {
         match effect {
-            Effect::Prepare { name, statement } => {
-                self.own.insert(name.clone(), Some((**statement).clone()));
+            Effect::Prepare { name, statement, referents } => {
+                self.own.insert(name.clone(), Some(((**statement).clone(), (**referents).clone())));
             }
             Effect::Deallocate { name: Some(name) } => {
                 self.own.insert(name.clone(), None);

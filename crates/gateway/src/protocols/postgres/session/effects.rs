@@ -3,7 +3,6 @@
 //! Applied only once the server has said that the statement is done. Every effect has its arm: a new one does not compile
 //! until somebody has said what it means here.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use countersign_core::action::PayloadDigest;
@@ -11,7 +10,7 @@ use countersign_core::action::sql::{SqlFacts, SqlStatement};
 use countersign_core::record::Status;
 
 use super::{Ended, Prepared, Session};
-use crate::protocols::postgres::describe::{Description, Discard, Effect, Setting};
+use crate::protocols::postgres::describe::{Description, Discard, Effect, Referents, Setting};
 use crate::protocols::postgres::settings;
 
 /// Stands among the settings once one of them was changed in a way that may have been undone.
@@ -62,7 +61,9 @@ impl Session {
                 self.settings.clone_from(&self.startup);
                 self.prepared.clear();
             }
-            Effect::Prepare { name, statement } => return self.prepare(name, statement, (sql, at)),
+            Effect::Prepare { name, statement, referents } => {
+                return self.prepare(name, (statement, referents), (sql, at));
+            }
             Effect::Deallocate { name: Some(name) } => drop(self.prepared.remove(name)),
             Effect::Deallocate { name: None } => self.prepared.clear(),
             Effect::SetCharacteristics { modes } => {
@@ -151,7 +152,12 @@ impl Session {
         }
     }
 
-    fn prepare(&mut self, name: &str, statement: &SqlStatement, (sql, at): (&Arc<str>, usize)) -> bool {
+    fn prepare(
+        &mut self,
+        name: &str,
+        (statement, referents): (&SqlStatement, &Referents),
+        (sql, at): (&Arc<str>, usize),
+    ) -> bool {
         let facts = SqlFacts { class: statement.class, statements: vec![statement.clone()] };
         let description = Description {
             facts,
@@ -159,7 +165,7 @@ impl Session {
             fingerprint: None,
             reason: None,
             parse_error: None,
-            attributes: BTreeSet::new(),
+            referents: vec![referents.clone()],
         };
         let prepared = Prepared {
             sql: sql.clone(),

@@ -22,7 +22,7 @@ use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
 use self::outcomes::outcome;
-use super::describe::{Description, Effect, SessionFacts};
+use super::describe::{Description, Effect, Referents, SessionFacts};
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
 use crate::pipeline::Outcomes;
@@ -174,8 +174,9 @@ pub(super) struct Session {
 }
 
 impl SessionFacts for Session {
-    fn prepared(&self, name: &str) -> Option<&SqlStatement> {
-        self.prepared.get(name).and_then(|prepared| prepared.description.facts.statements.first())
+    fn prepared(&self, name: &str) -> Option<(&SqlStatement, &Referents)> {
+        let description = &self.prepared.get(name)?.description;
+        Some((description.facts.statements.first()?, description.referents.first()?))
     }
 }
 

@@ -5,21 +5,22 @@ use std::collections::BTreeMap;
 use countersign_core::action::sql::{SqlClass, SqlStatement};
 
 use super::super::{
-    CopyFormat, CopyIn, Discard, Effect, LiteralKind, SessionFacts, Setting, TransactionModes, describe, literals,
+    CopyFormat, CopyIn, Discard, Effect, LiteralKind, Referents, SessionFacts, Setting, TransactionModes, describe, literals,
 };
 use super::described;
 
-struct Prepared(BTreeMap<String, SqlStatement>);
+struct Prepared(BTreeMap<String, (SqlStatement, Referents)>);
 
 impl SessionFacts for Prepared {
-    fn prepared(&self, name: &str) -> Option<&SqlStatement> {
-        self.0.get(name)
+    fn prepared(&self, name: &str) -> Option<(&SqlStatement, &Referents)> {
+        self.0.get(name).map(|(statement, referents)| (statement, referents))
     }
 }
 
 fn session_with(name: &str, sql: &str) -> Prepared {
-    let statement = described(sql).facts.statements.remove(0);
-    Prepared(BTreeMap::from([(name.to_owned(), statement)]))
+    let mut described = described(sql);
+    let prepared = (described.facts.statements.remove(0), described.referents.remove(0));
+    Prepared(BTreeMap::from([(name.to_owned(), prepared)]))
 }
 
 #[test]

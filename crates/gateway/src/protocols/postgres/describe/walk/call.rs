@@ -57,18 +57,29 @@ impl Visit for pb::FuncCall {
 impl Walk<'_> {
     /// An operator by its name, qualified or not.
     pub(super) fn operator(&mut self, name: &[Node]) {
-        let known = match names::strings(name).as_deref() {
-            Some([operator] | ["pg_catalog", operator]) => operators::is_builtin(operator),
-            Some(_) | None => false,
-        };
-        if !known {
-            self.call(SqlClass::Opaque);
+        let Some(parts) = names::strings(name) else { return self.unknown() };
+        self.referents.operator(&parts);
+        match parts.as_slice() {
+            [operator] | ["pg_catalog", operator] if operators::is_builtin(operator) => {}
+            ["pg_catalog" | "information_schema", _] => self.unknown(),
+            _ => self.code("operator", &parts.join(".")),
         }
+    }
+
+    /// Operators that a construct stands for: built in, unless the search path has others of the name.
+    pub(super) fn implies(&mut self, operators: &[&str]) {
+        operators.iter().for_each(|operator| self.referents.operator(&[operator]));
     }
 
     /// A function that is named without being called as one.
     pub(super) fn name_function(&mut self, name: &str) {
         self.functions.insert(name.to_owned());
+    }
+
+    /// A special form of newer servers, which older ones take for a call of the user's function of that name.
+    pub(super) fn form(&mut self, name: &str) {
+        self.name_function(name);
+        self.referents.function(&[name]);
     }
 
     /// The method of a `TABLESAMPLE`.
@@ -81,14 +92,12 @@ impl Walk<'_> {
 
     /// The last name of `a.f`. A column in nearly every case; were it a call, of which function?
     pub(super) fn attribute(&mut self, name: &str) {
+        self.referents.attributes.insert(name.to_owned());
         match functions::class(name) {
-            Some(SqlClass::Read) => {}
+            Some(SqlClass::Read) | None => {}
             Some(class) => {
                 self.functions.insert(names::identifier(name));
                 self.call(class);
-            }
-            None => {
-                self.attributes.insert(name.to_owned());
             }
         }
     }
@@ -103,20 +112,22 @@ impl Walk<'_> {
         let expanded = matches!(value, Some(NodeEnum::ColumnRef(_))) && EXPANDED_ARRAY_FIELDS.contains(&name);
         if functions::class(name).is_none() && !expanded {
             self.functions.insert(names::identifier(name));
-            self.call(SqlClass::Opaque);
+            self.code("field or function", &names::identifier(name));
         }
     }
 
     fn function(&mut self, call: &pb::FuncCall, name: &[Node]) {
         let Some(parts) = function_name(name) else { return self.unknown() };
         self.functions.insert(names::join(&parts));
+        self.referents.function(&parts);
         if let ["set_config"] | ["pg_catalog", "set_config"] = parts.as_slice() {
             return self.set_config(call);
         }
         match builtin_class(&parts) {
             Some(class) => self.call(class),
             None if is_cast(&parts, call) => {}
-            None => self.call(SqlClass::Opaque),
+            None if matches!(parts.as_slice(), ["pg_catalog" | "information_schema", _]) => self.unknown(),
+            None => self.code("function", &names::join(&parts)),
         }
     }
 

@@ -10,12 +10,10 @@ use countersign_core::action::sql::SqlClass;
 
 parts! {
     List { items; }
-    JoinExpr { larg, rarg, using_clause, quals; jointype, is_natural, join_using_alias, alias, rtindex }
     RangeSubselect { subquery; lateral, alias }
     RangeTableFunc { docexpr, rowexpr, namespaces, columns; lateral, alias, location }
     RangeTableFuncCol { type_name, colexpr, coldefexpr; colname, for_ordinality, is_not_null, location }
     BoolExpr { xpr, args; boolop, location }
-    CaseExpr { xpr, arg, args, defresult; casetype, casecollid, location }
     CaseWhen { xpr, expr, result; location }
     CoalesceExpr { xpr, args; coalescetype, coalescecollid, location }
     MinMaxExpr { xpr, args; minmaxtype, minmaxcollid, inputcollid, op, location }
@@ -48,7 +46,9 @@ impl Visit for pb::AExpr {
             }
             Ok(K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif | K::AexprSimilar) => walk.operator(name),
             // their names are words; they stand for `>=` and `<=`
-            Ok(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => {}
+            Ok(K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym) => {
+                walk.implies(&[">=", "<=", "<", ">"]);
+            }
             Ok(K::Undefined) | Err(_) => walk.unknown(),
         }
         lexpr.visit(walk);
@@ -59,7 +59,9 @@ impl Visit for pb::AExpr {
 impl Visit for pb::SubLink {
     fn visit(&self, walk: &mut Walk<'_>) {
         let Self { xpr, sub_link_type: _, sub_link_id: _, testexpr, oper_name, subselect, location: _ } = self;
-        if !oper_name.is_empty() {
+        if oper_name.is_empty() {
+            walk.implies(&["=", "<>"]); // `IN` and `NOT IN`
+        } else {
             walk.operator(oper_name);
         }
         xpr.visit(walk);
@@ -67,6 +69,37 @@ impl Visit for pb::SubLink {
         walk.probe.iter_mut().for_each(|probe| probe.enter());
         subselect.visit(walk);
         walk.probe.iter_mut().for_each(|probe| probe.leave());
+    }
+}
+
+/// `CASE x WHEN y` compares.
+impl Visit for pb::CaseExpr {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        let Self { xpr, arg, args, defresult, casetype: _, casecollid: _, location: _ } = self;
+        if arg.is_some() {
+            walk.implies(&["="]);
+        }
+        xpr.visit(walk);
+        arg.visit(walk);
+        args.visit(walk);
+        defresult.visit(walk);
+    }
+}
+
+/// `USING` and `NATURAL` compare.
+impl Visit for pb::JoinExpr {
+    fn visit(&self, walk: &mut Walk<'_>) {
+        #[rustfmt::skip]
+        let Self {
+            larg, rarg, using_clause, quals, is_natural, jointype: _, join_using_alias: _, alias: _, rtindex: _,
+        } = self;
+        if *is_natural || !using_clause.is_empty() {
+            walk.implies(&["="]);
+        }
+        larg.visit(walk);
+        rarg.visit(walk);
+        using_clause.visit(walk);
+        quals.visit(walk);
     }
 }
 
@@ -80,13 +113,25 @@ impl Visit for pb::SortBy {
     }
 }
 
+impl Walk<'_> {
+    /// A type: its input, its checks and its casts run what its maker wrote.
+    fn type_name(&mut self, whole: &pb::TypeName, parts: &[&str]) {
+        self.referents.type_name(parts);
+        match parts {
+            _ if types::is_builtin(whole) => {}
+            ["pg_catalog" | "information_schema", _] => self.unknown(),
+            _ => self.code("type", &names::join(parts)),
+        }
+    }
+}
+
 /// A type in an expression: only a built-in type's input and casts are known to be effect-free.
 impl Visit for pb::TypeName {
     fn visit(&self, walk: &mut Walk<'_>) {
-        let Self { names: _, type_oid: _, setof: _, pct_type: _, typmods, typemod: _, array_bounds, location: _ } =
-            self;
-        if !types::is_builtin(self) {
-            walk.call(SqlClass::Opaque);
+        let Self { names, type_oid: _, setof: _, pct_type, typmods, typemod: _, array_bounds, location: _ } = self;
+        match names::strings(names) {
+            Some(parts) if !*pct_type => walk.type_name(self, &parts),
+            Some(_) | None => walk.unknown(), // `table.column%TYPE`
         }
         typmods.visit(walk);
         array_bounds.visit(walk);

@@ -35,7 +35,7 @@ macro_rules! forms {
         $(impl Visit for pb::$kind {
             fn visit(&self, walk: &mut Walk<'_>) {
                 let Self { $($visited,)* $($skipped: _,)* } = self;
-                walk.functions.insert($function.to_owned());
+                walk.form($function);
                 $($visited.visit(walk);)*
             }
         })*
@@ -63,10 +63,10 @@ impl Visit for pb::JsonFuncExpr {
             column_name: _, wrapper: _, quotes: _, location: _,
         } = self;
         match Op::try_from(*op) {
-            Ok(Op::JsonExistsOp) => walk.name_function("json_exists"),
-            Ok(Op::JsonQueryOp) => walk.name_function("json_query"),
-            Ok(Op::JsonValueOp) => walk.name_function("json_value"),
-            Ok(Op::JsonTableOp) => walk.name_function("json_table"),
+            Ok(Op::JsonExistsOp) => walk.form("json_exists"),
+            Ok(Op::JsonQueryOp) => walk.form("json_query"),
+            Ok(Op::JsonValueOp) => walk.form("json_value"),
+            Ok(Op::JsonTableOp) => walk.form("json_table"),
             Ok(Op::Undefined) | Err(_) => walk.unknown(),
         }
         context_item.visit(walk);

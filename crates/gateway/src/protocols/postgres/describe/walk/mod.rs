@@ -25,6 +25,7 @@ use pg_query::protobuf::{self as pb, Node};
 
 use super::builtin::catalogs;
 use super::effect::Setting;
+use super::referents::{Events, Name, Referents};
 use super::{Known, names};
 
 /// Deepest nesting of nodes that is followed; beyond it a statement is opaque. Ordinary statements stay below 60.
@@ -108,6 +109,12 @@ pub(super) struct Walk<'a> {
     unknown: bool,
     tables: SqlTables,
     functions: BTreeSet<String>,
+    /// What may be code of the database's users, as written.
+    code: BTreeSet<String>,
+    /// Names for the catalog to resolve.
+    pub(super) referents: Referents,
+    /// Whether what is walked is only planned, so that no row changes.
+    planning: bool,
     /// Names of common table expressions in scope, innermost last.
     scope: Vec<String>,
     /// Whether an `UPDATE`, `DELETE` or `MERGE` was seen, and whether each of them is bounded.
@@ -119,8 +126,6 @@ pub(super) struct Walk<'a> {
     pub(super) settings: Vec<Setting>,
     /// Whether a temporary object is made.
     pub(super) temporary: bool,
-    /// Names in attribute position that may be calls.
-    pub(super) attributes: BTreeSet<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -134,13 +139,15 @@ impl<'a> Walk<'a> {
             unknown: false,
             tables: SqlTables::default(),
             functions: BTreeSet::new(),
+            code: BTreeSet::new(),
+            referents: Referents::default(),
+            planning: false,
             scope: Vec::new(),
             changes_bounded: None,
             depth: 0,
             probe: None,
             settings: Vec::new(),
             temporary: false,
-            attributes: BTreeSet::new(),
         }
     }
 
@@ -156,6 +163,8 @@ impl<'a> Walk<'a> {
     pub(super) fn finish(self) -> SqlStatement {
         SqlStatement {
             class: self.class(),
+            apart: self.apart(),
+            code: self.code,
             verb: self.verb.unwrap_or(Cow::Borrowed("UNKNOWN")).into_owned(),
             tables: self.tables,
             functions: self.functions,
@@ -168,6 +177,8 @@ impl<'a> Walk<'a> {
         SqlStatement {
             verb: self.verb.clone().unwrap_or(Cow::Borrowed("UNKNOWN")).into_owned(),
             class: self.class(),
+            apart: self.apart(),
+            code: self.code.clone(),
             tables: self.tables.clone(),
             functions: self.functions.clone(),
             has_where: self.changes_bounded.unwrap_or(true),
@@ -175,7 +186,16 @@ impl<'a> Walk<'a> {
     }
 
     fn class(&self) -> SqlClass {
+        if self.code.is_empty() { self.apart() } else { SqlClass::Opaque }
+    }
+
+    fn apart(&self) -> SqlClass {
         if self.unknown { SqlClass::Opaque } else { self.effect.max(self.calls) }
+    }
+
+    /// Something that may be code of the database's users: only the catalog tells what it is.
+    fn code(&mut self, kind: &str, name: &str) {
+        self.code.insert(format!("{kind} {name}"));
     }
 
     /// A command: the first one names the statement, each one raises its class.
@@ -205,7 +225,10 @@ impl<'a> Walk<'a> {
     /// Walks something that is only stored: its tables and functions are named, nothing of it runs now.
     fn stored(&mut self, part: &dyn Visit) {
         let (effect, calls, settings) = (self.effect, self.calls, self.settings.len());
+        let (code, referents) = (self.code.clone(), self.referents.clone());
         part.visit(self);
+        self.code = code;
+        self.referents = referents;
         self.effect = effect;
         self.calls = calls;
         self.settings.truncate(settings);
@@ -215,8 +238,10 @@ impl<'a> Walk<'a> {
     /// call whose effect is unknown stays unknown; built-ins with effects are volatile and do not run.
     fn planned(&mut self, part: &dyn Visit) {
         let (effect, calls, settings, temporary) = (self.effect, self.calls, self.settings.len(), self.temporary);
+        let planning = std::mem::replace(&mut self.planning, true);
         self.calls = SqlClass::Read;
         part.visit(self);
+        self.planning = planning;
         self.effect = effect;
         self.temporary = temporary;
         self.calls = if self.calls == SqlClass::Opaque { SqlClass::Opaque } else { calls };
@@ -244,6 +269,7 @@ impl<'a> Walk<'a> {
     fn read_table(&mut self, relation: &pb::RangeVar) {
         self.raise(catalogs::read_class(&relation.schemaname, &relation.relname));
         self.tables.read.insert(names::relation(relation));
+        self.referents.relation(relation, Events::READ);
     }
 
     /// A table that is written or defined; writing to the system's own is administration.
@@ -255,6 +281,14 @@ impl<'a> Walk<'a> {
     /// A table that is maintained or locked, which is ordinary for the system's own too.
     fn touch(&mut self, relation: &pb::RangeVar) {
         self.tables.write.insert(names::relation(relation));
+        self.referents.relation(relation, Events::REWRITE);
+    }
+
+    /// What happens to the rows of a relation that is written; nothing does while it is only planned.
+    fn fires(&mut self, relation: Option<&pb::RangeVar>, events: Events) {
+        if let Some(relation) = relation.filter(|_| !self.planning) {
+            self.referents.relation(relation, events);
+        }
     }
 
     /// [`Walk::write`] for a relation that may be absent.
@@ -273,6 +307,9 @@ impl<'a> Walk<'a> {
         };
         self.raise(catalogs::write_class(schema, name));
         self.tables.write.insert(names::join(parts));
+        if let Some(name) = Name::of(parts) {
+            self.referents.named_relation(name, Events::REWRITE);
+        }
     }
 
     /// An object that is made temporary when its name says so.

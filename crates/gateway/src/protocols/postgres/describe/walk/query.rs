@@ -6,7 +6,7 @@ use pg_query::protobuf as pb;
 
 use super::super::bounded::{self, Mentions};
 use super::super::names;
-use super::{Visit, Walk, parts};
+use super::{Events, Visit, Walk, parts};
 
 parts! {
     CteSearchClause { search_col_list; search_breadth_first, search_seq_column, location }
@@ -80,6 +80,8 @@ impl Visit for pb::InsertStmt {
             self;
         walk.command("INSERT", SqlClass::Write);
         walk.write_opt(relation.as_ref());
+        let conflict = if on_conflict_clause.is_some() { Events::UPDATE } else { Events::READ };
+        walk.fires(relation.as_ref(), Events::INSERT.and(conflict));
         walk.with(with_clause.as_ref(), |walk| {
             cols.visit(walk);
             select_stmt.visit(walk);
@@ -95,6 +97,7 @@ impl Visit for pb::UpdateStmt {
         walk.command("UPDATE", SqlClass::Write);
         walk.change_where(relation.as_ref(), where_clause.as_deref());
         walk.write_opt(relation.as_ref());
+        walk.fires(relation.as_ref(), Events::UPDATE);
         walk.with(with_clause.as_ref(), |walk| {
             target_list.visit(walk);
             from_clause.visit(walk);
@@ -110,6 +113,7 @@ impl Visit for pb::DeleteStmt {
         walk.command("DELETE", SqlClass::Write);
         walk.change_where(relation.as_ref(), where_clause.as_deref());
         walk.write_opt(relation.as_ref());
+        walk.fires(relation.as_ref(), Events::DELETE);
         walk.with(with_clause.as_ref(), |walk| {
             using_clause.visit(walk);
             where_clause.visit(walk);
@@ -127,6 +131,7 @@ impl Visit for pb::MergeStmt {
             walk.change_when(relation.as_ref(), join_condition.as_deref(), when);
         }
         walk.write_opt(relation.as_ref());
+        walk.fires(relation.as_ref(), Events::INSERT.and(Events::UPDATE).and(Events::DELETE));
         walk.with(with_clause.as_ref(), |walk| {
             source_relation.visit(walk);
             join_condition.visit(walk);

@@ -6,7 +6,7 @@ use pg_query::protobuf::{self as pb, Node};
 
 use super::super::builtin::settings;
 use super::super::{effect, text};
-use super::{Visit, Walk};
+use super::{Events, Visit, Walk};
 
 /// Options of `EXPLAIN` up to version 18. Extensions may add more, which could do anything.
 const EXPLAIN_OPTIONS: &[&str] = &[
@@ -108,12 +108,14 @@ impl Visit for pb::ExecuteStmt {
         let Self { name, params } = self;
         walk.command("EXECUTE", SqlClass::Read);
         params.visit(walk);
-        let Some(prepared) = walk.known.prepared(name) else { return walk.call(SqlClass::Opaque) };
-        match prepared.class {
+        let Some((prepared, referents)) = walk.known.prepared(name) else { return walk.call(SqlClass::Opaque) };
+        match prepared.apart {
             // survives `EXPLAIN`: planning may run what is not known
             SqlClass::Opaque => walk.call(SqlClass::Opaque),
             class => walk.raise(class),
         }
+        walk.code.extend(prepared.code.iter().cloned());
+        walk.referents.add(referents);
         walk.tables.read.extend(prepared.tables.read.iter().cloned());
         walk.tables.write.extend(prepared.tables.write.iter().cloned());
         walk.functions.extend(prepared.functions.iter().cloned());
@@ -227,7 +229,10 @@ impl Visit for pb::CopyStmt {
             (false, true) => walk.command("COPY TO", SqlClass::Admin),
         }
         match relation {
-            Some(relation) if *is_from => walk.write(relation),
+            Some(relation) if *is_from => {
+                walk.write(relation);
+                walk.fires(Some(relation), Events::INSERT);
+            }
             Some(relation) => walk.read_table(relation),
             None => {}
         }
@@ -263,6 +268,11 @@ impl Visit for pb::TruncateStmt {
         let Self { relations, restart_seqs: _, behavior: _ } = self;
         walk.command("TRUNCATE", SqlClass::Ddl);
         walk.write_relations(relations);
+        for relation in relations {
+            if let Some(NodeEnum::RangeVar(relation)) = &relation.node {
+                walk.fires(Some(relation), Events::TRUNCATE);
+            }
+        }
     }
 }
 
