@@ -51,6 +51,8 @@ codes! {
     Cancelled => "cancelled",
     /// The action or its outcome could not be recorded.
     RecordUnavailable => "record_unavailable",
+    /// What the names in a statement refer to could not be asked.
+    NamesUnresolved => "names_unresolved",
     /// The upstream could not be reached, or refused the gateway.
     UpstreamUnavailable => "upstream_unavailable",
     /// The gateway does not speak this part of the protocol.

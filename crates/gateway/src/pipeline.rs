@@ -60,7 +60,7 @@ pub trait Call: Send {
     ///
     /// # Errors
     /// What cannot be bound before it runs cannot be reviewed, and is refused instead.
-    fn reviewable(&self) -> Result<(), Refusal>;
+    fn reviewable(&mut self) -> Result<(), Refusal>;
 
     /// Tells the client where it hangs, at once.
     fn tell(&mut self, waiting: &Waiting) -> impl Future<Output = Result<(), Left>> + Send;

@@ -179,6 +179,9 @@ pub struct SessionFacts {
     pub settings: BTreeMap<String, String>,
     /// Digests of the prepared statements and cursors the action runs, by name: their text is bound, not kept.
     pub prepared: BTreeMap<String, PayloadDigest>,
+    /// What each name refers to, by object and version of its definition, as the executing session resolves it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
     /// Digests of what the open transaction did before, in order.
     pub transaction: Vec<ActionDigest>,
     /// Whether a transaction is open.

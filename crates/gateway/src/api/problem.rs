@@ -159,7 +159,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
         Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        Code::UpstreamUnavailable => StatusCode::BAD_GATEWAY,
+        Code::UpstreamUnavailable | Code::NamesUnresolved => StatusCode::BAD_GATEWAY,
         Code::RecordUnavailable | Code::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -181,6 +181,7 @@ fn title(code: Code) -> &'static str {
         Code::Cancelled => "the caller left or cancelled",
         Code::RecordUnavailable => "the gateway cannot read or record",
         Code::UpstreamUnavailable => "the upstream cannot be reached",
+        Code::NamesUnresolved => "names could not be resolved",
         Code::Unsupported => "this is not supported",
         Code::SettingRefused => "the setting is refused",
         Code::TooLarge => "the request is too large",

@@ -14,6 +14,7 @@ use countersign_core::action::{
     SessionFacts, Target,
 };
 
+use super::catalog::Meaning;
 use super::copy::{self, Spool};
 use super::describe::{self, CopyIn, Description, Effect, LiteralKind};
 use super::session::{Prepared, Session};
@@ -41,18 +42,31 @@ pub(super) enum Captured {
     Query {
         sql: Arc<str>,
         description: Arc<Description>,
+        meaning: Arc<Meaning>,
         /// The data of its COPY, once it was taken in.
         spool: Option<Box<Spool>>,
     },
     /// A portal.
-    Portal { bind: Bind, prepared: Arc<Prepared>, description: Arc<Description> },
+    Portal { bind: Bind, prepared: Arc<Prepared>, description: Arc<Description>, meaning: Arc<Meaning> },
 }
 
 impl Captured {
-    pub(super) fn description(&self) -> &Arc<Description> {
+    /// What its text says.
+    pub(super) fn described(&self) -> &Arc<Description> {
         match self {
             Captured::Query { description, .. } | Captured::Portal { description, .. } => description,
         }
+    }
+
+    /// The same with its names resolved.
+    pub(super) fn meaning(&self) -> &Arc<Meaning> {
+        match self {
+            Captured::Query { meaning, .. } | Captured::Portal { meaning, .. } => meaning,
+        }
+    }
+
+    pub(super) fn description(&self) -> &Arc<Description> {
+        &self.meaning().description
     }
 
     fn sql(&self) -> &str {
@@ -179,6 +193,7 @@ impl Captured {
         SessionFacts {
             settings: session.settings().clone(),
             prepared,
+            names: self.meaning().identities.clone(),
             transaction: session.transaction(),
             in_transaction: session.in_transaction(),
         }

@@ -3,7 +3,9 @@
 //! [`wire`] turns bytes into messages, [`scram`] and [`tls`] authenticate, [`upstream`] connects to the real server.
 //! Nothing here decides: what may run is the pipeline's business.
 //! Specification: <https://www.postgresql.org/docs/current/protocol.html>.
+mod aside;
 mod capture;
+mod catalog;
 mod connection;
 mod copy;
 pub mod describe;

@@ -48,7 +48,7 @@ fn sqlstate(code: Code) -> SqlState {
         Code::ReviewExpired | Code::HoldEnded | Code::Cancelled => SqlState::QUERY_CANCELED,
         Code::TooManyReviews => state("53400"),
         Code::TooManyConnections => SqlState::TOO_MANY_CONNECTIONS,
-        Code::UpstreamUnavailable => SqlState::CONNECTION_FAILURE,
+        Code::UpstreamUnavailable | Code::NamesUnresolved => SqlState::CONNECTION_FAILURE,
         Code::Unsupported => SqlState::FEATURE_NOT_SUPPORTED,
         Code::TooLarge => SqlState::PROGRAM_LIMIT_EXCEEDED,
         Code::ProtocolViolation | Code::BadRequest => SqlState::PROTOCOL_VIOLATION,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use super::catalog::Catalog;
 use super::duplex::Stream;
 use super::upstream::{ConnectError, Connection, Connector, Timeouts};
 use super::wire::startup::CancelKey;
@@ -24,6 +25,8 @@ const TOLD_LIFE: Duration = Duration::from_secs(10 * 60);
 pub(super) struct Upstream {
     pub(super) config: config::Target,
     connector: Connector,
+    /// What its names refer to.
+    pub(super) catalog: Catalog,
     told: Mutex<Option<(Instant, BTreeMap<String, String>)>>,
 }
 
@@ -48,7 +51,7 @@ impl Upstream {
         let fail = |problem: String| TargetError { target: config.name.clone(), problem };
         let endpoint = config.upstream.parse().map_err(|e: super::upstream::EndpointError| fail(e.to_string()))?;
         let connector = Connector::new(endpoint).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { config, connector, told: Mutex::new(None) })
+        Ok(Self { config, connector, catalog: Catalog::default(), told: Mutex::new(None) })
     }
 
     /// Opens a session. The secret is fetched here and goes no further.

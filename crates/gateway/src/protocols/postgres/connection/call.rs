@@ -13,6 +13,7 @@ use crate::gate::Gate;
 use crate::pipeline::{self, Call, Held, Left, Outcomes, Waiting};
 use crate::protocols::postgres::capture::{Captured, portal_tail};
 use crate::protocols::postgres::copy;
+use crate::protocols::postgres::catalog;
 use crate::protocols::postgres::duplex::Event;
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{Expected, Running};
@@ -33,7 +34,7 @@ impl Connection {
     pub(super) async fn walk(&mut self, captured: Captured) -> Result<Result<(), Notice>, End> {
         let gate = self.gate.clone();
         let parse_error = captured.description().parse_error.clone();
-        let mut call = PgCall { connection: self, captured, digest: None, end: None };
+        let mut call = PgCall { connection: self, captured, digest: None, reviewed: false, end: None };
         let result = pipeline::run(&gate, &mut call).await;
         if let Some(end) = call.end {
             return Err(end);
@@ -59,24 +60,28 @@ impl Connection {
     ) -> Result<(), WireError> {
         let Some(upstream) = &mut self.upstream else { return Err(WireError::BadValue("upstream")) };
         match captured {
-            Captured::Query { sql, description, spool } => {
+            Captured::Query { sql, meaning, spool, .. } => {
                 let text = match spool {
                     Some(_) => copy::open(payload).ok_or(WireError::BadValue("payload"))?.0,
                     None => std::str::from_utf8(payload).map_err(|_| WireError::NotUtf8("query"))?,
                 };
                 frontend::query(&mut upstream.output, text)?;
-                let (sql, description) = (sql.clone(), description.clone());
-                self.session.sent(Expected::Query { running, description, sql });
+                let (sql, description) = (sql.clone(), meaning.description.clone());
+                self.session.sent(Expected::Query { running, description: description.clone(), sql });
                 if spool.is_some() {
                     self.session.feeds();
                 }
+                self.open_block(&description)?;
             }
-            Captured::Portal { bind, prepared, .. } => {
+            Captured::Portal { bind, prepared, meaning, .. } => {
                 let tail = portal_tail(payload).ok_or(WireError::BadValue("payload"))?;
                 let names = BindNames { portal: &bind.portal, statement: &bind.statement };
                 frontend::bind(&mut upstream.output, names, tail)?;
                 self.session.sent(Expected::Bind);
-                let portal = Portal { running, prepared: prepared.clone() };
+                let statement = meaning.description.facts.statements.first();
+                let effect = meaning.description.effects.first();
+                let disturbance = statement.map(|of| catalog::disturbance(of, effect)).unwrap_or_default();
+                let portal = Portal { running, prepared: prepared.clone(), disturbance, finished: false };
                 if let Some(replaced) = self.portals.insert(bind.portal.clone(), portal) {
                     self.never_ran(replaced);
                 }
@@ -91,6 +96,8 @@ struct PgCall<'a> {
     connection: &'a mut Connection,
     captured: Captured,
     digest: Option<ActionDigest>,
+    /// Whether people were asked, so that time has passed since it was described.
+    reviewed: bool,
     /// Why the connection is over, if it is.
     end: Option<End>,
 }
@@ -104,9 +111,38 @@ impl PgCall<'_> {
             let same = spool.check(&approved).await;
             same.map_err(|error| Refusal::new(Code::ApprovalVoid, error.to_string()))?;
         }
-        self.connection.reach().await?;
+        self.ready().await?;
         let sent = self.connection.send(&self.captured, bytes, running);
         sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))
+    }
+
+    /// Connects, sees that what was reviewed is still what the names say, holds the session to what was decided, and sends
+    /// what was put off.
+    async fn ready(&mut self) -> Result<(), Refusal> {
+        self.connection.connect().await?;
+        let prepared = match self.prepare().await {
+            Ok(prepared) => prepared,
+            Err(end) => {
+                self.end = Some(end);
+                Err(Refusal::new(Code::UpstreamUnavailable, "the connection ended"))
+            }
+        };
+        prepared?;
+        self.connection.send_deferred()
+    }
+
+    async fn prepare(&mut self) -> Result<Result<(), Refusal>, End> {
+        if self.reviewed {
+            let now = match self.connection.meaning_anew(&self.captured.described().clone()).await? {
+                Ok(now) => now,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if let Some(change) = self.captured.meaning().change(&now) {
+                let message = format!("the names in it no longer mean what was reviewed: {change}");
+                return Ok(Err(Refusal::new(Code::ApprovalVoid, message).hint("send it again for another review")));
+            }
+        }
+        self.connection.hold(&self.captured).await
     }
 }
 
@@ -146,7 +182,8 @@ impl Call for PgCall<'_> {
         Ok(true)
     }
 
-    fn reviewable(&self) -> Result<(), Refusal> {
+    fn reviewable(&mut self) -> Result<(), Refusal> {
+        self.reviewed = true;
         self.captured.check_reviewable()
     }
 

@@ -7,6 +7,7 @@ use countersign_core::action::sql::SqlClass;
 use super::{Connection, Deferred, End, fatal};
 use crate::codes::Code;
 use crate::protocols::postgres::capture::Captured;
+use crate::protocols::postgres::catalog::Disturbance;
 use crate::protocols::postgres::describe::{self, Effect};
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{self, DECOY_QUERY, Expected, Prepared};
@@ -92,7 +93,11 @@ impl Connection {
             return Ok(());
         }
         let description = Arc::new(describe::describe(&sql, &self.session));
-        let captured = Captured::Query { sql: sql.into(), description, spool: None };
+        let meaning = match self.meaning(&description).await? {
+            Ok(meaning) => meaning,
+            Err(refusal) => return self.refuse_simple(refuse::notice(&refusal)),
+        };
+        let captured = Captured::Query { sql: sql.into(), description, meaning, spool: None };
         if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
             session::aborted().put_error(&mut self.client.output);
             backend::ready_for_query(&mut self.client.output, TransactionStatus::Failed);
@@ -186,7 +191,14 @@ impl Connection {
         } else {
             prepared.description.clone()
         };
-        let captured = Captured::Portal { bind, prepared, description };
+        let meaning = match self.meaning(&description).await? {
+            Ok(meaning) => meaning,
+            Err(refusal) => return self.refuse_extended(refuse::notice(&refusal)).await,
+        };
+        if self.session.skipping {
+            return Ok(());
+        }
+        let captured = Captured::Portal { bind, prepared, description, meaning };
         let effect_free = captured.description().facts.class <= SqlClass::Session;
         if !effect_free {
             self.settle().await?; // an earlier failure of the batch means that this one is not done at all
@@ -228,11 +240,18 @@ impl Connection {
             frontend::execute(&mut upstream.output, &execute)?;
         }
         let portal = self.portals.get_mut(&execute.portal);
-        let (running, prepared) = match portal {
-            Some(portal) => (portal.running.take(), Some(portal.prepared.clone())),
-            None => (None, None), // a cursor of an earlier DECLARE, or nothing: the server says so
+        let (running, prepared, disturbance) = match portal {
+            Some(portal) => {
+                portal.finished = execute.max_rows == 0;
+                (portal.running.take(), Some(portal.prepared.clone()), portal.disturbance)
+            }
+            None => (None, None, Disturbance::default()), // a cursor of an earlier DECLARE, or nothing: the server says so
         };
-        self.session.sent(Expected::Execute { running, prepared });
+        let begun = prepared.as_ref().map(|prepared| prepared.description.clone());
+        self.session.sent(Expected::Execute { running, prepared, disturbance });
+        if let Some(begun) = begun {
+            self.open_block(&begun)?;
+        }
         Ok(())
     }
 

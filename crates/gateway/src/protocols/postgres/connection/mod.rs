@@ -6,6 +6,9 @@
 mod call;
 mod client;
 mod copy;
+mod hold;
+mod names;
+mod own;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +18,10 @@ use std::time::Duration;
 use countersign_core::action::PayloadDigest;
 use tokio::sync::Notify;
 
+use self::hold::{DEFAULT_READ_ONLY, Hold};
+use self::names::Names;
 use super::capture::Subject;
+use super::catalog::Disturbance;
 use super::copy::Spools;
 use super::duplex::{Event, Side, pump};
 use super::session::{Prepared, Running, Session};
@@ -61,6 +67,9 @@ fn fatal(refusal: &Refusal) -> End {
 struct Portal {
     running: Option<Running>,
     prepared: Arc<Prepared>,
+    disturbance: Disturbance,
+    /// Whether it has run to its end.
+    finished: bool,
 }
 
 /// A connection.
@@ -84,6 +93,10 @@ pub(super) struct Connection {
     deferred: Vec<Deferred>,
     /// The name that this session's decoys ask for: random, so that no client can have prepared it.
     decoy: String,
+    /// The name that its own commands have: random as well.
+    own_name: String,
+    names: Names,
+    hold: Hold,
 }
 
 /// A `Parse` that is not sent yet.
@@ -111,6 +124,7 @@ impl Connection {
         let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
         let session = Session::new(settings::tracked(&startup)).named(own);
         let scanner = Scanner::new(Limits::BACKEND);
+        let hold = Hold::of_start(&startup);
         Self {
             gate,
             subject,
@@ -125,6 +139,9 @@ impl Connection {
             portals: HashMap::new(),
             spools,
             deferred: Vec::new(),
+            own_name: format!("countersign {}", PayloadDigest::of(&decoy).to_string().chars().skip(7).take(32).collect::<String>()),
+            names: Names::default(),
+            hold,
             decoy: format!("refused by countersign {}", hex::encode(decoy)),
         }
     }
@@ -230,8 +247,8 @@ impl Connection {
         if self.upstream.is_some() {
             return Ok(());
         }
-        let connected = self.target.connect(&*self.gate.vault, &self.startup).await?;
-        for (name, value) in &connected.parameters {
+        let connected = self.target.connect(&*self.gate.vault, &hold::at_start(&self.startup)).await?;
+        for (name, value) in connected.parameters.iter().filter(|(name, _)| *name != DEFAULT_READ_ONLY) {
             settings::check_reported(name, value)?;
             if self.target.told(name).is_none_or(|told| &told != value) {
                 let told = backend::parameter_status(&mut self.client.output, name, value);
@@ -247,6 +264,11 @@ impl Connection {
     /// Connects, and sends what was put off.
     async fn reach(&mut self) -> Result<(), Refusal> {
         self.connect().await?;
+        self.send_deferred()
+    }
+
+    /// Sends what was put off.
+    fn send_deferred(&mut self) -> Result<(), Refusal> {
         let Some(upstream) = &mut self.upstream else { return Ok(()) };
         for Deferred { parse, prepared } in self.deferred.drain(..) {
             let sent = frontend::parse(&mut upstream.output, &parse);

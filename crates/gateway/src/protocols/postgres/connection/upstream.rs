@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use countersign_core::record::Status;
 
+use super::hold::DEFAULT_READ_ONLY;
 use super::{Connection, End, Portal, fatal};
 use crate::codes::Code;
 use crate::pipeline::{self, Outcomes};
@@ -29,7 +30,8 @@ impl Connection {
 
     pub(super) fn relay_from(&mut self, input: &mut BytesMut) -> Result<(), End> {
         loop {
-            let taken = match self.scanner.scan(input, PASS)? {
+            let pass = if self.session.own_in_front() { KindSet::EMPTY } else { PASS };
+            let taken = match self.scanner.scan(input, pass)? {
                 Scan::Run(run) => {
                     self.client.output.extend_from_slice(run.bytes);
                     run.bytes.len()
@@ -53,6 +55,11 @@ impl Connection {
     pub(super) fn react(&mut self, kind: u8, body: &[u8]) -> Result<Reaction, End> {
         tracing::trace!(kind = %kind.escape_ascii(), bytes = body.len(), "upstream");
         Ok(match kind {
+            b'D' if self.session.own_in_front() => {
+                self.session.own_row(Bytes::copy_from_slice(body));
+                Reaction::Swallow
+            }
+            b'N' | b'A' => Reaction::Forward,
             b'1' | b'2' | b'3' => self.session.step_done(kind),
             b'T' | b'n' => self.session.columns(),
             b'C' => {
@@ -72,6 +79,12 @@ impl Connection {
                 _ => Reaction::Forward,
             },
             b'S' => match decoded(kind, body)? {
+                backend::Message::ParameterStatus(status) if status.name == DEFAULT_READ_ONLY => {
+                    if let Some(value) = self.hold.news() {
+                        backend::parameter_status(&mut self.client.output, DEFAULT_READ_ONLY, value)?;
+                    }
+                    Reaction::Swallow
+                }
                 backend::Message::ParameterStatus(status) => {
                     settings::check_reported(&status.name, &status.value).map_err(|refusal| fatal(&refusal))?;
                     Reaction::Forward
@@ -89,6 +102,7 @@ impl Connection {
         let letter = body.first().copied().ok_or(WireError::Truncated("transaction status"))?;
         let status = TransactionStatus::from_wire(letter)?;
         let reaction = self.session.ready(status);
+        self.held_after(status);
         if status == TransactionStatus::Idle {
             self.drop_portals();
         }

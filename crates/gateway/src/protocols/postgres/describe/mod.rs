@@ -46,12 +46,16 @@ mod text;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use countersign_core::action::sql::{SqlClass, SqlFacts, SqlStatement, SqlTables};
 use pg_query::NodeEnum;
 
 pub use copy::{CopyFormat, CopyIn};
 pub use effect::{Discard, Effect, Setting, TransactionModes};
+pub(super) use builtin::catalogs;
+pub(super) use builtin::settings::boolean;
+pub(super) use names::quoted;
 pub use parser::STACK_BYTES;
 pub use referents::{Events, Name, Referents};
 pub use text::{Literal, LiteralKind, fingerprint, literals};
@@ -94,6 +98,8 @@ pub struct Description {
     pub parse_error: Option<String>,
     /// The names of each statement, for the catalog to resolve; as long as `facts.statements`.
     pub referents: Vec<Referents>,
+    /// What the catalog is asked about each; nothing where there is nothing to ask.
+    pub questions: Vec<Option<Arc<str>>>,
 }
 
 /// Describes a message. Never fails, never panics: what is not understood is one opaque statement, `UNPARSED`.
@@ -116,18 +122,20 @@ fn describe_statements(statements: &[NodeEnum], session: &dyn SessionFacts) -> D
     let mut facts = SqlFacts { class: SqlClass::Read, statements: Vec::with_capacity(statements.len()) };
     let mut effects = Vec::with_capacity(statements.len());
     let mut referents = Vec::with_capacity(statements.len());
+    let mut questions = Vec::with_capacity(statements.len());
     for node in statements {
         let mut walk = walk::Walk::new(&known);
         walk.statement(node);
         let effect = effect::of(node, &walk);
         referents.push(std::mem::take(&mut walk.referents));
         let statement = walk.finish();
+        questions.push(referents.last().and_then(|names: &Referents| names.question(statement.apart >= SqlClass::Ddl)));
         known.note(&effect);
         facts.class = facts.class.max(statement.class);
         facts.statements.push(statement);
         effects.push(effect);
     }
-    Description { facts, effects, fingerprint: None, reason: None, parse_error: None, referents }
+    Description { facts, effects, fingerprint: None, reason: None, parse_error: None, referents, questions }
 }
 
 fn unparsed(error: String) -> Description {
@@ -147,6 +155,7 @@ fn unparsed(error: String) -> Description {
         reason: None,
         parse_error: Some(error),
         referents: vec![Referents::default()],
+        questions: vec![None],
     }
 }
 

@@ -183,6 +183,11 @@ pub(super) fn join(parts: &[&str]) -> String {
     quoted.join(".")
 }
 
+/// A name with its schema, if it has one.
+pub(in super::super) fn quoted(schema: &str, name: &str) -> String {
+    if schema.is_empty() { identifier(name) } else { join(&[schema, name]) }
+}
+
 /// A relation's name with the qualifiers it is written with.
 pub(super) fn relation(relation: &RangeVar) -> String {
     let parts = [&relation.catalogname, &relation.schemaname, &relation.relname];

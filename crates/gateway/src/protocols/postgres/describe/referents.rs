@@ -5,8 +5,27 @@
 //! Built-in names are among them where something of the user's could stand in their place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use pg_query::protobuf::RangeVar;
+use serde_json::json;
+
+use super::builtin::{functions, operators, types};
+
+/// Special forms of newer servers, which older ones take for calls.
+const FORMS: &[&str] = &[
+    "json",
+    "json_array",
+    "json_arrayagg",
+    "json_exists",
+    "json_object",
+    "json_objectagg",
+    "json_query",
+    "json_scalar",
+    "json_serialize",
+    "json_table",
+    "json_value",
+];
 
 /// What happens to a relation's rows, as bits: those of `tgtype` in `pg_trigger`, and one of our own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +80,24 @@ impl Name {
         Self { schema: relation.schemaname.clone(), name: relation.relname.clone() }
     }
 
+    /// Whether a built-in function, cast or special form has this name.
+    pub fn is_builtin_function(&self) -> bool {
+        self.schema.is_empty()
+            && (functions::class(&self.name).is_some()
+                || types::is_builtin_name(&self.name)
+                || FORMS.contains(&self.name.as_str()))
+    }
+
+    /// Whether a built-in operator has this name.
+    pub fn is_builtin_operator(&self) -> bool {
+        self.schema.is_empty() && operators::is_builtin(&self.name)
+    }
+
+    /// Whether a built-in type has this name.
+    pub fn is_builtin_type(&self) -> bool {
+        self.schema.is_empty() && types::is_builtin_name(&self.name)
+    }
+
     /// Whether it is written as the system's own.
     pub fn is_system(&self) -> bool {
         matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
@@ -112,6 +149,29 @@ impl Referents {
             && operators.is_empty()
             && types.is_empty()
             && attributes.is_empty()
+    }
+
+    /// What the catalog is asked about them: the argument of its `survey.sql`; nothing when there is nothing to ask.
+    pub fn question(&self, definition: bool) -> Option<Arc<str>> {
+        if self.is_empty() && !definition {
+            return None;
+        }
+        let named = |Name { schema, name }: &Name, builtin: bool| json!({"s": schema, "n": name, "b": builtin});
+        let functions = self.functions.iter().map(|name| named(name, name.is_builtin_function()));
+        let operators = self.operators.iter().map(|name| named(name, name.is_builtin_operator()));
+        let relations = self.relations.iter().map(|(name, events)| {
+            let Name { schema, name } = name;
+            json!({"s": schema, "n": name, "e": events.bits()})
+        });
+        let question = json!({
+            "relations": relations.collect::<Vec<_>>(),
+            "functions": functions.collect::<Vec<_>>(),
+            "operators": operators.collect::<Vec<_>>(),
+            "types": self.types.iter().map(|name| named(name, false)).collect::<Vec<_>>(),
+            "attributes": self.attributes,
+            "ddl": definition,
+        });
+        Some(question.to_string().into())
     }
 
     /// Adds another statement's.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use countersign_core::action::PayloadDigest;
-use countersign_core::action::sql::{SqlFacts, SqlStatement};
+use countersign_core::action::sql::{SqlClass, SqlFacts, SqlStatement};
 use countersign_core::record::Status;
 
 use super::{Ended, Prepared, Session};
@@ -21,6 +21,18 @@ const HISTORY_CHARS_MAX: usize = 2_000;
 /// Whether a statement changes which text stands under a name.
 pub(super) fn changes_statements(effect: &Effect) -> bool {
     matches!(effect, Effect::Prepare { .. } | Effect::Deallocate { .. } | Effect::Discard(_) | Effect::Unknown)
+}
+
+/// Whether a statement opens or ends a transaction block.
+pub(super) fn controls_transaction(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Begin { .. }
+            | Effect::Commit { .. }
+            | Effect::Rollback { .. }
+            | Effect::PrepareTransaction { .. }
+            | Effect::Unknown
+    )
 }
 
 /// Whether the server's words for what it did are those of this effect. What changes names or settings must be named by
@@ -165,6 +177,7 @@ impl Session {
             fingerprint: None,
             reason: None,
             parse_error: None,
+            questions: vec![referents.question(statement.apart >= SqlClass::Ddl)],
             referents: vec![referents.clone()],
         };
         let prepared = Prepared {

@@ -15,13 +15,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use countersign_core::action::sql::SqlStatement;
+use bytes::Bytes;
+use countersign_core::action::sql::{SqlClass, SqlStatement};
 use countersign_core::action::{ActionDigest, ActionId};
 use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
 use self::outcomes::outcome;
+use super::catalog::{self, Disturbance};
 use super::describe::{Description, Effect, Referents, SessionFacts};
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
@@ -34,6 +36,8 @@ mod tests;
 
 /// The text of a decoy `Query`: it fails to parse, and the server's log says why.
 pub(super) const DECOY_QUERY: &str = "COUNTERSIGN REFUSED THIS STATEMENT";
+/// Names may refer to anything.
+const DISTURBED: Disturbance = Disturbance { scope: true, definitions: true };
 /// Prepared statements of one session; one more is refused.
 pub(super) const PREPARED_MAX: usize = 2_000;
 /// A statement above this size counts against [`LARGE_BYTES_MAX`].
@@ -77,7 +81,7 @@ pub(super) enum Expected {
     /// Columns or none.
     DescribePortal,
     /// Rows, then an end.
-    Execute { running: Option<Running>, prepared: Option<Arc<Prepared>> },
+    Execute { running: Option<Running>, prepared: Option<Arc<Prepared>>, disturbance: Disturbance },
     /// `CloseComplete`, of a portal when there is no name. `previous` is the statement that is forgotten, if it was known.
     Close { name: Option<String>, previous: Option<Arc<Prepared>> },
     /// `ReadyForQuery`.
@@ -86,8 +90,23 @@ pub(super) enum Expected {
     OwnSync,
     /// Everything a `Query` answers, `ReadyForQuery` included.
     Query { running: Option<Running>, description: Arc<Description>, sql: Arc<str> },
+    /// A part of a command of our own, which the client does not know of.
+    Own(OwnStep),
     /// A failure, told in these words.
     Decoy { notice: Box<Notice>, simple: bool },
+}
+
+/// What is expected back for a message of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnStep {
+    /// `ParseComplete`.
+    Parse,
+    /// `BindComplete`.
+    Bind,
+    /// Rows, then an end.
+    Execute,
+    /// `CloseComplete`.
+    Close,
 }
 
 /// What came of an action, for the record.
@@ -160,6 +179,14 @@ pub(super) struct Session {
     rolled_back_inside: bool,
     /// Savepoints, with how many uncommitted actions came before each.
     savepoints: Vec<(String, usize)>,
+    /// What names refer to may have changed since the transaction began.
+    disturbed: Disturbance,
+    /// Whether a transaction block is open, as far as the answers since the last `ReadyForQuery` tell.
+    block: Option<bool>,
+    /// The same, by transactions that have ended; taken note of by whoever keeps what they refer to.
+    pub(super) moved: Disturbance,
+    /// Rows that answer our own commands.
+    own_rows: Vec<Bytes>,
     stream: Option<StreamIn>,
     source: Source,
     stream_done: Option<StreamIn>,
@@ -200,6 +227,10 @@ impl Session {
             committed_inside: false,
             rolled_back_inside: false,
             savepoints: Vec::new(),
+            disturbed: Disturbance::default(),
+            block: None,
+            moved: Disturbance::default(),
+            own_rows: Vec::new(),
             stream: None,
             source: Source::Client,
             stream_done: None,
@@ -252,6 +283,47 @@ impl Session {
         self.prepared.len()
     }
 
+    /// Whether a transaction block is open.
+    pub(super) fn in_block(&self) -> bool {
+        self.block.unwrap_or(self.status != TransactionStatus::Idle)
+    }
+
+    /// Whether something on its way may open or end a transaction block.
+    pub(super) fn transaction_control_pending(&self) -> bool {
+        self.expected.iter().any(|expected| match expected {
+            Expected::Execute { prepared, .. } => prepared
+                .as_ref()
+                .is_none_or(|prepared| prepared.description.effects.iter().any(effects::controls_transaction)),
+            Expected::Query { .. } | Expected::Decoy { .. } => true,
+            _ => false,
+        })
+    }
+
+    /// Whether names may refer to something that only this session sees, until its transaction ends.
+    pub(super) fn disturbed(&self) -> bool {
+        self.disturbed.any()
+    }
+
+    fn disturb(&mut self, by: Disturbance) {
+        self.disturbed.scope |= by.scope;
+        self.disturbed.definitions |= by.definitions;
+    }
+
+    /// Whether what the server sends now answers a command of our own.
+    pub(super) fn own_in_front(&self) -> bool {
+        matches!(self.expected.front(), Some(Expected::Own(_)))
+    }
+
+    /// A row for ourselves.
+    pub(super) fn own_row(&mut self, body: Bytes) {
+        self.own_rows.push(body);
+    }
+
+    /// The rows of our own command, once it is answered.
+    pub(super) fn take_own_rows(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.own_rows)
+    }
+
     /// Bytes of the large prepared statements.
     pub(super) fn large_bytes(&self) -> usize {
         self.prepared.values().map(|prepared| prepared.sql.len()).filter(|bytes| *bytes > LARGE_BYTES).sum()
@@ -280,6 +352,7 @@ impl Session {
                 self.completed = 0;
                 self.committed_inside = false;
             }
+            Expected::Own(_) => {}
             Expected::Decoy { simple: true, .. } => drop(self.prepared.remove("")),
             Expected::Decoy { simple: false, .. } => self.batch_open = true,
             Expected::Bind | Expected::Execute { .. } => {
@@ -316,6 +389,7 @@ impl Session {
             Expected::Bind
             | Expected::DescribeStatement { .. }
             | Expected::DescribePortal
+            | Expected::Own(_)
             | Expected::Sync
             | Expected::OwnSync => false,
         })
@@ -359,6 +433,9 @@ impl Session {
             (b'1', Some(Expected::Parse { .. }))
             | (b'2', Some(Expected::Bind))
             | (b'3', Some(Expected::Close { .. })) => Reaction::Forward,
+            (b'1', Some(Expected::Own(OwnStep::Parse)))
+            | (b'2', Some(Expected::Own(OwnStep::Bind)))
+            | (b'3', Some(Expected::Own(OwnStep::Close))) => Reaction::Swallow,
             (_, front) => desynchronised(&format!("`{}` in answer to {front:?}", kind.escape_ascii())),
         }
     }
@@ -386,9 +463,12 @@ impl Session {
     /// `CommandComplete`, `EmptyQueryResponse`, `PortalSuspended`.
     pub(super) fn command_done(&mut self, tag: &str, rows: Option<u64>) -> Reaction {
         self.note_end(tag);
+        self.note_block(tag);
         let stream = self.stream.take();
         match self.expected.pop_front() {
-            Some(Expected::Execute { running, prepared }) => {
+            Some(Expected::Own(OwnStep::Execute)) => Reaction::Swallow,
+            Some(Expected::Execute { running, prepared, disturbance }) => {
+                self.disturb(disturbance);
                 if let Some(running) = running {
                     let outcome = outcome(&running, rows, stream, None);
                     self.finished.push((running, outcome));
@@ -404,6 +484,8 @@ impl Session {
                 let at = self.completed;
                 let effect = description.effects.get(at).cloned().unwrap_or(Effect::Unknown);
                 self.completed += 1;
+                let statement = description.facts.statements.get(at);
+                self.disturb(statement.map_or(DISTURBED, |of| catalog::disturbance(of, Some(&effect))));
                 self.committed_inside |= tag == "COMMIT";
                 self.rolled_back_inside |= tag == "ROLLBACK" && matches!(effect, Effect::Rollback { .. });
                 self.rows = rows.or(self.rows);
@@ -437,8 +519,12 @@ impl Session {
     pub(super) fn failed(&mut self, class: &str) -> Reaction {
         self.stream = None;
         match self.expected.pop_front() {
+            Some(Expected::Own(step)) => desynchronised(&format!("error {class} in answer to our own {step:?}")),
             Some(Expected::Query { running, description, sql }) => {
                 self.error = Some(class.to_owned());
+                if description.facts.class >= SqlClass::Admin {
+                    self.disturb(DISTURBED); // part of it may have been committed before it failed
+                }
                 self.expected.push_front(Expected::Query { running, description, sql });
                 Reaction::Forward
             }
@@ -467,7 +553,8 @@ impl Session {
     fn step_failed(&mut self, front: Expected, class: &str) {
         match front {
             Expected::Parse { name, kept: false, .. } => self.undo(&name, None),
-            Expected::Execute { running: Some(running), .. } => {
+            Expected::Execute { running: Some(running), disturbance, .. } => {
+                self.disturb(disturbance);
                 let outcome = outcome(&running, None, None, Some(class.to_owned()));
                 self.finished.push((running, outcome));
             }
@@ -541,7 +628,11 @@ impl Session {
         }
         self.settle_finished(status, failed.is_some());
         self.status = status;
+        self.block = None;
         if status == TransactionStatus::Idle {
+            let Disturbance { scope, definitions } = std::mem::take(&mut self.disturbed);
+            self.moved.scope |= scope || definitions;
+            self.moved.definitions |= definitions;
             self.transaction = None;
             self.savepoints.clear();
         }

@@ -40,6 +40,19 @@ impl Session {
         }
     }
 
+    /// Whether a transaction block is open from here on.
+    pub(super) fn note_block(&mut self, tag: &str) {
+        let chain = matches!(
+            self.savepoint_in_front(),
+            Some(Effect::RollbackTo { .. } | Effect::Commit { chain: true } | Effect::Rollback { chain: true })
+        );
+        match tag {
+            "BEGIN" | "START TRANSACTION" => self.block = Some(true),
+            "COMMIT" | "ROLLBACK" | "PREPARE TRANSACTION" if !chain => self.block = Some(false),
+            _ => {}
+        }
+    }
+
     /// `ROLLBACK TO` has the tag of a `ROLLBACK`.
     pub(super) fn savepoint_in_front(&self) -> Option<&Effect> {
         match self.expected.front()? {

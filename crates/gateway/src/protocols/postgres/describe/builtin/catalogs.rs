@@ -20,7 +20,7 @@ const GUARDED_INFORMATION: &[&str] = &["_pg_user_mappings", "user_mapping_option
 
 /// What reading this relation costs. `pg_catalog` comes first on every search path that does not name it, so an
 /// unqualified name is taken for the system's.
-pub(in super::super) fn read_class(schema: &str, name: &str) -> SqlClass {
+pub(in super::super::super) fn read_class(schema: &str, name: &str) -> SqlClass {
     let guarded = match schema {
         "" | "pg_catalog" => GUARDED.binary_search_by_key(&name, |(name, _)| name).is_ok(),
         "information_schema" => GUARDED_INFORMATION.binary_search(&name).is_ok(),
@@ -30,7 +30,7 @@ pub(in super::super) fn read_class(schema: &str, name: &str) -> SqlClass {
 }
 
 /// What writing or redefining this relation costs beyond the command itself: the system's own are not to be written.
-pub(in super::super) fn write_class(schema: &str, name: &str) -> SqlClass {
+pub(in super::super::super) fn write_class(schema: &str, name: &str) -> SqlClass {
     let system = match schema {
         "pg_catalog" | "information_schema" | "pg_toast" => true,
         "" => name.starts_with("pg_"),

@@ -202,7 +202,7 @@ fn search_path_class(path: &str) -> SqlClass {
 }
 
 /// A switch as the server reads it; prefixes that it also takes are not recognised, and so count as neither.
-pub(in super::super) fn boolean(value: &str) -> Option<bool> {
+pub(in super::super::super) fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "on" | "true" | "t" | "yes" | "y" | "1" => Some(true),
         "off" | "false" | "f" | "no" | "n" | "0" => Some(false),

@@ -1,0 +1,155 @@
+//! A description and what its names refer to, put together: the facts that are decided on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use countersign_core::action::sql::{SqlClass, SqlStatement, SqlTables};
+
+use super::super::describe::{Description, Effect, Name, Referents, quoted};
+use super::Resolution;
+
+/// A message with its names resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Meaning {
+    /// The description with resolved facts.
+    pub(crate) description: Arc<Description>,
+    /// The identity of everything named: part of what an approval binds.
+    pub(crate) identities: BTreeMap<String, String>,
+}
+
+impl Meaning {
+    /// What is different now, in words; nothing when it is the same.
+    pub(crate) fn change(&self, now: &Meaning) -> Option<String> {
+        let names: BTreeSet<&String> = self.identities.keys().chain(now.identities.keys()).collect();
+        let changes: Vec<String> = names
+            .into_iter()
+            .filter(|name| self.identities.get(*name) != now.identities.get(*name))
+            .map(|name| {
+                let what = |meaning: &Meaning| meaning.identities.get(name).cloned().unwrap_or("nothing".to_owned());
+                format!("`{name}` was {}, and is {}", what(self), what(now))
+            })
+            .collect();
+        if changes.is_empty() && self.description.facts != now.description.facts {
+            return Some("what it would do has changed".to_owned());
+        }
+        (!changes.is_empty()).then(|| changes.join("; "))
+    }
+}
+
+/// Puts them together: one resolution for each statement that asked for one.
+///
+/// Statements after one that changes definitions or the search path cannot be resolved before it has run: they count as
+/// running code that nobody knows. So do all of them where the session cannot be asked, and those after the end of a
+/// transaction that `moved` names itself.
+pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolution>>], moved: bool) -> Meaning {
+    let mut new = description.clone();
+    let mut identities = BTreeMap::new();
+    let mut changed = false;
+    new.facts.class = if new.facts.statements.is_empty() { new.facts.class } else { SqlClass::Read };
+    for (at, statement) in new.facts.statements.iter_mut().enumerate() {
+        let asked = description.questions.get(at).is_some_and(Option::is_some);
+        if let Some(resolution) = resolutions.get(at).and_then(Option::as_ref) {
+            resolve(statement, description.referents.get(at), resolution);
+            identities.extend(resolution.identities.iter().map(|(name, what)| (name.clone(), what.clone())));
+        }
+        if asked && (changed || resolutions.get(at).is_none_or(Option::is_none)) {
+            statement.code.insert("names that an earlier statement of the message may change".to_owned());
+            statement.class = SqlClass::Opaque;
+        }
+        let effect = description.effects.get(at);
+        changed |= disturbance(statement, effect).any() || (moved && ends_transaction(effect));
+        new.facts.class = new.facts.class.max(statement.class);
+    }
+    Meaning { description: Arc::new(new), identities }
+}
+
+fn resolve(statement: &mut SqlStatement, referents: Option<&Referents>, resolution: &Resolution) {
+    statement.apart = statement.apart.max(resolution.raised);
+    statement.code.clone_from(&resolution.code);
+    statement.class = if statement.code.is_empty() { statement.apart } else { SqlClass::Opaque };
+    let named: BTreeMap<String, &String> =
+        resolution.relations.iter().map(|(Name { schema, name }, resolved)| (quoted(schema, name), resolved)).collect();
+    let resolved = |tables: &BTreeSet<String>| -> BTreeSet<String> {
+        tables.iter().map(|table| named.get(table).map_or(table, |resolved| *resolved).clone()).collect()
+    };
+    let mut tables =
+        SqlTables { read: resolved(&statement.tables.read), write: resolved(&statement.tables.write) };
+    let reads = referents.is_some_and(|referents| !referents.relations.is_empty());
+    for reached in resolution.behind.iter().filter(|_| reads) {
+        let list = if reached.written { &mut tables.write } else { &mut tables.read };
+        list.insert(reached.name.clone());
+    }
+    statement.tables = tables;
+}
+
+/// What a statement may do to names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Disturbance {
+    /// The session may look for names elsewhere.
+    pub(crate) scope: bool,
+    /// Other objects may stand under them, for everyone.
+    pub(crate) definitions: bool,
+}
+
+impl Disturbance {
+    /// Whether what follows may find other objects under its names than before.
+    pub(crate) fn any(self) -> bool {
+        self.scope || self.definitions
+    }
+}
+
+/// What a statement with this effect may do to names once it has run.
+pub(crate) fn disturbance(statement: &SqlStatement, effect: Option<&Effect>) -> Disturbance {
+    let definitions = statement.class >= SqlClass::Ddl;
+    let opaque = statement.class >= SqlClass::Admin;
+    Disturbance { scope: opaque || effect.is_none_or(moves), definitions }
+}
+
+/// Whether an effect ends a transaction, or a part of it, and with it what was set only in it.
+fn ends_transaction(effect: Option<&Effect>) -> bool {
+    matches!(
+        effect,
+        Some(
+            Effect::Commit { .. }
+                | Effect::Rollback { .. }
+                | Effect::RollbackTo { .. }
+                | Effect::PrepareTransaction { .. }
+                | Effect::FinishPrepared { .. }
+        )
+    )
+}
+
+/// Whether an effect moves the search path, or the objects on it.
+fn moves(effect: &Effect) -> bool {
+    use super::super::describe::Discard;
+    let moving = |name: &Option<String>| {
+        name.as_deref().is_none_or(|name| matches!(name, "search_path" | "role" | "session_authorization"))
+    };
+    match effect {
+        Effect::Set(setting) => moving(&setting.name),
+        Effect::Reset { name, .. } => moving(&Some(name.clone())),
+        Effect::Query { settings, temporary } => *temporary || settings.iter().any(|setting| moving(&setting.name)),
+        Effect::DeclareCursor { settings, .. } => settings.iter().any(|setting| moving(&setting.name)),
+        Effect::Execute { temporary, .. } => *temporary,
+        Effect::ResetAll | Effect::Discard(Discard::All | Discard::Temporary) | Effect::Unknown => true,
+        Effect::Commit { .. } | Effect::Rollback { .. } | Effect::RollbackTo { .. } => false, // see `ends_transaction`
+        Effect::PrepareTransaction { .. } | Effect::FinishPrepared { .. } => false,
+        Effect::None
+        | Effect::Begin { .. }
+        | Effect::Savepoint { .. }
+        | Effect::Release { .. }
+        | Effect::SetTransaction { .. }
+        | Effect::SetCharacteristics { .. }
+        | Effect::SetSnapshot { .. }
+        | Effect::SetConstraints
+        | Effect::Prepare { .. }
+        | Effect::Deallocate { .. }
+        | Effect::Fetch { .. }
+        | Effect::CloseCursor { .. }
+        | Effect::Discard(Discard::Plans | Discard::Sequences)
+        | Effect::CopyIn(_)
+        | Effect::CopyOut
+        | Effect::Listen { .. }
+        | Effect::Unlisten { .. } => false,
+    }
+}

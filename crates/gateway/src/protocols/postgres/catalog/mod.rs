@@ -1,0 +1,207 @@
+//! What names mean: the relations, functions, operators and types that the executing session will resolve them to.
+//!
+//! A statement's text only has names. Which relation stands under a name, whether that is a view over something else,
+//! whether a trigger, rule, policy, default or check runs somebody's function beside it, whether a function of the user's
+//! takes a built-in's place: the server's catalog says, and [`survey.sql`](survey.sql) asks it. The answer, a [`Resolution`],
+//! becomes part of the facts ([`apply`]): tables get their schemas and those behind them, and code of the database's users
+//! is named and makes the statement `opaque`.
+//!
+//! **Who is asked.** A connection beside the clients' ([`super::aside`]) is asked with the session's own search path, and
+//! the answer is shared by all sessions with that path for [`FRESH`]; statements that change definitions through this
+//! gateway end it at once. What only the session itself can see (temporary objects, definitions that its open transaction
+//! changed) is asked in the session, each time. What was reviewed is asked anew before it runs.
+//!
+//! **What is trusted.** Objects that came with the server (oid below 16384), and the C functions of casts and of types' input
+//! and output, which only a superuser can make. Everything else a user made counts as code, also when it calls itself
+//! immutable: such labels prove nothing.
+
+mod answer;
+mod apply;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub(super) use self::answer::{Resolution, resolution};
+pub(super) use self::apply::{Disturbance, Meaning, apply, disturbance};
+use super::aside::{self, Aside, AsideError, Question};
+use super::target::Upstream;
+use crate::codes::Code;
+use crate::ports::Vault;
+use crate::refusal::Refusal;
+
+/// The question of what a statement's names refer to. `$1` is a statement's [`super::describe::Description::questions`].
+pub(super) const SURVEY: &str = include_str!("survey.sql");
+/// The question of where a session looks for names, and whether it has temporary objects.
+pub(super) const SCOPE: &str = "SELECT pg_catalog.json_build_object('path', pg_catalog.current_schemas(true), \
+    'temporary', pg_catalog.pg_my_temp_schema() <> '0'::pg_catalog.oid)::pg_catalog.text";
+/// Makes the connection beside look where a session with this start-up setting would.
+const SET_PATH: &str = "SELECT pg_catalog.set_config('search_path', $1, false)";
+/// The same for a session that starts without one.
+const RESET_PATH: &str = "RESET search_path";
+
+/// How long a shared answer is believed.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
+/// Shared answers that are kept; beyond it all are dropped.
+const ANSWERS_MAX: usize = 10_000;
+
+/// Where a session looks for names.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub(super) struct Scope {
+    /// Schemas in the order they are searched, the implicit ones included.
+    pub(super) path: Vec<String>,
+    /// Whether the session has, or had, temporary objects.
+    pub(super) temporary: bool,
+}
+
+/// What the sessions of one target share.
+#[derive(Default)]
+pub(super) struct Catalog {
+    answers: Mutex<Answers>,
+    aside: tokio::sync::Mutex<Aside>,
+}
+
+#[derive(Default)]
+struct Answers {
+    /// Counts changes of definitions; an answer to an older question is not kept.
+    epoch: u64,
+    scopes: HashMap<String, (Instant, Arc<Scope>)>,
+    by_path: HashMap<Vec<String>, HashMap<Arc<str>, Answer>>,
+    count: usize,
+}
+
+struct Answer {
+    /// When it was asked for; nothing once definitions may have changed.
+    at: Option<Instant>,
+    resolution: Arc<Resolution>,
+}
+
+impl Catalog {
+    /// Definitions changed, or may have: nothing that was known before is believed.
+    pub(super) fn changed(&self) {
+        let mut answers = self.lock();
+        answers.epoch += 1;
+        answers.scopes.clear();
+        answers.by_path.values_mut().flat_map(HashMap::values_mut).for_each(|answer| answer.at = None);
+    }
+
+    /// The scope of a session that would start now with these settings.
+    pub(super) async fn scope_of_start(
+        &self,
+        target: &Upstream,
+        vault: &dyn Vault,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Arc<Scope>, Refusal> {
+        let path = settings.iter().find(|(name, _)| name.eq_ignore_ascii_case("search_path"));
+        let path = path.map_or("", |(_, value)| value.as_str());
+        if let Some((at, scope)) = self.lock().scopes.get(path)
+            && at.elapsed() < FRESH
+        {
+            return Ok(scope.clone());
+        }
+        let look = match path {
+            "" => Question { name: "reset", sql: RESET_PATH, types: &[], values: values(&[])? },
+            path => Question { name: "path", sql: SET_PATH, types: &[], values: values(&[path])? },
+        };
+        let asked = Question { name: "scope", sql: SCOPE, types: &[], values: values(&[])? };
+        let scope = Arc::new(scope(&self.ask(target, vault, Some(look), asked).await?)?);
+        let mut answers = self.lock();
+        if answers.scopes.len() >= ANSWERS_MAX {
+            answers.scopes.clear();
+        }
+        answers.scopes.insert(path.to_owned(), (Instant::now(), scope.clone()));
+        Ok(scope)
+    }
+
+    /// A shared answer that is fresh.
+    pub(super) fn known(&self, scope: &Scope, question: &Arc<str>) -> Option<Arc<Resolution>> {
+        let answers = self.lock();
+        let answer = answers.by_path.get(&scope.path)?.get(question)?;
+        answer.at.is_some_and(|at| at.elapsed() < FRESH).then(|| answer.resolution.clone())
+    }
+
+    /// The answer for a scope without temporary objects: shared if it is fresh enough, else asked for.
+    pub(super) async fn resolve(
+        &self,
+        target: &Upstream,
+        vault: &dyn Vault,
+        scope: &Scope,
+        question: &Arc<str>,
+    ) -> Result<Arc<Resolution>, Refusal> {
+        match self.known(scope, question) {
+            Some(known) => Ok(known),
+            None => self.resolve_anew(target, vault, scope, question).await,
+        }
+    }
+
+    /// The same, asked now.
+    pub(super) async fn resolve_anew(
+        &self,
+        target: &Upstream,
+        vault: &dyn Vault,
+        scope: &Scope,
+        question: &Arc<str>,
+    ) -> Result<Arc<Resolution>, Refusal> {
+        let epoch = self.lock().epoch;
+        let with_path = answer::with_path(question, &scope.path).map_err(|error| unresolved(&error))?;
+        let asked = Question { name: "survey", sql: SURVEY, types: &[], values: values(&[&with_path])? };
+        let told = self.ask(target, vault, None, asked).await?;
+        let resolution = resolution(question, &told).map_err(|error| unresolved(&error))?;
+        Ok(self.keep(epoch, scope, question, resolution))
+    }
+
+    fn keep(&self, epoch: u64, scope: &Scope, question: &Arc<str>, resolution: Resolution) -> Arc<Resolution> {
+        let mut answers = self.lock();
+        if answers.count >= ANSWERS_MAX {
+            answers.by_path.clear();
+            answers.count = 0;
+        }
+        let at = (epoch == answers.epoch).then(Instant::now);
+        let of_path = answers.by_path.entry(scope.path.clone()).or_default();
+        let before = of_path.get(question).map(|answer| answer.resolution.clone());
+        let new = before.is_none();
+        // the same answer stays the same object, so that what was made of it stays valid
+        let resolution = before.filter(|before| **before == resolution).unwrap_or_else(|| Arc::new(resolution));
+        of_path.insert(question.clone(), Answer { at, resolution: resolution.clone() });
+        answers.count += usize::from(new);
+        resolution
+    }
+
+    async fn ask(
+        &self,
+        target: &Upstream,
+        vault: &dyn Vault,
+        before: Option<Question<'_>>,
+        question: Question<'_>,
+    ) -> Result<String, Refusal> {
+        let failed = |error| match error {
+            AsideError::Connect(refusal) => refusal,
+            error => unresolved(&error),
+        };
+        let mut aside = self.aside.lock().await;
+        if let Some(before) = before {
+            aside.ask(target, vault, before).await.map_err(failed)?;
+        }
+        let rows = aside.ask(target, vault, question).await.map_err(failed)?;
+        aside::text(&rows).map(str::to_owned).ok_or_else(|| unresolved(&"an empty answer"))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner) // the maps are valid after any panic
+    }
+}
+
+/// What a server said of a session's scope.
+pub(super) fn scope(told: &str) -> Result<Scope, Refusal> {
+    serde_json::from_str(told).map_err(|error| unresolved(&error))
+}
+
+fn values(values: &[&str]) -> Result<bytes::Bytes, Refusal> {
+    aside::values(values).map_err(|error| unresolved(&error))
+}
+
+/// Names that cannot be resolved are not decided on.
+pub(super) fn unresolved(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(Code::NamesUnresolved, format!("what the names in it refer to could not be asked: {error}"))
+        .hint("nothing was sent to the upstream; try again, or see `countersign doctor`")
+}

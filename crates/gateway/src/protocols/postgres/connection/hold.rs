@@ -1,0 +1,215 @@
+//! Holding the server to what was decided: whatever has no permit to change anything runs where nothing can be changed.
+//!
+//! Sessions start with `default_transaction_read_only = on`. That is switched off for a statement that may have an effect,
+//! and on again before the next one that may not. A client's own transaction is made read-write as it begins; a read in it
+//! runs inside a savepoint that is read-only and cannot be switched back inside: releasing it restores read-write.
+//!
+//! This is a second line: the class decides. A read-only transaction still runs `COPY … TO PROGRAM`, `NOTIFY`, advisory
+//! locks and functions that act outside of the database; and a read that shares a batch of the extended protocol with a
+//! permitted write, outside of a transaction block, is not held.
+
+use std::collections::BTreeMap;
+
+use countersign_core::action::sql::SqlClass;
+
+use super::{Connection, End};
+use crate::codes::Code;
+use crate::protocols::postgres::capture::Captured;
+use crate::protocols::postgres::describe::{Description, Discard, Effect, Setting, boolean};
+use crate::protocols::postgres::session::Expected;
+use crate::protocols::postgres::wire::{TransactionStatus, WireError, frontend};
+use crate::refusal::Refusal;
+
+/// The setting that holds a session.
+pub(super) const DEFAULT_READ_ONLY: &str = "default_transaction_read_only";
+const LIFT: &str = "SET default_transaction_read_only = off";
+const RESTORE: &str = "SET default_transaction_read_only = on";
+const READ_WRITE: &str = "SET TRANSACTION READ WRITE";
+const ENTER: [&str; 2] = ["SAVEPOINT countersign_read", "SET LOCAL transaction_read_only = on"];
+const LEAVE: &str = "RELEASE SAVEPOINT countersign_read";
+
+/// How a session is held.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    /// New transactions are read-write.
+    lifted: bool,
+    /// Inside the savepoint that is read-only.
+    pub(super) inside: bool,
+    /// The batch that is open began read-write.
+    batch_lifted: bool,
+    /// The client itself asked for read-only transactions, now and when it connected.
+    wish: bool,
+    wish_at_start: bool,
+    /// What the client was last told of its own setting.
+    told: bool,
+}
+
+impl Hold {
+    /// The hold of a session that starts with these settings.
+    pub(super) fn of_start(settings: &BTreeMap<String, String>) -> Self {
+        let own = settings.iter().find(|(name, _)| name.eq_ignore_ascii_case(DEFAULT_READ_ONLY));
+        let wish = own.is_some_and(|(_, value)| boolean(value) == Some(true));
+        Self { wish, wish_at_start: wish, told: wish, ..Self::default() }
+    }
+
+    /// The client's own wish, if it was not told of it yet.
+    pub(super) fn news(&mut self) -> Option<&'static str> {
+        (self.told != self.wish).then(|| {
+            self.told = self.wish;
+            if self.wish { "on" } else { "off" }
+        })
+    }
+
+    /// Takes note of what a message will do to the setting itself.
+    fn note(&mut self, description: &Description) {
+        for effect in &description.effects {
+            match effect {
+                Effect::Set(setting) => self.set(setting),
+                Effect::Query { settings, .. } => settings.iter().for_each(|setting| self.set(setting)),
+                Effect::Reset { name, .. } if name == DEFAULT_READ_ONLY => self.wish = self.wish_at_start,
+                Effect::ResetAll | Effect::Discard(Discard::All) => self.wish = self.wish_at_start,
+                Effect::SetCharacteristics { modes } => {
+                    self.wish = modes.read_only.unwrap_or(self.wish);
+                    self.lifted = true;
+                }
+                _ => {}
+            }
+        }
+        if description.facts.class >= SqlClass::Admin {
+            self.lifted = true; // who knows
+        }
+    }
+
+    fn set(&mut self, setting: &Setting) {
+        if setting.name.as_deref().is_none_or(|name| name == DEFAULT_READ_ONLY) {
+            self.lifted = true;
+            self.wish = !setting.local && setting.value.as_deref().and_then(boolean) == Some(true);
+        }
+    }
+}
+
+/// What a session starts with: whatever the client gave, held.
+pub(super) fn at_start(settings: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let others = settings.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(DEFAULT_READ_ONLY));
+    let mut settings: BTreeMap<String, String> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+    settings.insert(DEFAULT_READ_ONLY.to_owned(), "on".to_owned());
+    settings
+}
+
+/// Whether a message begins a transaction block, and does nothing else.
+pub(super) fn begins(description: &Description) -> Option<Option<bool>> {
+    match description.effects.as_slice() {
+        [Effect::Begin { modes }] => Some(modes.read_only),
+        _ => None,
+    }
+}
+
+fn has_begin(description: &Description) -> bool {
+    description.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }))
+}
+
+/// Whether a message only reads, so that it may run inside the savepoint. `SHOW` would show it.
+fn only_reads(description: &Description) -> bool {
+    description.facts.class == SqlClass::Read
+        && description.effects.iter().zip(&description.facts.statements).all(|(effect, statement)| {
+            let quiet = matches!(
+                effect,
+                Effect::None
+                    | Effect::DeclareCursor { .. }
+                    | Effect::Fetch { .. }
+                    | Effect::CloseCursor { .. }
+                    | Effect::CopyOut
+            );
+            quiet && statement.verb != "SHOW"
+        })
+}
+
+impl Connection {
+    /// Puts the session into the state that a permitted message runs in, before anything of it is sent.
+    pub(super) async fn hold(&mut self, captured: &Captured) -> Result<Result<(), Refusal>, End> {
+        if self.session.transaction_control_pending() {
+            self.settle().await?;
+        }
+        let description = captured.description().clone();
+        if self.session.in_block() {
+            self.hold_inside(&description)?;
+        } else {
+            self.hold.inside = false;
+            let lifts = description.facts.class > SqlClass::Session || has_begin(&description);
+            if lifts && let Err(refusal) = self.fresh().await? {
+                return Ok(Err(refusal));
+            }
+            if begins(&description).is_none() || self.hold.lifted {
+                self.hold_outside(lifts && begins(&description).is_none())?;
+            }
+        }
+        self.hold.note(&description);
+        Ok(Ok(()))
+    }
+
+    /// Inside a transaction block: reads in the savepoint, everything else out of it.
+    fn hold_inside(&mut self, description: &Description) -> Result<(), WireError> {
+        match (self.hold.inside, only_reads(description)) {
+            (false, true) => {
+                self.hold.inside = true;
+                ENTER.into_iter().try_for_each(|sql| self.own(sql))
+            }
+            (true, false) => {
+                self.hold.inside = false;
+                self.own(LEAVE)
+            }
+            (true, true) | (false, false) => Ok(()),
+        }
+    }
+
+    /// Outside of one: the next transaction is as read-only as the message.
+    fn hold_outside(&mut self, lifts: bool) -> Result<(), WireError> {
+        if self.session.batch_open {
+            return Ok(()); // its transaction has begun; `fresh` saw to one that must be another
+        }
+        let lifts = lifts && !self.hold.wish;
+        if lifts != self.hold.lifted {
+            self.own(if lifts { LIFT } else { RESTORE })?;
+            self.hold.lifted = lifts;
+        }
+        self.hold.batch_lifted = lifts;
+        Ok(())
+    }
+
+    /// Sees to it that what follows can begin a transaction of its own: the batch that is open has one already, which is
+    /// read-only. Ending it ends its portals, so none may be unfinished.
+    async fn fresh(&mut self) -> Result<Result<(), Refusal>, End> {
+        if !self.session.batch_open || (self.hold.batch_lifted && self.hold.lifted) {
+            return Ok(Ok(()));
+        }
+        self.settle().await?;
+        if self.session.skipping || !self.session.batch_open {
+            return Ok(Ok(()));
+        }
+        if self.portals.values().any(|portal| !portal.finished) {
+            let message = "a write cannot follow an unfinished read in the same batch";
+            return Ok(Err(Refusal::new(Code::Unsupported, message).hint("send Sync before it")));
+        }
+        if let Some(upstream) = &mut self.upstream {
+            frontend::sync(&mut upstream.output);
+            self.session.sent(Expected::OwnSync);
+        }
+        self.settle().await?;
+        Ok(Ok(()))
+    }
+
+    /// A transaction block that the client began without saying how is read-write, as it would be without the hold.
+    pub(super) fn open_block(&mut self, description: &Description) -> Result<(), WireError> {
+        match begins(description) {
+            Some(None) if !self.hold.wish && !self.session.in_block() => self.own(READ_WRITE),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The state of the hold once the server has said where the transaction stands.
+    pub(super) fn held_after(&mut self, status: TransactionStatus) {
+        if status != TransactionStatus::InTransaction {
+            self.hold.inside = false;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the names of a message refer to in this session: asked beside it where that is the same, in it where it is not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Connection, End};
+use crate::protocols::postgres::catalog::{self, Meaning, Resolution, SCOPE, SURVEY, Scope};
+use crate::protocols::postgres::describe::Description;
+use crate::protocols::postgres::wire::TransactionStatus;
+use crate::refusal::Refusal;
+
+/// Meanings that a connection remembers.
+const REMEMBERED_MAX: usize = 256;
+
+/// What a connection knows of its names.
+#[derive(Default)]
+pub(super) struct Names {
+    /// Where the session looks; unknown at first, and whenever that may have changed.
+    scope: Option<Arc<Scope>>,
+    /// What was made of descriptions lately, by their address: they are kept, so that it stays theirs.
+    remembered: HashMap<usize, Remembered>,
+}
+
+struct Remembered {
+    description: Arc<Description>,
+    resolutions: Vec<Option<Arc<Resolution>>>,
+    meaning: Arc<Meaning>,
+}
+
+impl Names {
+    /// Makes a meaning, unless it was made of the same before.
+    fn meaning(&mut self, description: &Arc<Description>, resolutions: Vec<Option<Arc<Resolution>>>) -> Arc<Meaning> {
+        let address = Arc::as_ptr(description) as usize;
+        if let Some(known) = self.remembered.get(&address)
+            && same(&known.resolutions, &resolutions)
+        {
+            return known.meaning.clone();
+        }
+        let meaning = Arc::new(catalog::apply(description, &resolutions, false));
+        if self.remembered.len() >= REMEMBERED_MAX {
+            self.remembered.clear();
+        }
+        let remembered = Remembered { description: description.clone(), resolutions, meaning: meaning.clone() };
+        self.remembered.insert(Arc::as_ptr(&remembered.description) as usize, remembered);
+        meaning
+    }
+}
+
+fn same(one: &[Option<Arc<Resolution>>], other: &[Option<Arc<Resolution>>]) -> bool {
+    let same = |pair: (&Option<Arc<Resolution>>, &Option<Arc<Resolution>>)| match pair {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    };
+    one.len() == other.len() && one.iter().zip(other).all(same)
+}
+
+impl Connection {
+    /// What a described message means in this session, as things stand.
+    pub(super) async fn meaning(&mut self, described: &Arc<Description>) -> Result<Result<Arc<Meaning>, Refusal>, End> {
+        self.note_moves();
+        if described.questions.iter().all(Option::is_none) {
+            let moved = self.session.disturbed();
+            return Ok(Ok(match moved {
+                true => Arc::new(catalog::apply(described, &[], true)),
+                false => self.names.meaning(described, Vec::new()),
+            }));
+        }
+        if self.session.status() == TransactionStatus::Failed {
+            return Ok(Ok(Arc::new(catalog::apply(described, &[], true))));
+        }
+        if self.session.disturbed() {
+            self.settle().await?; // it may be over by now
+            self.note_moves();
+        }
+        let scope = match self.scope().await? {
+            Ok(scope) => scope,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut resolutions = Vec::with_capacity(described.questions.len());
+        for question in &described.questions {
+            let Some(question) = question else {
+                resolutions.push(None);
+                continue;
+            };
+            match self.resolve(&scope, question).await? {
+                Ok(resolution) => resolutions.push(Some(resolution)),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+        }
+        Ok(Ok(match self.session.disturbed() {
+            true => Arc::new(catalog::apply(described, &resolutions, true)),
+            false => self.names.meaning(described, resolutions),
+        }))
+    }
+
+    /// The same, with nothing taken from what was known before: for what was reviewed and is about to run.
+    pub(super) async fn meaning_anew(
+        &mut self,
+        described: &Arc<Description>,
+    ) -> Result<Result<Arc<Meaning>, Refusal>, End> {
+        self.names.scope = None;
+        self.target.catalog.changed();
+        self.meaning(described).await
+    }
+
+    /// Takes note of what finished transactions did to names.
+    fn note_moves(&mut self) {
+        let moved = std::mem::take(&mut self.session.moved);
+        if moved.any() {
+            self.names.scope = None;
+        }
+        if moved.definitions {
+            self.target.catalog.changed();
+        }
+    }
+
+    async fn scope(&mut self) -> Result<Result<Arc<Scope>, Refusal>, End> {
+        if let Some(scope) = self.names.scope.as_ref().filter(|_| !self.session.disturbed()) {
+            return Ok(Ok(scope.clone()));
+        }
+        if self.upstream.is_none() {
+            let catalog = &self.target.catalog;
+            return Ok(catalog.scope_of_start(&self.target, &*self.gate.vault, &self.startup).await);
+        }
+        let told = self.own_ask(SCOPE, &[]).await?;
+        let scope = match catalog::scope(&told) {
+            Ok(scope) => Arc::new(scope),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if !self.session.disturbed() {
+            self.names.scope = Some(scope.clone());
+        }
+        Ok(Ok(scope))
+    }
+
+    async fn resolve(
+        &mut self,
+        scope: &Scope,
+        question: &Arc<str>,
+    ) -> Result<Result<Arc<Resolution>, Refusal>, End> {
+        if !scope.temporary && !self.session.disturbed() {
+            let catalog = &self.target.catalog;
+            return Ok(catalog.resolve(&self.target, &*self.gate.vault, scope, question).await);
+        }
+        if self.upstream.is_none() {
+            return Ok(Err(super::own::nobody()));
+        }
+        let told = self.own_ask(SURVEY, &[question]).await?;
+        Ok(catalog::resolution(question, &told).map(Arc::new).map_err(|error| catalog::unresolved(&error)))
+    }
+}
