@@ -96,7 +96,10 @@ fn code_of_the_users_is_not_free() {
 fn reads_are_held_read_only() {
     let world = World::start();
     let mode = "SELECT current_setting('transaction_read_only')";
-    let said = script(&world, &[mode, "BEGIN", "SHOW transaction_read_only", mode, "SHOW transaction_read_only", "COMMIT", mode]);
+    let said = script(
+        &world,
+        &[mode, "BEGIN", "SHOW transaction_read_only", mode, "SHOW transaction_read_only", "COMMIT", mode],
+    );
     assert_eq!(
         said.stdout.lines().collect::<Vec<_>>(),
         ["on", "BEGIN", "off", "on", "off", "COMMIT", "on"],
@@ -110,12 +113,18 @@ fn a_transaction_reads_and_writes() {
     let world = World::start();
     let read = "SELECT credit_limit FROM customers WHERE id = 3";
     std::thread::scope(|scope| {
-        let client = scope.spawn(|| script(&world, &["BEGIN", read, WRITE, read, "SAVEPOINT s", read, "ROLLBACK TO s", read, "COMMIT", read]));
+        let client = scope.spawn(|| {
+            script(&world, &["BEGIN", read, WRITE, read, "SAVEPOINT s", read, "ROLLBACK TO s", read, "COMMIT", read])
+        });
         let review = world.review_beyond(0);
         world.dora().approve(&review).ok();
         let said = client.join().unwrap();
         let lines: Vec<&str> = said.stdout.lines().collect();
-        assert_eq!(lines, ["BEGIN", "200", "UPDATE 1", "900", "SAVEPOINT", "900", "ROLLBACK", "900", "COMMIT", "900"], "{said:?}");
+        assert_eq!(
+            lines,
+            ["BEGIN", "200", "UPDATE 1", "900", "SAVEPOINT", "900", "ROLLBACK", "900", "COMMIT", "900"],
+            "{said:?}"
+        );
     });
     assert_eq!(world.truth(ROW), "900");
 }

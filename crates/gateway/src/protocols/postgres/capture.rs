@@ -240,7 +240,8 @@ fn shown(sql: &str, description: &Description, parameters: &[Option<String>]) ->
         return Shown { text, redacted: 1, cut_bytes: sql.len(), ..Shown::default() };
     }
     // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
-    let secret = description.parse_error.is_some() || description.facts.class >= SqlClass::Admin;
+    let rights = description.facts.statements.iter().any(|statement| statement.apart >= SqlClass::Admin);
+    let secret = description.parse_error.is_some() || rights;
     let literals: Vec<redact::Literal> = found
         .into_iter()
         .filter(|literal| literal.kind != LiteralKind::Parameter)

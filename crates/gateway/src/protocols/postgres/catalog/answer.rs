@@ -117,7 +117,9 @@ fn name(s: &str, n: &str) -> Name {
 
 fn relations(told: &Told) -> BTreeMap<Name, String> {
     let roots = told.roots.iter().flatten();
-    roots.filter_map(|root| Some((name(&root.s, &root.n), quoted(root.schema.as_ref()?, root.name.as_ref()?)))).collect()
+    roots
+        .filter_map(|root| Some((name(&root.s, &root.n), quoted(root.schema.as_ref()?, root.name.as_ref()?))))
+        .collect()
 }
 
 fn behind(told: &Told) -> Vec<Reached> {

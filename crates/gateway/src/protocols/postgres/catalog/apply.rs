@@ -72,8 +72,7 @@ fn resolve(statement: &mut SqlStatement, referents: Option<&Referents>, resoluti
     let resolved = |tables: &BTreeSet<String>| -> BTreeSet<String> {
         tables.iter().map(|table| named.get(table).map_or(table, |resolved| *resolved).clone()).collect()
     };
-    let mut tables =
-        SqlTables { read: resolved(&statement.tables.read), write: resolved(&statement.tables.write) };
+    let mut tables = SqlTables { read: resolved(&statement.tables.read), write: resolved(&statement.tables.write) };
     let reads = referents.is_some_and(|referents| !referents.relations.is_empty());
     for reached in resolution.behind.iter().filter(|_| reads) {
         let list = if reached.written { &mut tables.write } else { &mut tables.read };

@@ -139,7 +139,10 @@ impl Connection {
             portals: HashMap::new(),
             spools,
             deferred: Vec::new(),
-            own_name: format!("countersign {}", PayloadDigest::of(&decoy).to_string().chars().skip(7).take(32).collect::<String>()),
+            own_name: format!(
+                "countersign {}",
+                PayloadDigest::of(&decoy).to_string().chars().skip(7).take(32).collect::<String>()
+            ),
             names: Names::default(),
             hold,
             decoy: format!("refused by countersign {}", hex::encode(decoy)),

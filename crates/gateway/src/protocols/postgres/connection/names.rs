@@ -134,11 +134,7 @@ impl Connection {
         Ok(Ok(scope))
     }
 
-    async fn resolve(
-        &mut self,
-        scope: &Scope,
-        question: &Arc<str>,
-    ) -> Result<Result<Arc<Resolution>, Refusal>, End> {
+    async fn resolve(&mut self, scope: &Scope, question: &Arc<str>) -> Result<Result<Arc<Resolution>, Refusal>, End> {
         if !scope.temporary && !self.session.disturbed() {
             let catalog = &self.target.catalog;
             return Ok(catalog.resolve(&self.target, &*self.gate.vault, scope, question).await);

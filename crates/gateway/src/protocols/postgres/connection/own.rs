@@ -70,7 +70,8 @@ impl Connection {
 
 /// The first column of a `DataRow`, as text.
 fn first_column(body: &Bytes) -> Option<String> {
-    let backend::Message::DataRow(row) = backend::Message::decode(Frame { kind: b'D', body: body.clone() }).ok()? else {
+    let backend::Message::DataRow(row) = backend::Message::decode(Frame { kind: b'D', body: body.clone() }).ok()?
+    else {
         return None;
     };
     String::from_utf8(row.into_iter().next()??.to_vec()).ok()

@@ -51,10 +51,10 @@ use std::sync::Arc;
 use countersign_core::action::sql::{SqlClass, SqlFacts, SqlStatement, SqlTables};
 use pg_query::NodeEnum;
 
-pub use copy::{CopyFormat, CopyIn};
-pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub(super) use builtin::catalogs;
 pub(super) use builtin::settings::boolean;
+pub use copy::{CopyFormat, CopyIn};
+pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub(super) use names::quoted;
 pub use parser::STACK_BYTES;
 pub use referents::{Events, Name, Referents};

@@ -13,7 +13,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use countersign_core::action::sql::{SqlClass, SqlStatement};
@@ -22,14 +21,16 @@ use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
+pub(super) use self::expected::{Ended, Expected, OwnStep, Prepared, Reaction, Running};
 use self::outcomes::outcome;
 use super::catalog::{self, Disturbance};
-use super::describe::{Description, Effect, Referents, SessionFacts};
+use super::describe::{Effect, Referents, SessionFacts};
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
 use crate::pipeline::Outcomes;
 
 mod effects;
+mod expected;
 mod outcomes;
 #[cfg(test)]
 mod tests;
@@ -44,91 +45,6 @@ pub(super) const PREPARED_MAX: usize = 2_000;
 pub(super) const LARGE_BYTES: usize = 64 * 1024;
 /// What one session's large prepared statements may hold together.
 pub(super) const LARGE_BYTES_MAX: usize = 64 << 20;
-
-/// A prepared statement as the server holds it.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    /// Its text: of the whole message, when it was prepared by SQL.
-    pub(super) sql: Arc<str>,
-    /// Which of the message's statements it is, when it was prepared by SQL.
-    pub(super) part: String,
-    /// The parameters' types as the client declared them: they decide how the server reads the values.
-    pub(super) declared: Vec<u32>,
-    /// The same as the server told them, for showing values.
-    pub(super) types: Vec<u32>,
-    /// What it means.
-    pub(super) description: Arc<Description>,
-}
-
-/// An action with effect that was sent and not yet seen to end.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) id: ActionId,
-    pub(super) level: RecordLevel,
-    pub(super) digest: ActionDigest,
-    pub(super) started: Instant,
-}
-
-/// What is expected back for a message that was forwarded.
-#[derive(Debug)]
-pub(super) enum Expected {
-    /// `ParseComplete`. `previous` is what stood under the name, `kept` that it still stands (the name was taken).
-    Parse { name: String, previous: Option<Arc<Prepared>>, kept: bool },
-    /// `BindComplete`.
-    Bind,
-    /// `ParameterDescription` of this statement, then columns or none.
-    DescribeStatement { name: String },
-    /// Columns or none.
-    DescribePortal,
-    /// Rows, then an end.
-    Execute { running: Option<Running>, prepared: Option<Arc<Prepared>>, disturbance: Disturbance },
-    /// `CloseComplete`, of a portal when there is no name. `previous` is the statement that is forgotten, if it was known.
-    Close { name: Option<String>, previous: Option<Arc<Prepared>> },
-    /// `ReadyForQuery`.
-    Sync,
-    /// The same, for a `Sync` of our own that the client does not know of.
-    OwnSync,
-    /// Everything a `Query` answers, `ReadyForQuery` included.
-    Query { running: Option<Running>, description: Arc<Description>, sql: Arc<str> },
-    /// A part of a command of our own, which the client does not know of.
-    Own(OwnStep),
-    /// A failure, told in these words.
-    Decoy { notice: Box<Notice>, simple: bool },
-}
-
-/// What is expected back for a message of our own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OwnStep {
-    /// `ParseComplete`.
-    Parse,
-    /// `BindComplete`.
-    Bind,
-    /// Rows, then an end.
-    Execute,
-    /// `CloseComplete`.
-    Close,
-}
-
-/// What came of an action, for the record.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) id: ActionId,
-    pub(super) level: RecordLevel,
-    pub(super) outcome: Outcomes,
-}
-
-/// What to do with a message of the server.
-#[derive(Debug)]
-pub(super) enum Reaction {
-    /// Pass it on as it is.
-    Forward,
-    /// Keep it from the client, who did not ask.
-    Swallow,
-    /// Tell the client this instead.
-    Replace(Box<Notice>),
-    /// End the session with these words.
-    Fatal(Box<Notice>),
-}
 
 /// A stream that the client sends.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! The machine against a model of the server: whatever is sent, refused, failed or skipped, both hold the same statements.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use countersign_core::action::PayloadDigest;
 use proptest::prelude::*;
@@ -83,11 +84,23 @@ fn a_failed_batch_takes_its_parts_along() {
     let mut session = Session::new(BTreeMap::new());
     session.parse_sent("", prepared("UPDATE t SET x = 1 WHERE id = 1"));
     session.sent(Expected::Bind);
-    session.sent(Expected::Execute { running: Some(running("first")), prepared: None, disturbance: Disturbance::default() });
+    session.sent(Expected::Execute {
+        running: Some(running("first")),
+        prepared: None,
+        disturbance: Disturbance::default(),
+    });
     session.sent(Expected::Bind);
-    session.sent(Expected::Execute { running: Some(running("second")), prepared: None, disturbance: Disturbance::default() });
+    session.sent(Expected::Execute {
+        running: Some(running("second")),
+        prepared: None,
+        disturbance: Disturbance::default(),
+    });
     session.sent(Expected::Bind);
-    session.sent(Expected::Execute { running: Some(running("third")), prepared: None, disturbance: Disturbance::default() });
+    session.sent(Expected::Execute {
+        running: Some(running("third")),
+        prepared: None,
+        disturbance: Disturbance::default(),
+    });
     session.sent(Expected::Sync);
     session.step_done(b'1');
     session.step_done(b'2');
@@ -113,7 +126,11 @@ fn a_decoy_speaks_our_words() {
 #[test]
 fn a_sync_inside_a_copy_stream_is_not_answered() {
     let mut session = Session::new(BTreeMap::new());
-    session.sent(Expected::Execute { running: Some(running("copy")), prepared: None, disturbance: Disturbance::default() });
+    session.sent(Expected::Execute {
+        running: Some(running("copy")),
+        prepared: None,
+        disturbance: Disturbance::default(),
+    });
     session.sent(Expected::Sync);
     session.copy_in();
     session.streamed(b"1\n");

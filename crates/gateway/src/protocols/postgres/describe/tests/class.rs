@@ -148,7 +148,9 @@ fn functions_are_named_as_written() {
 
 #[test]
 fn attributes_that_may_be_calls_are_listed() {
-    let attributes =
-        described("SELECT c.purge_customer, c.upper, (c.address).street, d FROM c WHERE c.id = 1").referents.remove(0).attributes;
+    let attributes = described("SELECT c.purge_customer, c.upper, (c.address).street, d FROM c WHERE c.id = 1")
+        .referents
+        .remove(0)
+        .attributes;
     assert_eq!(attributes.into_iter().collect::<Vec<_>>(), ["address", "id", "purge_customer", "street", "upper"]);
 }

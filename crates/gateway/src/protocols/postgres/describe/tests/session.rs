@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use countersign_core::action::sql::{SqlClass, SqlStatement};
 
 use super::super::{
-    CopyFormat, CopyIn, Discard, Effect, LiteralKind, Referents, SessionFacts, Setting, TransactionModes, describe, literals,
+    CopyFormat, CopyIn, Discard, Effect, LiteralKind, Referents, SessionFacts, Setting, TransactionModes, describe,
+    literals,
 };
 use super::described;
 

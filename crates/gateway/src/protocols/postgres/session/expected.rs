@@ -1,0 +1,97 @@
+//! What is expected of the server for each message that was forwarded, and what is done with what it sends.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use countersign_core::action::{ActionDigest, ActionId};
+use countersign_core::grant::RecordLevel;
+
+use super::super::catalog::Disturbance;
+use super::super::describe::Description;
+use super::super::wire::notice::Notice;
+use crate::pipeline::Outcomes;
+
+/// A prepared statement as the server holds it.
+#[derive(Debug)]
+pub(in super::super) struct Prepared {
+    /// Its text: of the whole message, when it was prepared by SQL.
+    pub(in super::super) sql: Arc<str>,
+    /// Which of the message's statements it is, when it was prepared by SQL.
+    pub(in super::super) part: String,
+    /// The parameters' types as the client declared them: they decide how the server reads the values.
+    pub(in super::super) declared: Vec<u32>,
+    /// The same as the server told them, for showing values.
+    pub(in super::super) types: Vec<u32>,
+    /// What it means.
+    pub(in super::super) description: Arc<Description>,
+}
+
+/// An action with effect that was sent and not yet seen to end.
+#[derive(Debug)]
+pub(in super::super) struct Running {
+    pub(in super::super) id: ActionId,
+    pub(in super::super) level: RecordLevel,
+    pub(in super::super) digest: ActionDigest,
+    pub(in super::super) started: Instant,
+}
+
+/// What is expected back for a message that was forwarded.
+#[derive(Debug)]
+pub(in super::super) enum Expected {
+    /// `ParseComplete`. `previous` is what stood under the name, `kept` that it still stands (the name was taken).
+    Parse { name: String, previous: Option<Arc<Prepared>>, kept: bool },
+    /// `BindComplete`.
+    Bind,
+    /// `ParameterDescription` of this statement, then columns or none.
+    DescribeStatement { name: String },
+    /// Columns or none.
+    DescribePortal,
+    /// Rows, then an end.
+    Execute { running: Option<Running>, prepared: Option<Arc<Prepared>>, disturbance: Disturbance },
+    /// `CloseComplete`, of a portal when there is no name. `previous` is the statement that is forgotten, if it was known.
+    Close { name: Option<String>, previous: Option<Arc<Prepared>> },
+    /// `ReadyForQuery`.
+    Sync,
+    /// The same, for a `Sync` of our own that the client does not know of.
+    OwnSync,
+    /// Everything a `Query` answers, `ReadyForQuery` included.
+    Query { running: Option<Running>, description: Arc<Description>, sql: Arc<str> },
+    /// A part of a command of our own, which the client does not know of.
+    Own(OwnStep),
+    /// A failure, told in these words.
+    Decoy { notice: Box<Notice>, simple: bool },
+}
+
+/// What is expected back for a message of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum OwnStep {
+    /// `ParseComplete`.
+    Parse,
+    /// `BindComplete`.
+    Bind,
+    /// Rows, then an end.
+    Execute,
+    /// `CloseComplete`.
+    Close,
+}
+
+/// What came of an action, for the record.
+#[derive(Debug)]
+pub(in super::super) struct Ended {
+    pub(in super::super) id: ActionId,
+    pub(in super::super) level: RecordLevel,
+    pub(in super::super) outcome: Outcomes,
+}
+
+/// What to do with a message of the server.
+#[derive(Debug)]
+pub(in super::super) enum Reaction {
+    /// Pass it on as it is.
+    Forward,
+    /// Keep it from the client, who did not ask.
+    Swallow,
+    /// Tell the client this instead.
+    Replace(Box<Notice>),
+    /// End the session with these words.
+    Fatal(Box<Notice>),
+}
