@@ -41,6 +41,8 @@ codes! {
     ReviewWithdrawn => "review_withdrawn",
     /// The hold ended while the review is still open.
     HoldEnded => "hold_ended",
+    /// Columns that policy masks cannot be masked in this statement.
+    MaskImpossible => "mask_impossible",
     /// The same was rejected a short while ago.
     RejectedRecently => "rejected_recently",
     /// Too many reviews are open.

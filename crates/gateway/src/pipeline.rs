@@ -4,13 +4,13 @@
 //! because only [`release`] yields a [`Permit`] and a [`SealedPayload`] opens for nothing else. What is refused on the way
 //! is recorded before it is answered. Streams, wire formats and waiting clients are the protocols' business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::action::redact::Shown;
 use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload};
 use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
-use countersign_core::policy::{Decision, Quorum, Terms};
+use countersign_core::policy::{Decision, Mask, MaskedColumn, Quorum, Terms};
 use countersign_core::record::{Event, Status};
 use countersign_core::review::{Closed, Matter, Outcome, Review, Verdict, Vote, tokens};
 
@@ -55,6 +55,13 @@ pub trait Call: Send {
     /// # Errors
     /// It cannot be taken in, or the client took it back.
     fn gather(&mut self) -> impl Future<Output = Result<bool, Refusal>> + Send;
+
+    /// Sees to it that these columns are shown only as their masks say, whatever the action does. Asked again when the
+    /// masks have changed, or people have taken their time.
+    ///
+    /// # Errors
+    /// That cannot be kept; the action must not run then.
+    fn mask(&mut self, masks: &BTreeMap<MaskedColumn, Mask>) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Whether it can wait at all.
     ///
@@ -126,12 +133,31 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
             decision = decide(gate, &request, &BTreeSet::new());
         }
     }
+    let masks = masks(&decision);
+    if !masks.is_empty() {
+        let masked = call.mask(&masks).await;
+        record_refusal(gate, &request, masked).await?;
+    }
     let authorized = review(gate, call, &request, decision).await;
     let (authority, turn) = record_refusal(gate, &request, authorized).await?;
+    let reviewed = matches!(authority, Authority::Grant(..));
+    if *authority.masks().columns() != masks || (reviewed && !masks.is_empty()) {
+        let masked = call.mask(authority.masks().columns()).await;
+        record_refusal(gate, &request, masked).await?;
+    }
     let released = release(gate, &request, authority).await;
     let permit = record_refusal(gate, &request, released).await?;
     drop(turn);
     Ok(call.execute(permit, request.into_payload()).await)
+}
+
+/// What may not be shown as it is, should it run.
+fn masks(decision: &Decision) -> BTreeMap<MaskedColumn, Mask> {
+    match decision {
+        Decision::Permit(permitted) => permitted.masks().columns().clone(),
+        Decision::Review(terms) => terms.obligations.masks.clone(),
+        Decision::Deny(_) => BTreeMap::new(),
+    }
 }
 
 /// Asks policy, with these approvals, as things stand now.
@@ -339,8 +365,9 @@ impl Recorder for IntentLog<'_> {
         let (described, digest) = (intent.request.described(), intent.request.digest());
         let action = summary(described, digest);
         let scribe = &self.gate.scribe;
+        let masks = intent.masks.iter().map(|id| (*id).to_owned()).collect();
         if intent.level == RecordLevel::Journal {
-            let event = Event::ActionRead { action, bundle: intent.bundle };
+            let event = Event::ActionRead { action, bundle: intent.bundle, masks };
             return Ok(self.gate.journal.append(&scribe.record(event))?);
         }
         self.gate.log.health().map_err(|error| JournalError::Closed(error.to_string()))?;
@@ -351,7 +378,7 @@ impl Recorder for IntentLog<'_> {
         }
         let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
         let grant = intent.grant.map(|grant| grant.id.clone());
-        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant };
+        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant, masks };
         records.push(scribe.record(event));
         self.gate.store.begin(described, digest, intent.grant, records).await?;
         self.gate.changes.tell(Change::Action);

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionDigest, ActionId, ActionRequest, BundleDigest, GrantId, PayloadDigest, ReviewId, Timestamp};
-use crate::policy::Permitted;
+use crate::policy::{Masks, Permitted};
 
 /// How long a grant may be used after its review was approved, unless configured otherwise: 15 minutes.
 pub const GRANT_LIFE_SECONDS_DEFAULT: u32 = 15 * 60;
@@ -35,6 +35,11 @@ pub enum Authority {
 }
 
 impl Authority {
+    /// What of the answer may not be shown as it is.
+    pub fn masks(&self) -> &Masks {
+        self.permitted().masks()
+    }
+
     fn permitted(&self) -> &Permitted {
         match self {
             Authority::Policy(permitted) | Authority::Grant(permitted, _) => permitted,
@@ -63,6 +68,8 @@ pub struct Intent<'a> {
     pub bundle: BundleDigest,
     /// The ids of the policies that permitted it.
     pub policies: Vec<&'a str>,
+    /// The ids of the policies whose masks hold for the answer.
+    pub masks: Vec<&'a str>,
     /// How durable the record must be.
     pub level: RecordLevel,
 }
@@ -153,6 +160,7 @@ pub async fn release<R: Recorder>(
         grant,
         bundle: permitted.bundle(),
         policies: permitted.policies().iter().map(|note| note.id.as_str()).collect(),
+        masks: permitted.masks().policies().iter().map(String::as_str).collect(),
         level,
     };
     recorder.record(intent).await.map_err(ReleaseError::NotRecorded)?;

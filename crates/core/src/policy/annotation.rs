@@ -3,6 +3,7 @@
 use cedar_policy::Effect;
 
 use super::decision::{Obligations, PolicyNote};
+use super::mask;
 use super::vocabulary::Vocabulary;
 
 /// The longest a review may stay open, a call be held or an escalation wait: one day.
@@ -10,7 +11,10 @@ pub const DURATION_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// The longest text for people: it must fit a card.
 pub const TEXT_CHARS_MAX: usize = 1_000;
 
-const KNOWN: &str = "id, review, deny, expires, hold, justify, stepup, channel, escalate";
+const KNOWN: &str = "id, review, deny, expires, hold, justify, stepup, channel, escalate, mask";
+
+/// Annotations that mean something on a permit too.
+const ON_PERMITS: &[&str] = &["id", "mask"];
 
 /// What the annotations of one policy say.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +56,7 @@ impl Annotations {
         vocabulary: &Vocabulary,
     ) -> Result<(), String> {
         let known = KNOWN.split(", ").any(|name| name == key);
-        if known && key != "id" && effect == Effect::Permit {
+        if known && !ON_PERMITS.contains(&key) && effect == Effect::Permit {
             return Err(format!(
                 "`@{key}` on a permit has no effect; write the requirement as a `forbid … unless {{ context.approvals.contains(…) }}`"
             ));
@@ -71,6 +75,7 @@ impl Annotations {
                 let (after, group) = escalation(value, vocabulary)?;
                 obligations.escalate.insert(after, group);
             }
+            "mask" => obligations.masks = mask::read(value)?,
             unknown => return Err(format!("unknown annotation `@{unknown}`; there are {KNOWN}")),
         }
         Ok(())
@@ -86,6 +91,7 @@ impl Obligations {
         self.justify |= other.justify;
         self.passkey |= other.passkey;
         self.channels.extend(other.channels.iter().cloned());
+        mask::stricter(&mut self.masks, &other.masks);
         for (after, group) in &other.escalate {
             add_escalation(self, *after, group);
         }
@@ -191,6 +197,7 @@ mod tests {
         assert_eq!(read("hold", "24h").map(|o| o.hold_seconds), Ok(Some(86_400)));
         assert_eq!(read("justify", "required").map(|o| o.justify), Ok(true));
         assert_eq!(read("stepup", "passkey").map(|o| o.passkey), Ok(true));
+        assert_eq!(read("mask", "t.x: hash").map(|o| o.masks.len()), Ok(1));
         assert_eq!(read("channel", "slack:#prod").map(|o| o.channels.len()), Ok(1));
         assert_eq!(read("escalate", "15m: sre").map(|o| o.escalate), Ok([(900, "sre".to_owned())].into()));
     }
@@ -219,6 +226,8 @@ mod tests {
             ("deny", "a\u{202e}b"),
             ("reveiw", "x"),
             ("id", "a b"),
+            ("mask", "customers.email"),
+            ("mask", "customers.email: blur"),
         ];
         for (key, value) in wrong {
             assert!(read(key, value).is_err(), "@{key}({value:?})");

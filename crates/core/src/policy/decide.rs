@@ -15,6 +15,7 @@ use crate::action::Described;
 
 use super::bundle::{Bundle, Meta};
 use super::decision::{Decision, Denial, Obligations, Permitted, PolicyNote, Quorum, Terms};
+use super::mask::Masks;
 use super::protocol::{self, Ask};
 use super::suffice;
 use super::vocabulary::{ANY, implied};
@@ -116,7 +117,8 @@ impl Bundle {
         let traces = message.traces(circumstances.approvals)?;
         if traces.iter().all(|trace| trace.real.allow) {
             let ids = traces.iter().flat_map(|trace| &trace.real.reasons);
-            return Ok(Decision::Permit(Permitted::new(digest, self.digest(), self.notes(ids, Meta::asking))));
+            let masks = message.masks(&traces, circumstances.approvals)?;
+            return Ok(Decision::Permit(Permitted::new(digest, self.digest(), self.notes(ids, Meta::asking), masks)));
         }
         let finals: Vec<&Answer> =
             traces.iter().filter_map(|trace| trace.lifted.as_ref()).filter(|lifted| !lifted.allow).collect();
@@ -254,8 +256,31 @@ impl<'a> Message<'a> {
         for meta in waiting.policies.iter().filter_map(|id| self.bundle.meta.get(id)) {
             obligations.add(&meta.annotations.obligations);
         }
+        obligations.masks = self.masks(traces, approvals)?.columns().clone();
         let suffices = self.suffices(&waiting)?;
         Ok(Terms { policies, suffices, obligations, bundle: self.bundle.digest() })
+    }
+
+    /// The masks of every policy with a say in the message: the permits it has or would have, and the forbids in its way
+    /// before anybody approved. Approvals lift a forbid; they do not lift what it asks to be hidden.
+    fn masks(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<Masks, Broken> {
+        let mut masks = Masks::default();
+        if self.bundle.meta.values().all(|meta| meta.annotations.obligations.masks.is_empty()) {
+            return Ok(masks);
+        }
+        for (ask, trace) in self.asks.iter().zip(traces) {
+            let none = match approvals.is_empty() {
+                true => None,
+                false => Some(self.evaluate(ask, &BTreeSet::new())?),
+            };
+            let answers = [Some(&trace.real), trace.lifted.as_ref(), none.as_ref()];
+            for id in answers.into_iter().flatten().flat_map(|answer| &answer.reasons) {
+                if let Some(meta) = self.bundle.meta.get(id) {
+                    masks.add(id, &meta.annotations.obligations.masks);
+                }
+            }
+        }
+        Ok(masks)
     }
 
     /// The statements that need approvals, whether or not those are there already, and the policies with a say in it: the

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::mask::{Mask, MaskedColumn, Masks};
 use crate::action::{ActionDigest, BundleDigest};
 
 /// `group:n`: at least n different people of a group approved, each allowed to by policy; `any:n`, n people overall.
@@ -69,6 +70,9 @@ pub struct Obligations {
     pub channels: BTreeSet<String>,
     /// `@escalate("15m: group")`: after how many seconds which group is told too.
     pub escalate: BTreeMap<u32, String>,
+    /// `@mask`: columns of which only something else may be shown; the strictest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub masks: BTreeMap<MaskedColumn, Mask>,
 }
 
 /// The terms of a review: who asked for it, and what would satisfy them.
@@ -97,12 +101,23 @@ pub struct Permitted {
     action: ActionDigest,
     bundle: BundleDigest,
     policies: Vec<PolicyNote>,
+    masks: Masks,
 }
 
 impl Permitted {
     /// Made where Cedar answered Allow for every statement, and nowhere else.
-    pub(in crate::policy) fn new(action: ActionDigest, bundle: BundleDigest, policies: Vec<PolicyNote>) -> Self {
-        Self { action, bundle, policies }
+    pub(in crate::policy) fn new(
+        action: ActionDigest,
+        bundle: BundleDigest,
+        policies: Vec<PolicyNote>,
+        masks: Masks,
+    ) -> Self {
+        Self { action, bundle, policies, masks }
+    }
+
+    /// What of the answer may not be shown as it is.
+    pub fn masks(&self) -> &Masks {
+        &self.masks
     }
 
     /// The action it speaks of.

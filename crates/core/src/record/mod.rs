@@ -110,6 +110,9 @@ pub enum Event {
         /// The grant it consumed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         grant: Option<GrantId>,
+        /// The policies whose masks hold for its answer.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        masks: Vec<String>,
     },
     /// An effect-free read is about to run.
     #[serde(rename = "action.read")]
@@ -118,6 +121,9 @@ pub enum Event {
         action: ActionSummary,
         /// The bundle that permitted it.
         bundle: BundleDigest,
+        /// The policies whose masks hold for its answer.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        masks: Vec<String>,
     },
     /// An action was refused.
     #[serde(rename = "action.refused")]

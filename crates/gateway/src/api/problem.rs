@@ -140,6 +140,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::PolicyDenied
         | Code::NoPermit
         | Code::PolicyError
+        | Code::MaskImpossible
         | Code::ReviewRejected
         | Code::ReviewExpired
         | Code::ReviewWithdrawn
@@ -170,6 +171,7 @@ fn title(code: Code) -> &'static str {
         Code::PolicyDenied => "a policy forbids the action",
         Code::NoPermit => "no policy permits the action",
         Code::PolicyError => "a policy could not be evaluated",
+        Code::MaskImpossible => "masked columns cannot be masked here",
         Code::Unparsed => "the text cannot be parsed",
         Code::ReviewRejected => "a reviewer rejected the action",
         Code::ReviewExpired => "the review expired",

@@ -65,7 +65,7 @@ fn what_is_approved_is_what_is_sent() {
         assert_eq!((data["bytes"].as_u64(), data["rows"].as_u64()), (Some(ROWS.len() as u64), Some(2)), "{data}");
         assert_eq!(data["sample"], "7\tEmber\t‹email 1›\n8\tFjord\t‹email 2›\n");
         assert_eq!(world.truth(COUNT), "4");
-        assert_eq!(world.upstream_connections(), 0, "nothing of it has reached the upstream");
+        assert_eq!(world.upstream_busy(), 0, "nothing of it has reached the upstream");
         let shown = world.gateway.as_person(world.dora().token(), &["review", "show", review.id()]);
         assert!(shown.stdout.contains("2 rows, SHA-256") && !shown.stdout.contains("ember@"), "{shown:?}");
         world.dora().approve(review).ok();

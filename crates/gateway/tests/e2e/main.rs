@@ -12,6 +12,7 @@ mod copy;
 mod crash;
 mod ledger;
 mod main_job;
+mod mask;
 mod names;
 mod raw;
 mod self_approval;

@@ -15,13 +15,13 @@ const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
 const BROKEN: &str = "SELECT * FROM no_such_table";
 
 /// A connection to the gateway that sends whatever it is told to.
-struct Raw {
+pub(crate) struct Raw {
     stream: TcpStream,
 }
 
 /// A message of the server: its letter, and its body.
 #[derive(Debug)]
-struct Reply(char, Vec<u8>);
+pub(crate) struct Reply(pub(crate) char, pub(crate) Vec<u8>);
 
 impl Reply {
     /// The letter, with what tells answers apart: the tag, the SQLSTATE, or the state of the transaction.
@@ -38,52 +38,57 @@ impl Reply {
 
 /// Messages for one segment.
 #[derive(Default)]
-struct Batch(BytesMut);
+pub(crate) struct Batch(BytesMut);
 
 impl Batch {
-    fn parse(mut self, name: &str, sql: &str) -> Self {
+    pub(crate) fn parse(mut self, name: &str, sql: &str) -> Self {
         frontend::parse(name, sql, [], &mut self.0).unwrap();
         self
     }
 
-    fn bind(mut self, portal: &str, statement: &str) -> Self {
+    pub(crate) fn bind(mut self, portal: &str, statement: &str) -> Self {
         let none = |(), _: &mut BytesMut| Ok(IsNull::Yes);
         assert!(frontend::bind(portal, statement, [], [], none, [], &mut self.0).is_ok());
         self
     }
 
-    fn execute(mut self, portal: &str) -> Self {
+    pub(crate) fn execute(mut self, portal: &str) -> Self {
         frontend::execute(portal, 0, &mut self.0).unwrap();
         self
     }
 
-    fn close(mut self, statement: &str) -> Self {
+    pub(crate) fn close(mut self, statement: &str) -> Self {
         frontend::close(b'S', statement, &mut self.0).unwrap();
         self
     }
 
-    fn sync(mut self) -> Self {
+    pub(crate) fn close_portal(mut self, portal: &str) -> Self {
+        frontend::close(b'P', portal, &mut self.0).unwrap();
+        self
+    }
+
+    pub(crate) fn sync(mut self) -> Self {
         frontend::sync(&mut self.0);
         self
     }
 
-    fn query(mut self, sql: &str) -> Self {
+    pub(crate) fn query(mut self, sql: &str) -> Self {
         frontend::query(sql, &mut self.0).unwrap();
         self
     }
 
     /// A statement from its text to its execution.
-    fn run(self, sql: &str) -> Self {
+    pub(crate) fn run(self, sql: &str) -> Self {
         self.parse("", sql).bind("", "").execute("")
     }
 }
 
-fn batch() -> Batch {
+pub(crate) fn batch() -> Batch {
     Batch::default()
 }
 
 impl Raw {
-    fn login(world: &World) -> Self {
+    pub(crate) fn login(world: &World) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", world.gateway.postgres_port())).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut raw = Self { stream };
@@ -98,13 +103,13 @@ impl Raw {
         raw
     }
 
-    fn put(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    pub(crate) fn put(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let mut out = BytesMut::new();
         write(&mut out);
         self.stream.write_all(&out).unwrap();
     }
 
-    fn next(&mut self) -> Reply {
+    pub(crate) fn next(&mut self) -> Reply {
         let mut header = [0; 5];
         self.stream.read_exact(&mut header).unwrap();
         let length = u32::from_be_bytes(header[1..].try_into().unwrap());
@@ -114,7 +119,7 @@ impl Raw {
     }
 
     /// The gists of what comes until the server is ready, without notices and settings.
-    fn until_ready(&mut self) -> Vec<String> {
+    pub(crate) fn until_ready(&mut self) -> Vec<String> {
         let mut gists = Vec::new();
         while gists.last().is_none_or(|gist: &String| !gist.starts_with('Z')) {
             let reply = self.next();
@@ -126,12 +131,12 @@ impl Raw {
     }
 
     /// Sends a batch as one segment.
-    fn send(&mut self, batch: &Batch) {
+    pub(crate) fn send(&mut self, batch: &Batch) {
         self.stream.write_all(&batch.0).unwrap();
     }
 
     /// Sends a batch that makes the server ready once.
-    fn ask(&mut self, batch: &Batch) -> Vec<String> {
+    pub(crate) fn ask(&mut self, batch: &Batch) -> Vec<String> {
         self.send(batch);
         self.until_ready()
     }

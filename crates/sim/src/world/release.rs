@@ -72,14 +72,15 @@ impl IntentLog<'_> {
         let (action, bundle) = (summary(intent.request), intent.bundle);
         let record = |event| Record { at: self.at, node: self.node.clone(), event };
         let mut store = self.store.borrow_mut();
+        let masks = intent.masks.iter().map(|id| (*id).to_owned()).collect();
         if intent.level == RecordLevel::Journal {
-            return store.journal(self.fault, record(Event::ActionRead { action, bundle }));
+            return store.journal(self.fault, record(Event::ActionRead { action, bundle, masks }));
         }
         let id = action.id.clone();
         let consumed = intent.grant.map(|grant| Event::GrantConsumed { grant: grant.id.clone(), id });
         let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
         let grant = intent.grant.map(|grant| grant.id.clone());
-        let begun = Event::ActionIntent { action, bundle, policies, grant };
+        let begun = Event::ActionIntent { action, bundle, policies, grant, masks };
         let records = consumed.into_iter().chain([begun]).map(record).collect();
         let grant = intent.grant.map(|grant| (grant, intent.request.digest()));
         store.begin(self.fault, intent.request.described(), grant, records)

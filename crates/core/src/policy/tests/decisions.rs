@@ -1,5 +1,7 @@
 //! Scenarios: what the starter pack and small policies of one's own decide.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn check(bundle: &Bundle, described: &Described, approvals: &[&str], expected: &str) {
@@ -222,6 +224,7 @@ fn obligations_of_all_forbids_in_the_way_add_up() {
             passkey: true,
             channels: ["slack:#prod".to_owned()].into(),
             escalate: [(300, "sre".to_owned())].into(),
+            masks: BTreeMap::new(),
         };
         assert_eq!(terms.obligations, expected);
         assert_eq!(terms.suffices, [quorums(&["dba:1", "sre:1"])]);
@@ -229,6 +232,30 @@ fn obligations_of_all_forbids_in_the_way_add_up() {
         assert_eq!(terms.policies[0].text, "write to production: one DBA");
         assert_eq!(terms.bundle, bundle.digest());
     }
+}
+
+/// Masks of permits and of the forbids in their way hold together; an approval does not lift them.
+#[test]
+fn masks_add_up_and_outlast_approvals() {
+    let more = r##"
+        @id("readers") @mask("customers.email: hash, customers.ssn: hash")
+        permit (principal, action == Action::"sql:read", resource);
+        @id("reads-wait") @mask("customers.ssn: drop") @review("reads wait")
+        forbid (principal, action == Action::"sql:read", resource)
+        unless { context.approvals.contains(Quorum::"dba:1") };"##;
+    let bundle = starter_and(more);
+    let expected = |masks: &BTreeMap<MaskedColumn, Mask>| {
+        let said: Vec<String> = masks.iter().map(|(column, mask)| format!("{column}: {}", mask.name())).collect();
+        assert_eq!(said, ["customers.email: hash", "customers.ssn: drop"]);
+    };
+    let read = one(SqlClass::Read, "SELECT");
+    let Decision::Review(terms) = decide(&bundle, &read, &[]) else { panic!("a review is expected") };
+    expected(&terms.obligations.masks);
+    let Decision::Permit(permitted) = decide(&bundle, &read, &["dba:1"]) else { panic!("a permit is expected") };
+    expected(permitted.masks().columns());
+    assert_eq!(permitted.masks().policies().iter().collect::<Vec<_>>(), ["readers", "reads-wait"]);
+    let Decision::Permit(other) = decide(&starter_and(""), &read, &[]) else { panic!("a permit is expected") };
+    assert!(other.masks().is_empty());
 }
 
 #[test]

@@ -462,6 +462,7 @@ async fn ran(world: &World, review: &Review) {
         bundle: matter.terms.bundle,
         policies: vec!["changes-may-be-asked-for".to_owned()],
         grant: None,
+        masks: Vec::new(),
     };
     let records = vec![world.gate.scribe.record(event)];
     world.gate.store.begin(&matter.described, matter.action, None, records).await.expect("begins");

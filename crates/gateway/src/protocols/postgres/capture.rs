@@ -69,7 +69,7 @@ impl Captured {
         &self.meaning().description
     }
 
-    fn sql(&self) -> &str {
+    pub(super) fn sql(&self) -> &str {
         match self {
             Captured::Query { sql, .. } => sql,
             Captured::Portal { prepared, .. } => &prepared.sql,

@@ -11,6 +11,7 @@ mod copy;
 pub mod describe;
 mod duplex;
 mod login;
+pub mod mask;
 mod refuse;
 pub mod scram;
 pub mod serve;

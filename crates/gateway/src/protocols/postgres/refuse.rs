@@ -30,6 +30,7 @@ fn sqlstate(code: Code) -> SqlState {
         Code::PolicyDenied
         | Code::NoPermit
         | Code::PolicyError
+        | Code::MaskImpossible
         | Code::ReviewRejected
         | Code::ReviewWithdrawn
         | Code::RejectedRecently

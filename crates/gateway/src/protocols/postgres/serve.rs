@@ -15,6 +15,7 @@ use super::connection::{Connection, End, Opened};
 use super::copy::Spools;
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
+use super::mask::{Key, KeyError};
 use super::refuse;
 use super::scram::MockSecret;
 use super::target::{TargetError, Upstream};
@@ -43,6 +44,9 @@ pub enum Error {
     /// A target.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The key of masks.
+    #[error(transparent)]
+    MaskKey(#[from] KeyError),
     /// The address.
     #[error("cannot listen on `{address}`: {source}")]
     Listen {
@@ -66,6 +70,7 @@ pub struct Listener {
     doors: Semaphore,
     places: Arc<Semaphore>,
     spools: Arc<Spools>,
+    mask_key: Arc<Key>,
     socket: TcpListener,
 }
 
@@ -89,6 +94,7 @@ impl Listener {
             doors: Semaphore::new(ENTERING_MAX),
             places: Arc::new(Semaphore::new(gate.config.postgres.connections_max)),
             spools: Arc::new(Spools::new(gate.config.data_dir.clone(), gate.config.postgres.copy_bytes_max)),
+            mask_key: Arc::new(Key::load_or_create(&gate.config.data_dir)?),
             gate,
             tls,
             targets,
@@ -148,7 +154,8 @@ impl Listener {
         let LoggedIn { subject, target } = logged_in;
         let Ok(decoy) = keys::random() else { return };
         let (gate, spools, startup) = (self.gate.clone(), self.spools.clone(), startup.settings);
-        let opened = Opened { gate, subject, target, startup, client, cancel, spools, decoy };
+        let mask_key = self.mask_key.clone();
+        let opened = Opened { gate, subject, target, startup, client, cancel, spools, mask_key, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);

@@ -38,6 +38,8 @@ const UPSTREAM_USER: &str = "app";
 pub(crate) struct Plan {
     /// Replacements in the starter policies.
     policy: Vec<(&'static str, &'static str)>,
+    /// Policies beside the starter pack.
+    more_policies: &'static str,
     /// `copy_bytes_max` of `[postgres]`.
     copy_bytes_max: Option<u64>,
     /// Bytes of a small disk of its own for the gateway's data.
@@ -48,6 +50,12 @@ impl Plan {
     /// Reviews of writes end by themselves after three seconds.
     pub(crate) fn short_reviews(mut self) -> Self {
         self.policy.push(("@expires(\"30m\")", "@expires(\"3s\")"));
+        self
+    }
+
+    /// Adds policies to the starter pack.
+    pub(crate) fn policies_beside(mut self, text: &'static str) -> Self {
+        self.more_policies = text;
         self
     }
 
@@ -105,7 +113,7 @@ impl Plan {
             assert!(text.contains(from), "the starter policies have no {from}");
             text = text.replace(from, to);
         }
-        text
+        format!("{text}\n{}", self.more_policies)
     }
 }
 

@@ -1,10 +1,13 @@
 //! One message of a connection on its way down the line: PostgreSQL's [`Call`].
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_core::action::redact::Shown;
 use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
 use countersign_core::grant::{Permit, RecordLevel};
+use countersign_core::policy::{Mask, MaskedColumn};
 use countersign_core::record::Status;
 
 use super::{Connection, End, Portal};
@@ -15,6 +18,7 @@ use crate::protocols::postgres::capture::{Captured, portal_tail};
 use crate::protocols::postgres::catalog;
 use crate::protocols::postgres::copy;
 use crate::protocols::postgres::duplex::Event;
+use crate::protocols::postgres::mask::{Columns, Plan};
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{Expected, Running};
 use crate::protocols::postgres::wire::WireError;
@@ -34,7 +38,7 @@ impl Connection {
     pub(super) async fn walk(&mut self, captured: Captured) -> Result<Result<(), Notice>, End> {
         let gate = self.gate.clone();
         let parse_error = captured.description().parse_error.clone();
-        let mut call = PgCall { connection: self, captured, digest: None, reviewed: false, end: None };
+        let mut call = PgCall { connection: self, captured, digest: None, reviewed: false, plan: None, end: None };
         let result = pipeline::run(&gate, &mut call).await;
         if let Some(end) = call.end {
             return Err(end);
@@ -81,7 +85,8 @@ impl Connection {
                 let statement = meaning.description.facts.statements.first();
                 let effect = meaning.description.effects.first();
                 let disturbance = statement.map(|of| catalog::disturbance(of, effect)).unwrap_or_default();
-                let portal = Portal { running, prepared: prepared.clone(), disturbance, finished: false };
+                let prepared = prepared.clone();
+                let portal = Portal { running, prepared, disturbance, finished: false, mask: None };
                 if let Some(replaced) = self.portals.insert(bind.portal.clone(), portal) {
                     self.never_ran(replaced);
                 }
@@ -98,6 +103,8 @@ struct PgCall<'a> {
     digest: Option<ActionDigest>,
     /// Whether people were asked, so that time has passed since it was described.
     reviewed: bool,
+    /// How its rows are shown, if not as they are.
+    plan: Option<Arc<Plan>>,
     /// Why the connection is over, if it is.
     end: Option<End>,
 }
@@ -112,8 +119,65 @@ impl PgCall<'_> {
             same.map_err(|error| Refusal::new(Code::ApprovalVoid, error.to_string()))?;
         }
         self.ready().await?;
+        if matches!(self.captured, Captured::Query { .. }) {
+            self.connection.show_simple(self.plan.clone());
+        }
+        let replaced = self.replaces();
         let sent = self.connection.send(&self.captured, bytes, running);
-        sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))
+        sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))?;
+        self.describe_masked().await?;
+        match replaced {
+            Some(mask) => self.keep_masked(mask).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A masked portal is executed only once the server has described what was proved.
+    async fn describe_masked(&mut self) -> Result<(), Refusal> {
+        let (Captured::Portal { bind, .. }, Some(plan)) = (&self.captured, &self.plan) else { return Ok(()) };
+        let name = bind.portal.clone();
+        match self.connection.columns_of(&name, plan).await {
+            Ok(Ok(Some(columns))) => {
+                if let Some(portal) = self.connection.portals.get_mut(&name) {
+                    portal.mask = Some(Arc::new(columns));
+                }
+                Ok(())
+            }
+            Ok(Ok(None)) => Ok(()),
+            Ok(Err(refusal)) => {
+                self.connection.portals.remove(&name); // its outcome is recorded with the refusal
+                Err(refusal)
+            }
+            Err(end) => {
+                self.end = Some(end);
+                Ok(())
+            }
+        }
+    }
+
+    /// The mask of the portal that this one would replace.
+    fn replaces(&self) -> Option<Arc<Columns>> {
+        match &self.captured {
+            Captured::Portal { bind, .. } => self.connection.portals.get(&bind.portal)?.mask.clone(),
+            Captured::Query { .. } => None,
+        }
+    }
+
+    /// A `Bind` that fails may leave the portal that was there: after `ROLLBACK TO` it can be executed again.
+    async fn keep_masked(&mut self, mask: Arc<Columns>) -> Result<(), Refusal> {
+        let settled = self.connection.settle().await;
+        if settled.is_ok() && !self.connection.session.skipping {
+            return Ok(());
+        }
+        if let Captured::Portal { bind, .. } = &self.captured
+            && let Some(portal) = self.connection.portals.get_mut(&bind.portal)
+        {
+            portal.mask = Some(mask);
+        }
+        if let Err(end) = settled {
+            self.end = Some(end);
+        }
+        Ok(())
     }
 
     /// Connects, sees that what was reviewed is still what the names say, holds the session to what was decided, and sends
@@ -180,6 +244,21 @@ impl Call for PgCall<'_> {
             }
         }
         Ok(true)
+    }
+
+    async fn mask(&mut self, masks: &BTreeMap<MaskedColumn, Mask>) -> Result<(), Refusal> {
+        self.plan = None;
+        if masks.is_empty() {
+            return Ok(());
+        }
+        match self.connection.judge(&self.captured, masks).await {
+            Ok(judged) => self.plan = judged?,
+            Err(end) => {
+                self.end = Some(end);
+                return Err(Refusal::new(Code::Cancelled, "the connection ended while the catalog was asked"));
+            }
+        }
+        Ok(())
     }
 
     fn reviewable(&mut self) -> Result<(), Refusal> {

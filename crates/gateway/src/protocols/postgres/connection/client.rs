@@ -240,15 +240,17 @@ impl Connection {
             frontend::execute(&mut upstream.output, &execute)?;
         }
         let portal = self.portals.get_mut(&execute.portal);
-        let (running, prepared, disturbance) = match portal {
+        let (running, prepared, disturbance, mask) = match portal {
             Some(portal) => {
                 portal.finished = execute.max_rows == 0;
-                (portal.running.take(), Some(portal.prepared.clone()), portal.disturbance)
+                (portal.running.take(), Some(portal.prepared.clone()), portal.disturbance, portal.mask.clone())
             }
-            None => (None, None, Disturbance::default()), // a cursor of an earlier DECLARE, or nothing: the server says so
+            // a cursor of an earlier DECLARE, or nothing: the server says so
+            None => (None, None, Disturbance::default(), None),
         };
         let begun = prepared.as_ref().map(|prepared| prepared.description.clone());
-        self.session.sent(Expected::Execute { running, prepared, disturbance });
+        self.masking.on |= mask.is_some();
+        self.session.sent(Expected::Execute { running, prepared, disturbance, mask });
         if let Some(begun) = begun {
             self.open_block(&begun)?;
         }
@@ -274,6 +276,14 @@ impl Connection {
             && let Err(refusal) = self.reach().await
         {
             return self.refuse_extended(refuse::notice(&refusal)).await;
+        }
+        if let Target::Portal(name) = target
+            && self.portals.get(name).is_some_and(|portal| portal.mask.is_some())
+        {
+            self.settle().await?; // a failure before it leaves the portal open, and its rows masked
+            if self.session.skipping {
+                return Ok(());
+            }
         }
         let Some(upstream) = &mut self.upstream else {
             backend::empty(&mut self.client.output, backend::Empty::CloseComplete);

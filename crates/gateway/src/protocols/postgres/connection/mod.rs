@@ -7,6 +7,7 @@ mod call;
 mod client;
 mod copy;
 mod hold;
+mod mask;
 mod names;
 mod own;
 mod upstream;
@@ -19,11 +20,13 @@ use countersign_core::action::PayloadDigest;
 use tokio::sync::Notify;
 
 use self::hold::{DEFAULT_READ_ONLY, Hold};
+use self::mask::Masking;
 use self::names::Names;
 use super::capture::Subject;
 use super::catalog::Disturbance;
 use super::copy::Spools;
 use super::duplex::{Event, Side, pump};
+use super::mask::{Columns, Key};
 use super::session::{Prepared, Running, Session};
 use super::target::Upstream;
 use super::wire::frame::{Limits, Scanner, next_frame};
@@ -70,6 +73,8 @@ struct Portal {
     disturbance: Disturbance,
     /// Whether it has run to its end.
     finished: bool,
+    /// How its rows are shown, if not as they are.
+    mask: Option<Arc<Columns>>,
 }
 
 /// A connection.
@@ -88,6 +93,8 @@ pub(super) struct Connection {
     upstream_key: Option<CancelKey>,
     portals: HashMap<String, Portal>,
     spools: Arc<Spools>,
+    masking: Masking,
+    mask_key: Arc<Key>,
     /// Statements that the client prepared and the server has not heard of yet: they are sent with what follows, so that
     /// an action that waits holds no lock, and no connection, of the server.
     deferred: Vec<Deferred>,
@@ -114,13 +121,14 @@ pub(super) struct Opened {
     pub(super) client: Side,
     pub(super) cancel: Arc<Notify>,
     pub(super) spools: Arc<Spools>,
+    pub(super) mask_key: Arc<Key>,
     /// Random.
     pub(super) decoy: [u8; 16],
 }
 
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { gate, subject, target, startup, client, cancel, spools, decoy } = opened;
+        let Opened { gate, subject, target, startup, client, cancel, spools, mask_key, decoy } = opened;
         let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
         let session = Session::new(settings::tracked(&startup)).named(own);
         let scanner = Scanner::new(Limits::BACKEND);
@@ -138,6 +146,8 @@ impl Connection {
             upstream_key: None,
             portals: HashMap::new(),
             spools,
+            masking: Masking::default(),
+            mask_key,
             deferred: Vec::new(),
             own_name: format!(
                 "countersign {}",

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use countersign_core::record::Status;
 
 use super::hold::DEFAULT_READ_ONLY;
+use super::mask::PASS_BUT_ROWS;
 use super::{Connection, End, Portal, fatal};
 use crate::codes::Code;
 use crate::pipeline::{self, Outcomes};
@@ -30,7 +31,11 @@ impl Connection {
 
     pub(super) fn relay_from(&mut self, input: &mut BytesMut) -> Result<(), End> {
         loop {
-            let pass = if self.session.own_in_front() { KindSet::EMPTY } else { PASS };
+            let pass = match self.masking.on {
+                _ if self.session.own_in_front() => KindSet::EMPTY,
+                true => PASS_BUT_ROWS,
+                false => PASS,
+            };
             let taken = match self.scanner.scan(input, pass)? {
                 Scan::Run(run) => {
                     self.client.output.extend_from_slice(run.bytes);
@@ -46,6 +51,7 @@ impl Connection {
                     }
                     length
                 }
+                Scan::Need(_) if self.masking.on => return self.check_row_fits(input),
                 Scan::Need(_) => return Ok(()),
             };
             input.advance(taken);
@@ -61,7 +67,8 @@ impl Connection {
             }
             b'N' | b'A' => Reaction::Forward,
             b'1' | b'2' | b'3' => self.session.step_done(kind),
-            b'T' | b'n' => self.session.columns(),
+            b'T' | b'n' => return self.described(kind, body),
+            b'D' => return self.row(body),
             b'C' => {
                 let tag = backend::CommandTag { tag: cstr(body).to_owned() };
                 let rows = tag.rows();
@@ -101,7 +108,11 @@ impl Connection {
     pub(super) fn ready(&mut self, body: &[u8]) -> Result<Reaction, End> {
         let letter = body.first().copied().ok_or(WireError::Truncated("transaction status"))?;
         let status = TransactionStatus::from_wire(letter)?;
+        let query = self.session.query_in_front();
         let reaction = self.session.ready(status);
+        if self.masking.on {
+            self.unmask(query);
+        }
         self.held_after(status);
         if status == TransactionStatus::Idle {
             self.drop_portals();

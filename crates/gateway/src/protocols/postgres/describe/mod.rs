@@ -37,7 +37,7 @@ mod bounded;
 mod builtin;
 mod copy;
 mod effect;
-mod names;
+pub(super) mod names;
 mod parser;
 mod referents;
 #[cfg(test)]
@@ -57,6 +57,7 @@ pub use copy::{CopyFormat, CopyIn};
 pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub(super) use names::quoted;
 pub use parser::STACK_BYTES;
+pub(super) use parser::with_tree;
 pub use referents::{Events, Name, Referents};
 pub use text::{Literal, LiteralKind, fingerprint, literals};
 

@@ -178,7 +178,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 /// Parts of a qualified name, joined.
-pub(super) fn join(parts: &[&str]) -> String {
+pub(in crate::protocols::postgres) fn join(parts: &[&str]) -> String {
     let quoted: Vec<String> = parts.iter().map(|part| identifier(part)).collect();
     quoted.join(".")
 }
@@ -189,14 +189,14 @@ pub(in super::super) fn quoted(schema: &str, name: &str) -> String {
 }
 
 /// A relation's name with the qualifiers it is written with.
-pub(super) fn relation(relation: &RangeVar) -> String {
+pub(in crate::protocols::postgres) fn relation(relation: &RangeVar) -> String {
     let parts = [&relation.catalogname, &relation.schemaname, &relation.relname];
     let written: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
     join(&written)
 }
 
 /// The identifiers of a list of string nodes; `None` when it holds anything else.
-pub(super) fn strings(nodes: &[Node]) -> Option<Vec<&str>> {
+pub(in crate::protocols::postgres) fn strings(nodes: &[Node]) -> Option<Vec<&str>> {
     nodes.iter().map(string).collect()
 }
 

@@ -38,7 +38,7 @@ static PARSER: Mutex<()> = Mutex::new(());
 
 /// Why a text has no tree.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(in crate::protocols::postgres) enum Error {
     /// Longer than [`SQL_BYTES_MAX`].
     #[error("the message has {0} bytes; at most {SQL_BYTES_MAX} are read")]
     TooLong(usize),
@@ -54,7 +54,10 @@ pub(super) enum Error {
 }
 
 /// Parses `sql` and hands its statements to `then`, with stack enough for both.
-pub(super) fn with_tree<T: Send>(sql: &str, then: impl FnOnce(Vec<NodeEnum>) -> T + Send) -> Result<T, Error> {
+pub(in crate::protocols::postgres) fn with_tree<T: Send>(
+    sql: &str,
+    then: impl FnOnce(Vec<NodeEnum>) -> T + Send,
+) -> Result<T, Error> {
     with_stack(|| parse(sql).map(then))?
 }
 

@@ -8,6 +8,7 @@ use countersign_core::grant::RecordLevel;
 
 use super::super::catalog::Disturbance;
 use super::super::describe::Description;
+use super::super::mask::Columns;
 use super::super::wire::notice::Notice;
 use crate::pipeline::Outcomes;
 
@@ -46,8 +47,13 @@ pub(in super::super) enum Expected {
     DescribeStatement { name: String },
     /// Columns or none.
     DescribePortal,
-    /// Rows, then an end.
-    Execute { running: Option<Running>, prepared: Option<Arc<Prepared>>, disturbance: Disturbance },
+    /// Rows, then an end. With a mask, the rows are shown by it.
+    Execute {
+        running: Option<Running>,
+        prepared: Option<Arc<Prepared>>,
+        disturbance: Disturbance,
+        mask: Option<Arc<Columns>>,
+    },
     /// `CloseComplete`, of a portal when there is no name. `previous` is the statement that is forgotten, if it was known.
     Close { name: Option<String>, previous: Option<Arc<Prepared>> },
     /// `ReadyForQuery`.
@@ -73,6 +79,8 @@ pub(in super::super) enum OwnStep {
     Execute,
     /// `CloseComplete`.
     Close,
+    /// Columns or none, of a portal of the client's.
+    Describe,
 }
 
 /// What came of an action, for the record.

@@ -25,6 +25,7 @@ pub(super) use self::expected::{Ended, Expected, OwnStep, Prepared, Reaction, Ru
 use self::outcomes::outcome;
 use super::catalog::{self, Disturbance};
 use super::describe::{Effect, Referents, SessionFacts};
+use super::mask::Columns;
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
 use crate::pipeline::Outcomes;
@@ -358,10 +359,28 @@ impl Session {
 
     /// The columns of a result, or none: they end a `Describe`, and inside anything else they only announce rows.
     pub(super) fn columns(&mut self) -> Reaction {
-        if let Some(Expected::DescribeStatement { .. } | Expected::DescribePortal) = self.expected.front() {
-            self.expected.pop_front();
+        match self.expected.front() {
+            Some(Expected::DescribeStatement { .. } | Expected::DescribePortal) => drop(self.expected.pop_front()),
+            Some(Expected::Own(OwnStep::Describe)) => {
+                self.expected.pop_front();
+                return Reaction::Swallow;
+            }
+            _ => {}
         }
         Reaction::Forward
+    }
+
+    /// Whether what the server sends now answers a simple query.
+    pub(super) fn query_in_front(&self) -> bool {
+        matches!(self.expected.front(), Some(Expected::Query { .. }))
+    }
+
+    /// How the rows that come now are shown, if not as they are.
+    pub(super) fn front_mask(&self) -> Option<Arc<Columns>> {
+        match self.expected.front() {
+            Some(Expected::Execute { mask, .. }) => mask.clone(),
+            _ => None,
+        }
     }
 
     /// `ParameterDescription`: the server tells the types of a statement's parameters.
@@ -383,7 +402,7 @@ impl Session {
         let stream = self.stream.take();
         match self.expected.pop_front() {
             Some(Expected::Own(OwnStep::Execute)) => Reaction::Swallow,
-            Some(Expected::Execute { running, prepared, disturbance }) => {
+            Some(Expected::Execute { running, prepared, disturbance, mask: _ }) => {
                 self.disturb(disturbance);
                 if let Some(running) = running {
                     let outcome = outcome(&running, rows, stream, None);
@@ -524,6 +543,9 @@ impl Session {
         }
         let failed = self.error.take();
         let own = matches!(front, Some(Expected::OwnSync));
+        if matches!(front, Some(Expected::Query { .. })) {
+            self.source = Source::Client; // another end says nothing about a query that is on its way
+        }
         if let Some(Expected::Query { running: Some(running), .. }) = front {
             let error = failed.clone();
             let stream = self.stream_done.take();
@@ -535,7 +557,6 @@ impl Session {
             self.finished.push((running, outcome));
         }
         self.rolled_back_inside = false;
-        self.source = Source::Client;
         self.rows = None;
         self.stream_done = None;
         let end = self.transaction_end.take();

@@ -88,18 +88,21 @@ fn a_failed_batch_takes_its_parts_along() {
         running: Some(running("first")),
         prepared: None,
         disturbance: Disturbance::default(),
+        mask: None,
     });
     session.sent(Expected::Bind);
     session.sent(Expected::Execute {
         running: Some(running("second")),
         prepared: None,
         disturbance: Disturbance::default(),
+        mask: None,
     });
     session.sent(Expected::Bind);
     session.sent(Expected::Execute {
         running: Some(running("third")),
         prepared: None,
         disturbance: Disturbance::default(),
+        mask: None,
     });
     session.sent(Expected::Sync);
     session.step_done(b'1');
@@ -130,6 +133,7 @@ fn a_sync_inside_a_copy_stream_is_not_answered() {
         running: Some(running("copy")),
         prepared: None,
         disturbance: Disturbance::default(),
+        mask: None,
     });
     session.sent(Expected::Sync);
     session.copy_in();
@@ -153,6 +157,13 @@ fn a_spooled_stream_is_asked_for_once_and_not_of_the_client() {
     session.ready(TransactionStatus::Idle);
     let outcome = session.ended.pop().expect("an end").outcome;
     assert_eq!((outcome.status, outcome.rows, outcome.stream.map(|s| s.0)), (Status::Succeeded, Some(1), Some(2)));
+    session.sent(Expected::OwnSync);
+    session.sent(query("COPY t FROM STDIN", "held"));
+    session.feeds();
+    session.ready(TransactionStatus::Idle);
+    assert!(matches!(session.copy_in(), Reaction::Swallow), "what ends before it says nothing about it");
+    session.command_done("COPY 0", Some(0));
+    session.ready(TransactionStatus::Idle);
     session.sent(query("COPY t FROM STDIN", "next"));
     assert!(matches!(session.copy_in(), Reaction::Forward), "the next stream is the client's");
 }
