@@ -157,14 +157,25 @@ impl Cluster {
     /// # Errors
     /// `psql` is missing or does not end.
     pub fn psql(&self, user: &str, password: &str, database: &str, sql: &str) -> Result<Finished> {
+        let mut command = self.psql_command(user, password, database);
+        command.args(["-v", "ON_ERROR_STOP=1", "-c", sql]);
+        run(&mut command, STATEMENT_BOUND)
+    }
+
+    /// A `psql` of the superuser that reads its SQL from its standard input, not yet started.
+    pub fn admin_shell(&self, database: &str) -> Command {
+        self.psql_command(SUPERUSER, &self.password, database)
+    }
+
+    fn psql_command(&self, user: &str, password: &str, database: &str) -> Command {
         let mut command = Command::new(self.binaries.psql());
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        command.args(["-X", "-q", "-A", "-t"]);
         for (name, value) in [("PGUSER", user), ("PGPASSWORD", password), ("PGDATABASE", database)] {
             command.env(name, value);
         }
         command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string()).env("PGSSLMODE", "require");
         command.env("PGCONNECT_TIMEOUT", "10");
-        run(&mut command, STATEMENT_BOUND)
+        command
     }
 }
 

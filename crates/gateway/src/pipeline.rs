@@ -4,6 +4,8 @@
 //! because only [`release`] yields a [`Permit`] and a [`SealedPayload`] opens for nothing else. What is refused on the way
 //! is recorded before it is answered. Streams, wire formats and waiting clients are the protocols' business.
 
+mod outcomes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::action::redact::Shown;
@@ -11,7 +13,7 @@ use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload}
 use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
 use countersign_core::policy::{Decision, Mask, MaskedColumn, Quorum, Terms};
-use countersign_core::record::{Event, Status};
+use countersign_core::record::Event;
 use countersign_core::review::{Closed, Matter, Outcome, Review, Verdict, Vote, tokens};
 
 use crate::codes::Code;
@@ -20,6 +22,8 @@ use crate::ports::{Ask, Asked, IntentError, JournalError, StoreError};
 use crate::refusal::Refusal;
 use crate::resolve;
 use crate::waiting::Turn;
+
+pub use self::outcomes::Outcomes;
 
 /// The largest integer that canonical JSON keeps exactly (RFC 8785 §3.2.2.3): 2^53 - 1.
 const EXACT_INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -384,21 +388,6 @@ impl Recorder for IntentLog<'_> {
         self.gate.changes.tell(Change::Action);
         Ok(())
     }
-}
-
-/// What came of a permit.
-#[derive(Debug, Clone)]
-pub struct Outcomes {
-    /// How it ended.
-    pub status: Status,
-    /// Rows, as the upstream counted them.
-    pub rows: Option<u64>,
-    /// Bytes that the client streamed in, and their SHA-256.
-    pub stream: Option<(u64, String)>,
-    /// From sending to the end, in microseconds.
-    pub micros: u64,
-    /// The upstream's error class.
-    pub error: Option<String>,
 }
 
 /// Records what came of an action with effect, before its answer is released. Reads leave no outcome.

@@ -5,8 +5,8 @@ use std::process::Command;
 use xtask::process::{Finished, run};
 use xtask::test_tools_dir;
 
+use crate::harness::raw::{Raw, Reply, batch};
 use crate::harness::{AGENT, Plan, SOON, TARGET, World};
-use crate::raw::{Raw, Reply, batch};
 
 const POLICY: &str = r#"
 @id("masked-reads")

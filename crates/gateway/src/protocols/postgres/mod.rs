@@ -12,6 +12,8 @@ pub mod describe;
 mod duplex;
 mod login;
 pub mod mask;
+#[cfg(test)]
+mod model;
 mod refuse;
 pub mod scram;
 pub mod serve;

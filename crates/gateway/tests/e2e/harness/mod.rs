@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod clients;
 pub(crate) mod console;
 pub(crate) mod gateway;
+pub(crate) mod raw;
 pub(crate) mod record;
 
 use std::fs;

@@ -81,7 +81,7 @@ impl Connection {
                 let tail = portal_tail(payload).ok_or(WireError::BadValue("payload"))?;
                 let names = BindNames { portal: &bind.portal, statement: &bind.statement };
                 frontend::bind(&mut upstream.output, names, tail)?;
-                self.session.sent(Expected::Bind);
+                self.session.sent(Expected::Bind { portal: bind.portal.clone() });
                 let statement = meaning.description.facts.statements.first();
                 let effect = meaning.description.effects.first();
                 let disturbance = statement.map(|of| catalog::disturbance(of, effect)).unwrap_or_default();

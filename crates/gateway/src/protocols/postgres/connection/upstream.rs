@@ -1,5 +1,7 @@
 //! The server's messages: passed on as they are, looked at only where the session must know.
 
+use std::collections::HashMap;
+
 use bytes::{Buf, Bytes, BytesMut};
 use countersign_core::record::Status;
 
@@ -115,11 +117,20 @@ impl Connection {
         }
         self.held_after(status);
         if status == TransactionStatus::Idle {
-            self.drop_portals();
+            self.end_portals();
         }
         // what came of an action is recorded before the client hears that it may go on
         self.record_ended().map_err(|refusal| fatal(&refusal))?;
         Ok(reaction)
+    }
+
+    /// A transaction's end closes its portals; those that are bound since belong to the next.
+    fn end_portals(&mut self) {
+        let (kept, ended) =
+            std::mem::take(&mut self.portals).into_iter().partition(|(name, _)| self.session.binding(name));
+        self.portals = kept;
+        let ended: HashMap<String, Portal> = ended;
+        ended.into_values().for_each(|portal| self.never_ran(portal));
     }
 
     pub(super) fn drop_portals(&mut self) {

@@ -12,6 +12,7 @@ use countersign_core::record::Status;
 use super::{Ended, Prepared, Session};
 use crate::protocols::postgres::describe::{Description, Discard, Effect, Referents, Setting};
 use crate::protocols::postgres::settings;
+use crate::protocols::postgres::wire::TransactionStatus;
 
 /// Stands among the settings once one of them was changed in a way that may have been undone.
 const ONLY_HERE: &str = "valid in this session only";
@@ -114,6 +115,18 @@ impl Session {
             | Effect::Unlisten { .. } => {}
         }
         true
+    }
+
+    /// The last statement of a message is reported only once the message is committed. When that fails, a `DEALLOCATE` is
+    /// done all the same, since prepared statements know no transactions.
+    pub(super) fn forget_unreported(&mut self, description: &Description) {
+        if self.completed + 1 == description.effects.len() && self.status == TransactionStatus::Idle {
+            match description.effects.last() {
+                Some(Effect::Deallocate { name: Some(name) }) => drop(self.prepared.remove(name)),
+                Some(Effect::Deallocate { name: None }) => self.prepared.clear(),
+                _ => {}
+            }
+        }
     }
 
     /// What a batch did so far belongs to the transaction that is open around it.

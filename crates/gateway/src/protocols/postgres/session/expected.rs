@@ -10,6 +10,7 @@ use super::super::catalog::Disturbance;
 use super::super::describe::Description;
 use super::super::mask::Columns;
 use super::super::wire::notice::Notice;
+use super::{Session, effects};
 use crate::pipeline::Outcomes;
 
 /// A prepared statement as the server holds it.
@@ -41,8 +42,8 @@ pub(in super::super) struct Running {
 pub(in super::super) enum Expected {
     /// `ParseComplete`. `previous` is what stood under the name, `kept` that it still stands (the name was taken).
     Parse { name: String, previous: Option<Arc<Prepared>>, kept: bool },
-    /// `BindComplete`.
-    Bind,
+    /// `BindComplete`, of this portal.
+    Bind { portal: String },
     /// `ParameterDescription` of this statement, then columns or none.
     DescribeStatement { name: String },
     /// Columns or none.
@@ -102,4 +103,46 @@ pub(in super::super) enum Reaction {
     Replace(Box<Notice>),
     /// End the session with these words.
     Fatal(Box<Notice>),
+}
+
+impl Session {
+    /// Whether something on its way may change which text stands under a name: until it is answered, no name is certain.
+    pub(in super::super) fn uncertain(&self) -> bool {
+        self.expected.iter().any(|expected| match expected {
+            Expected::Parse { .. } | Expected::Close { .. } | Expected::Query { .. } | Expected::Decoy { .. } => true,
+            Expected::Execute { prepared, .. } => {
+                prepared.as_ref().is_none_or(|p| p.description.effects.iter().any(effects::changes_statements))
+            }
+            Expected::Bind { .. }
+            | Expected::DescribeStatement { .. }
+            | Expected::DescribePortal
+            | Expected::Own(_)
+            | Expected::Sync
+            | Expected::OwnSync => false,
+        })
+    }
+
+    /// Whether SQL on its way may change which text stands under a name, in ways that only its answers tell.
+    pub(in super::super) fn uncertain_by_sql(&self) -> bool {
+        self.expected.iter().any(|expected| match expected {
+            Expected::Query { description, .. } => description.effects.iter().any(effects::changes_statements),
+            Expected::Execute { prepared: Some(prepared), .. } => {
+                prepared.description.effects.iter().any(effects::changes_statements)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a statement of this name is being prepared or closed: what is answered before is about another.
+    pub(super) fn renames(&self, name: &str) -> bool {
+        self.expected.iter().any(|expected| match expected {
+            Expected::Parse { name: of, kept: false, .. } | Expected::Close { name: Some(of), .. } => of == name,
+            _ => false,
+        })
+    }
+
+    /// Whether a portal of this name is being bound: it belongs to what comes after the answers heard so far.
+    pub(in super::super) fn binding(&self, portal: &str) -> bool {
+        self.expected.iter().any(|expected| matches!(expected, Expected::Bind { portal: of } if of == portal))
+    }
 }

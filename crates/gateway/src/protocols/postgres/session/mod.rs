@@ -22,7 +22,7 @@ use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
 pub(super) use self::expected::{Ended, Expected, OwnStep, Prepared, Reaction, Running};
-use self::outcomes::outcome;
+use self::outcomes::{Parts, outcome};
 use super::catalog::{self, Disturbance};
 use super::describe::{Effect, Referents, SessionFacts};
 use super::mask::Columns;
@@ -52,6 +52,8 @@ pub(super) const LARGE_BYTES_MAX: usize = 64 << 20;
 struct StreamIn {
     bytes: u64,
     hash: Sha256,
+    /// The client has sent its end, and goes on.
+    closed: bool,
 }
 
 /// Where the stream of the message in front comes from.
@@ -90,10 +92,10 @@ pub(super) struct Session {
     /// The error of the message in front, by class.
     error: Option<String>,
     rows: Option<u64>,
-    /// How the transaction that was open before the message in front ended, once it has.
-    transaction_end: Option<Status>,
-    committed_inside: bool,
-    rolled_back_inside: bool,
+    /// What the `Query` in front did before it ended a transaction itself.
+    parts: Parts,
+    /// Whether something ran since the last `ReadyForQuery` that may have committed what an error does not undo.
+    escaped: bool,
     /// Savepoints, with how many uncommitted actions came before each.
     savepoints: Vec<(String, usize)>,
     /// What names refer to may have changed since the transaction began.
@@ -140,9 +142,8 @@ impl Session {
             completed: 0,
             error: None,
             rows: None,
-            transaction_end: None,
-            committed_inside: false,
-            rolled_back_inside: false,
+            parts: Parts::default(),
+            escaped: false,
             savepoints: Vec::new(),
             disturbed: Disturbance::default(),
             block: None,
@@ -180,7 +181,7 @@ impl Session {
 
     /// Whether the server waits for the client's stream.
     pub(super) fn streaming_in(&self) -> bool {
-        self.stream.is_some()
+        self.stream.as_ref().is_some_and(|stream| !stream.closed)
     }
 
     pub(super) fn settings(&self) -> &BTreeMap<String, String> {
@@ -267,12 +268,12 @@ impl Session {
             Expected::Query { .. } => {
                 self.prepared.remove(""); // a simple query drops the unnamed statement
                 self.completed = 0;
-                self.committed_inside = false;
+                self.parts = Parts::default();
             }
             Expected::Own(_) => {}
             Expected::Decoy { simple: true, .. } => drop(self.prepared.remove("")),
             Expected::Decoy { simple: false, .. } => self.batch_open = true,
-            Expected::Bind | Expected::Execute { .. } => {
+            Expected::Bind { .. } | Expected::Execute { .. } => {
                 self.batch_open = true;
                 self.batch_bound = true;
             }
@@ -296,27 +297,18 @@ impl Session {
         self.sent(Expected::Close { name: statement.map(str::to_owned), previous });
     }
 
-    /// Whether something on its way may change which text stands under a name: until it is answered, no name is certain.
-    pub(super) fn uncertain(&self) -> bool {
-        self.expected.iter().any(|expected| match expected {
-            Expected::Parse { .. } | Expected::Close { .. } | Expected::Query { .. } | Expected::Decoy { .. } => true,
-            Expected::Execute { prepared, .. } => {
-                prepared.as_ref().is_none_or(|p| p.description.effects.iter().any(effects::changes_statements))
-            }
-            Expected::Bind
-            | Expected::DescribeStatement { .. }
-            | Expected::DescribePortal
-            | Expected::Own(_)
-            | Expected::Sync
-            | Expected::OwnSync => false,
-        })
-    }
-
     /// The client streams a chunk.
     pub(super) fn streamed(&mut self, chunk: &[u8]) {
         if let Some(stream) = &mut self.stream {
             stream.bytes += chunk.len() as u64;
             stream.hash.update(chunk);
+        }
+    }
+
+    /// The client's stream ends: what it sends next is for the server to answer.
+    pub(super) fn stream_closed(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.closed = true;
         }
     }
 
@@ -347,8 +339,8 @@ impl Session {
     /// `ParseComplete`, `BindComplete`, `CloseComplete`: each answers its own message and no other.
     pub(super) fn step_done(&mut self, kind: u8) -> Reaction {
         match (kind, self.expected.pop_front()) {
-            (b'1', Some(Expected::Parse { .. }))
-            | (b'2', Some(Expected::Bind))
+            (b'1', Some(Expected::Parse { kept: false, .. })) // a name that is believed to be taken cannot be prepared
+            | (b'2', Some(Expected::Bind { .. }))
             | (b'3', Some(Expected::Close { .. })) => Reaction::Forward,
             (b'1', Some(Expected::Own(OwnStep::Parse)))
             | (b'2', Some(Expected::Own(OwnStep::Bind)))
@@ -386,6 +378,7 @@ impl Session {
     /// `ParameterDescription`: the server tells the types of a statement's parameters.
     pub(super) fn parameters(&mut self, types: Vec<u32>) -> Reaction {
         if let Some(Expected::DescribeStatement { name }) = self.expected.front()
+            && !self.renames(name)
             && let Some(known) = self.prepared.get_mut(name)
         {
             let (sql, part, declared) = (known.sql.clone(), known.part.clone(), known.declared.clone());
@@ -408,6 +401,7 @@ impl Session {
                     let outcome = outcome(&running, rows, stream, None);
                     self.finished.push((running, outcome));
                 }
+                self.note_escape(prepared.as_ref().and_then(|p| p.description.facts.statements.first()));
                 let effect = prepared.as_ref().and_then(|prepared| prepared.description.effects.first());
                 let effect = effect.cloned().unwrap_or(Effect::None);
                 let sql = prepared.map_or_else(|| "".into(), |prepared| prepared.sql.clone());
@@ -421,8 +415,8 @@ impl Session {
                 self.completed += 1;
                 let statement = description.facts.statements.get(at);
                 self.disturb(statement.map_or(DISTURBED, |of| catalog::disturbance(of, Some(&effect))));
-                self.committed_inside |= tag == "COMMIT";
-                self.rolled_back_inside |= tag == "ROLLBACK" && matches!(effect, Effect::Rollback { .. });
+                self.note_escape(description.facts.statements.get(at));
+                self.part_done(tag, &effect);
                 self.rows = rows.or(self.rows);
                 self.stream_done = stream.or(self.stream_done.take());
                 self.alone = description.effects.len() == 1 && self.status == TransactionStatus::Idle;
@@ -456,6 +450,8 @@ impl Session {
         match self.expected.pop_front() {
             Some(Expected::Own(step)) => desynchronised(&format!("error {class} in answer to our own {step:?}")),
             Some(Expected::Query { running, description, sql }) => {
+                self.note_escape(description.facts.statements.get(self.completed));
+                self.forget_unreported(&description);
                 self.error = Some(class.to_owned());
                 if description.facts.class >= SqlClass::Admin {
                     self.disturb(DISTURBED); // part of it may have been committed before it failed
@@ -469,6 +465,7 @@ impl Session {
                 Reaction::Forward
             }
             Some(Expected::Decoy { notice, simple }) => {
+                self.error = Some(class.to_owned()); // what the batch did before it is undone
                 if simple {
                     self.expected.push_front(Expected::Sync); // its `ReadyForQuery`
                 } else {
@@ -488,10 +485,13 @@ impl Session {
     fn step_failed(&mut self, front: Expected, class: &str) {
         match front {
             Expected::Parse { name, kept: false, .. } => self.undo(&name, None),
-            Expected::Execute { running: Some(running), disturbance, .. } => {
+            Expected::Execute { running, prepared, disturbance, mask: _ } => {
                 self.disturb(disturbance);
-                let outcome = outcome(&running, None, None, Some(class.to_owned()));
-                self.finished.push((running, outcome));
+                self.note_escape(prepared.as_ref().and_then(|p| p.description.facts.statements.first()));
+                if let Some(running) = running {
+                    let outcome = outcome(&running, None, None, Some(class.to_owned()));
+                    self.finished.push((running, outcome));
+                }
             }
             _ => {}
         }
@@ -547,21 +547,12 @@ impl Session {
             self.source = Source::Client; // another end says nothing about a query that is on its way
         }
         if let Some(Expected::Query { running: Some(running), .. }) = front {
-            let error = failed.clone();
-            let stream = self.stream_done.take();
-            let mut outcome = outcome(&running, self.rows.take(), stream, error);
-            if self.rolled_back_inside && outcome.status == Status::Succeeded {
-                // all of it was undone, unless it committed something as well: then its text does not say which
-                outcome.status = if self.committed_inside { Status::Unknown } else { Status::RolledBack };
-            }
-            self.finished.push((running, outcome));
+            self.query_ended(running, failed.clone(), status);
         }
-        self.rolled_back_inside = false;
         self.rows = None;
         self.stream_done = None;
-        let end = self.transaction_end.take();
-        if end.is_some() || status == TransactionStatus::Idle {
-            self.end_transaction(end.unwrap_or(Status::RolledBack));
+        if status == TransactionStatus::Idle {
+            self.end_transaction(Status::RolledBack); // no end was told: it failed
         }
         self.settle_finished(status, failed.is_some());
         self.status = status;

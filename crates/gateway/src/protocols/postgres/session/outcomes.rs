@@ -1,5 +1,6 @@
 //! What came of the actions: in their batch, in their transaction, on a connection that was lost.
 
+use countersign_core::action::sql::SqlStatement;
 use countersign_core::action::{ActionDigest, ActionId};
 use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
@@ -10,11 +11,59 @@ use crate::pipeline::Outcomes;
 use crate::protocols::postgres::describe::Effect;
 use crate::protocols::postgres::wire::TransactionStatus;
 
+/// Commands that commit by themselves what an error after it does not undo: they run in transactions of their own, or may
+/// leave something behind when they fail. A plain `CREATE INDEX` is among them for the sake of `CONCURRENTLY`.
+const ESCAPING: &[&str] = &[
+    "ALTER DATABASE",
+    "ALTER SUBSCRIPTION",
+    "ALTER SYSTEM",
+    "CALL",
+    "CLUSTER",
+    "COMMIT PREPARED",
+    "CREATE DATABASE",
+    "CREATE INDEX",
+    "CREATE SUBSCRIPTION",
+    "CREATE TABLESPACE",
+    "DO",
+    "DROP DATABASE",
+    "DROP INDEX",
+    "DROP SUBSCRIPTION",
+    "DROP TABLESPACE",
+    "REINDEX",
+    "ROLLBACK PREPARED",
+    "VACUUM",
+];
+
+/// The parts of one `Query`, between the ends of transactions that it has.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// Whether something ran since the last end.
+    worked: bool,
+    /// What became of everything before it.
+    before: Option<Status>,
+    /// Whether a transaction was committed, whatever failed after it.
+    committed: bool,
+}
+
+impl Parts {
+    fn end(&mut self, status: Status) {
+        if std::mem::take(&mut self.worked) {
+            self.before = Some(both(self.before, status));
+        }
+    }
+}
+
+/// One status for two parts of an action: where they differ, no status says what became of it.
+fn both(before: Option<Status>, after: Status) -> Status {
+    if before.is_none_or(|before| before == after) { after } else { Status::Unknown }
+}
+
 impl Session {
     /// What a batch did before it ended its transaction itself is settled there.
     pub(super) fn ended_inside(&mut self, tag: &str, effect: &Effect) {
         let status = match (tag, effect) {
             ("COMMIT", _) => Status::Succeeded,
+            ("PREPARE TRANSACTION", _) => Status::Unknown,
             ("ROLLBACK", Effect::RollbackTo { .. }) => return,
             ("ROLLBACK", _) => Status::RolledBack,
             _ => return,
@@ -27,7 +76,54 @@ impl Session {
         }
     }
 
-    /// The first end of a transaction in a message decides about what the transaction did before.
+    /// A statement of the `Query` in front is done.
+    pub(super) fn part_done(&mut self, tag: &str, effect: &Effect) {
+        self.ended_inside(tag, effect);
+        match (tag, effect) {
+            // undone as far as to its savepoint; and what came before one may survive what comes after it
+            (_, Effect::RollbackTo { .. } | Effect::Savepoint { .. }) => self.parts.end(Status::Unknown),
+            ("COMMIT", _) => {
+                self.parts.committed = true;
+                self.parts.end(Status::Succeeded);
+            }
+            ("ROLLBACK", _) => self.parts.end(Status::RolledBack),
+            ("PREPARE TRANSACTION", _) => self.parts.end(Status::Unknown),
+            (_, Effect::Begin { .. } | Effect::Release { .. }) => {}
+            _ => self.parts.worked = true,
+        }
+    }
+
+    /// The `Query` in front has ended. What it decided about itself is told at once; the rest waits for its transaction.
+    pub(super) fn query_ended(&mut self, running: Running, error: Option<String>, status: TransactionStatus) {
+        let Parts { worked, before, committed } = std::mem::take(&mut self.parts);
+        let failed = error.is_some();
+        let mut outcome = outcome(&running, self.rows.take(), self.stream_done.take(), error);
+        let Some(before) = before else {
+            if failed && committed {
+                outcome.status = Status::Unknown; // not nothing of it: a transaction was committed
+            }
+            return self.finished.push((running, outcome));
+        };
+        let rest = match status {
+            _ if failed => Status::RolledBack,
+            _ if !worked => before,
+            TransactionStatus::Idle => Status::Succeeded,
+            TransactionStatus::InTransaction | TransactionStatus::Failed => Status::Unknown,
+        };
+        outcome.status = if failed && self.escaped { Status::Unknown } else { both(Some(before), rest) };
+        if status == TransactionStatus::InTransaction {
+            self.note_in_transaction(running.digest);
+        }
+        self.ended.push(Ended { id: running.id, level: running.level, outcome });
+    }
+
+    /// Takes note of a statement that may have committed something for good. Inside a transaction block it cannot.
+    pub(super) fn note_escape(&mut self, statement: Option<&SqlStatement>) {
+        let escapes = statement.is_some_and(|statement| ESCAPING.contains(&statement.verb.as_str()));
+        self.escaped |= escapes && self.status == TransactionStatus::Idle;
+    }
+
+    /// The end of a transaction decides about what it did in earlier messages.
     pub(super) fn note_end(&mut self, tag: &str) {
         let end = match tag {
             "COMMIT" => Status::Succeeded,
@@ -35,8 +131,9 @@ impl Session {
             "PREPARE TRANSACTION" => Status::Unknown, // another session will decide
             _ => return,
         };
-        if !self.uncommitted.is_empty() && !matches!(self.savepoint_in_front(), Some(Effect::RollbackTo { .. })) {
-            self.transaction_end.get_or_insert(end);
+        if !matches!(self.savepoint_in_front(), Some(Effect::RollbackTo { .. })) {
+            self.end_transaction(end);
+            self.savepoints.clear();
         }
     }
 
@@ -76,25 +173,24 @@ impl Session {
 
     /// What ended before this `ReadyForQuery` took effect, waits for its transaction, or was undone.
     pub(super) fn settle_finished(&mut self, status: TransactionStatus, failed: bool) {
-        let undone = failed && !self.committed_inside;
+        let escaped = std::mem::take(&mut self.escaped);
         for (running, mut outcome) in std::mem::take(&mut self.finished) {
-            if outcome.status == Status::Succeeded {
-                outcome.status = match status {
-                    TransactionStatus::InTransaction => Status::Uncommitted,
-                    TransactionStatus::Failed => Status::RolledBack,
-                    TransactionStatus::Idle if undone => Status::RolledBack,
-                    TransactionStatus::Idle => Status::Succeeded,
-                };
-            } else if outcome.status == Status::Failed && self.committed_inside {
-                outcome.status = Status::Succeeded; // in part: an earlier statement of the message was committed
+            let in_doubt = escaped && (failed || status != TransactionStatus::Idle);
+            outcome.status = match (outcome.status, status) {
+                (Status::Succeeded | Status::Failed, _) if in_doubt => Status::Unknown,
+                (Status::Succeeded, TransactionStatus::InTransaction) => Status::Uncommitted,
+                (Status::Succeeded, TransactionStatus::Failed) => Status::RolledBack,
+                (Status::Succeeded, TransactionStatus::Idle) if failed => Status::RolledBack,
+                (settled, _) => settled,
+            };
+            if status == TransactionStatus::InTransaction && outcome.status != Status::Failed {
+                self.note_in_transaction(running.digest);
             }
             if outcome.status == Status::Uncommitted {
-                self.note_in_transaction(running.digest);
                 self.uncommitted.push((running.id.clone(), running.level));
             }
             self.ended.push(Ended { id: running.id, level: running.level, outcome });
         }
-        self.committed_inside = false;
     }
 
     /// What the open transaction, explicit or a batch's own, did before: one digest over all of it, in order.
