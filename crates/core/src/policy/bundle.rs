@@ -60,6 +60,8 @@ pub struct Bundle {
     pub(super) authorizer: Authorizer,
     pub(super) index: Index,
     pub(super) meta: BTreeMap<String, Meta>,
+    /// Whether any policy masks anything.
+    pub(super) masks: bool,
     pub(super) world: World,
 }
 
@@ -91,7 +93,8 @@ impl Bundle {
         let world = World::new(schema, &vocabulary).map_err(|error| LoadError::Schema(error.to_string()))?;
         let index = Index::new(&policies, &world.schema, world.hierarchy());
         let index = index.map_err(|error| LoadError::Schema(error.to_string()))?;
-        Ok(Self { digest, vocabulary, schema_text, authorizer: Authorizer::new(), index, meta, world })
+        let masks = meta.values().any(|meta| !meta.annotations.obligations.masks.is_empty());
+        Ok(Self { digest, vocabulary, schema_text, authorizer: Authorizer::new(), index, meta, masks, world })
     }
 
     /// The digest over schema, vocabulary and texts: which policies answered.

@@ -265,7 +265,7 @@ impl<'a> Message<'a> {
     /// before anybody approved. Approvals lift a forbid; they do not lift what it asks to be hidden.
     fn masks(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<Masks, Broken> {
         let mut masks = Masks::default();
-        if self.bundle.meta.values().all(|meta| meta.annotations.obligations.masks.is_empty()) {
+        if !self.bundle.masks {
             return Ok(masks);
         }
         for (ask, trace) in self.asks.iter().zip(traces) {
