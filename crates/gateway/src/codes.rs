@@ -49,6 +49,8 @@ codes! {
     TooManyReviews => "too_many_reviews",
     /// What was approved no longer holds.
     ApprovalVoid => "approval_void",
+    /// It changed more rows than it was approved for, and was rolled back.
+    BoundExceeded => "bound_exceeded",
     /// The client left, or cancelled.
     Cancelled => "cancelled",
     /// The action or its outcome could not be recorded.

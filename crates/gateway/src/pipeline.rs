@@ -8,6 +8,7 @@ mod outcomes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::Shown;
 use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload};
 use countersign_core::card::Card;
@@ -73,6 +74,12 @@ pub trait Call: Send {
     /// What cannot be bound before it runs cannot be reviewed, and is refused instead.
     fn reviewable(&mut self) -> Result<(), Refusal>;
 
+    /// What it would do, measured; asked only when people are to decide.
+    fn measure(&mut self) -> impl Future<Output = Impact> + Send;
+
+    /// The most rows it may change, under the approval that it runs with.
+    fn bound(&mut self, rows_max: Option<u64>);
+
     /// Tells the client where it hangs, at once.
     fn tell(&mut self, waiting: &Waiting) -> impl Future<Output = Result<(), Left>> + Send;
 
@@ -137,6 +144,10 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
             decision = decide(gate, &request, &BTreeSet::new());
         }
     }
+    if matches!(decision, Decision::Review(_)) {
+        request = request.measuring(call.measure().await);
+        decision = decide(gate, &request, &BTreeSet::new()); // policy may read what was measured
+    }
     let masks = masks(&decision);
     if !masks.is_empty() {
         let masked = call.mask(&masks).await;
@@ -189,7 +200,10 @@ async fn review<C: Call>(
         let asked = ask(gate, call, request, &terms).await?;
         let open = match asked {
             Asked::Granted(grant) => match authorize(gate, request, grant).await? {
-                Some(authority) => return Ok((authority, turn)),
+                Some((authority, rows_max)) => {
+                    call.bound(rows_max);
+                    return Ok((authority, turn));
+                }
                 None => {
                     decision = decide(gate, request, &BTreeSet::new()); // it no longer holds and is revoked: ask anew
                     continue;
@@ -309,7 +323,11 @@ fn left(review: &ReviewId) -> Refusal {
 
 /// Decides again with the approvals behind a grant, each approver asked about freshly, under the stricter of the policy
 /// in force when the review opened and the current one. `None` when it no longer holds; the grant is then revoked.
-async fn authorize(gate: &Gate, request: &ActionRequest, grant: Grant) -> Result<Option<Authority>, Refusal> {
+async fn authorize(
+    gate: &Gate,
+    request: &ActionRequest,
+    grant: Grant,
+) -> Result<Option<(Authority, Option<u64>)>, Refusal> {
     let review = gate.store.review(&grant.review).await.map_err(unrecorded)?;
     let Some(review) = review.map(|found| found.review) else {
         return revoke(gate, &grant, "its review is gone").await;
@@ -328,17 +346,18 @@ async fn authorize(gate: &Gate, request: &ActionRequest, grant: Grant) -> Result
     if !then {
         return revoke(gate, &grant, "an approver may no longer approve").await;
     }
+    let rows_max = reviewed.impact.rows_max;
     match moment.bundle.decide(request.described(), &moment.with(&approvals)) {
-        Decision::Permit(permitted) => Ok(Some(Authority::Grant(permitted, grant))),
+        Decision::Permit(permitted) => Ok(Some((Authority::Grant(permitted, grant), rows_max))),
         Decision::Deny(denial) => {
-            revoke(gate, &grant, "policy now refuses it").await?;
+            revoke::<()>(gate, &grant, "policy now refuses it").await?;
             Err(Refusal::denied(denial))
         }
         Decision::Review(_) => revoke(gate, &grant, "policy now asks for more").await,
     }
 }
 
-async fn revoke(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<Authority>, Refusal> {
+async fn revoke<T>(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<T>, Refusal> {
     let event = Event::GrantRevoked { grant: grant.id.clone(), reason: reason.to_owned() };
     match gate.store.revoke_grant(&grant.id, gate.scribe.record(event)).await {
         Ok(()) | Err(StoreError::Conflict) => Ok(None),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod digest;
 mod ids;
+pub mod impact;
 mod payload;
 pub mod redact;
 pub mod sql;
@@ -207,6 +208,9 @@ pub struct Described {
     pub session: SessionFacts,
     /// The statement with literals that look like secrets or personal data replaced by typed placeholders.
     pub shown: redact::Shown,
+    /// What the gateway measured of its effect; measured again when it runs, so no part of its meaning.
+    #[serde(default)]
+    pub impact: impact::Impact,
     /// The requester's stated reason, in its own words.
     pub reason: Option<String>,
     /// The digest of the bytes.
@@ -284,6 +288,13 @@ impl ActionRequest {
     #[must_use]
     pub fn showing(mut self, shown: redact::Shown) -> Self {
         self.described.shown = shown;
+        self
+    }
+
+    /// Adds what was measured of its effect; not part of its meaning, so the digest stays.
+    #[must_use]
+    pub fn measuring(mut self, impact: impact::Impact) -> Self {
+        self.described.impact = impact;
         self
     }
 

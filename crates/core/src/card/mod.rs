@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::action::digest::{NotCanonical, canonical};
+use crate::action::impact::Impact;
 use crate::action::{ActionDigest, CardDigest, Described, Facts, redact::Shown, sql::SqlTables};
 use crate::policy::{PolicyNote, Quorum, Terms};
 
@@ -38,13 +39,6 @@ pub struct Touched {
     pub tables: SqlTables,
     /// Functions called.
     pub functions: BTreeSet<String>,
-}
-
-/// What the gateway measured of the effect. `known` is false when it was not measured.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Impact {
-    /// Whether it was measured.
-    pub known: bool,
 }
 
 /// The card.
@@ -101,7 +95,7 @@ impl Card {
             resource: touched(described),
             statement: described.shown.clone(),
             reason: described.reason.clone(),
-            impact: Impact::default(),
+            impact: described.impact.clone(),
             in_transaction: described.session.in_transaction,
             settings: described.session.settings.clone(),
             policies: terms.policies.clone(),

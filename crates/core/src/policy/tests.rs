@@ -80,6 +80,7 @@ pub(super) fn statement(class: SqlClass, verb: &str) -> SqlStatement {
 pub(super) fn message(statements: Vec<SqlStatement>, environment: Environment) -> Described {
     let class = statements.iter().map(|s| s.class).max().unwrap_or(SqlClass::Read);
     Described {
+        impact: crate::action::impact::Impact::default(),
         id: ActionId::new("act-1"),
         requester: Requester::Agent { id: AgentId::new("a1"), name: "coder".to_owned(), owner: person("alice") },
         on_behalf_of: person("alice"),

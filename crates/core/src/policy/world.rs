@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Value, Schema};
 use chrono::{DateTime, Datelike, Timelike};
 
+use crate::action::impact::Impact;
 use crate::action::{AgentId, Described, Environment, PersonId, PersonRef, Requester, Timestamp};
 use crate::review::Method;
 
@@ -263,6 +264,17 @@ impl World {
         entity(self.approval_uid(described)?, attributes, HashSet::new())
     }
 
+    fn impact(&self, impact: &Impact) -> Result<Value, WorldError> {
+        match impact.rows {
+            Some(rows) if impact.known => record([
+                ("known".to_owned(), Value::new_bool(true)),
+                ("records".to_owned(), Value::new_long(i64::try_from(rows).unwrap_or(i64::MAX))),
+                ("reversible".to_owned(), Value::new_bool(impact.rows_max.is_some())),
+            ]),
+            _ => Ok(self.unknown_impact.clone()),
+        }
+    }
+
     fn env(&self, environment: Environment) -> Result<Value, WorldError> {
         self.reference("Env", environment.name())
     }
@@ -285,7 +297,7 @@ impl World {
             ("breakGlass".to_owned(), Value::new_bool(circumstances.break_glass)),
             ("onBehalfOf".to_owned(), self.reference("User", described.on_behalf_of.id.as_str())?),
             ("time".to_owned(), time(circumstances)?),
-            ("impact".to_owned(), self.unknown_impact.clone()),
+            ("impact".to_owned(), self.impact(&described.impact)?),
         ])
     }
 }

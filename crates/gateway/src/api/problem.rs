@@ -154,9 +154,12 @@ pub fn status(code: Code) -> StatusCode {
         Code::NotFound | Code::UnknownTarget => StatusCode::NOT_FOUND,
         Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
         Code::HoldEnded => StatusCode::GATEWAY_TIMEOUT,
-        Code::ReviewClosed | Code::VotedAlready | Code::DigestMismatch | Code::ApprovalVoid | Code::NameTaken => {
-            StatusCode::CONFLICT
-        }
+        Code::ReviewClosed
+        | Code::VotedAlready
+        | Code::DigestMismatch
+        | Code::ApprovalVoid
+        | Code::BoundExceeded
+        | Code::NameTaken => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
         Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
@@ -180,6 +183,7 @@ fn title(code: Code) -> &'static str {
         Code::RejectedRecently => "the same was rejected a short while ago",
         Code::TooManyReviews => "too many reviews are open",
         Code::ApprovalVoid => "the approval no longer holds",
+        Code::BoundExceeded => "it changed more than it was approved for",
         Code::Cancelled => "the caller left or cancelled",
         Code::RecordUnavailable => "the gateway cannot read or record",
         Code::UpstreamUnavailable => "the upstream cannot be reached",

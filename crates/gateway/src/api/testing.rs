@@ -391,6 +391,7 @@ fn described(agent: &str, statement: &str, at: Timestamp) -> Described {
         has_where: true,
     };
     Described {
+        impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(uuid::Uuid::now_v7().to_string()),
         requester: Requester::Agent {
             id: AgentId::new(format!("g-{agent}")),

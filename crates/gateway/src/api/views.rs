@@ -127,6 +127,14 @@ pub(super) struct TablesView {
 pub(super) struct ImpactView {
     /// Whether it was measured.
     known: bool,
+    /// Rows it will change, as the server's planner estimates.
+    #[schema(required = true)]
+    rows: Option<u64>,
+    /// The most rows it may change: an execution that changes more is rolled back.
+    #[schema(required = true)]
+    rows_max: Option<u64>,
+    /// All that was measured, in words, a line each.
+    words: Vec<String>,
 }
 
 /// A policy that asked.
@@ -250,7 +258,12 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         statement_stream: card.statement.stream.map(stream),
         redacted: card.statement.redacted,
         reason: card.reason,
-        impact: ImpactView { known: card.impact.known },
+        impact: ImpactView {
+            known: card.impact.known,
+            rows: card.impact.rows,
+            rows_max: card.impact.rows_max,
+            words: card.impact.words(),
+        },
         in_transaction: card.in_transaction,
         settings: card.settings,
         policies: card.policies.into_iter().map(|note| PolicyNoteView { id: note.id, text: note.text }).collect(),

@@ -186,6 +186,7 @@ async fn hypothetical(config: &Config, args: &ExplainArgs) -> anyhow::Result<(De
         agents: BTreeMap::from([(AgentId::new(id.clone()), AgentFacts { groups })]),
     };
     let described = Described {
+        impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new("explain"),
         requester: Requester::Agent { id: AgentId::new(id), name, owner: owner.clone() },
         on_behalf_of: owner.clone(),

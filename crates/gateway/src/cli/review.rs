@@ -259,10 +259,9 @@ fn print_card(review: &Value) {
     if !reason.is_empty() {
         field("reason", format!("“{reason}” (the requester's own words, unchecked)"));
     }
-    field(
-        "impact",
-        if review["impact"]["known"] == true { plain(&review["impact"]) } else { "not measured".to_owned() },
-    );
+    for line in review["impact"]["words"].as_array().into_iter().flatten() {
+        field("impact", plain(line));
+    }
     for policy in review["policies"].as_array().into_iter().flatten() {
         field("asked by", format!("{}: {}", text(policy, "id"), text(policy, "text")));
     }

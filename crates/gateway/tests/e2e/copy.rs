@@ -237,7 +237,7 @@ fn a_client_that_leaves_in_its_stream() {
     let mut psql = psql(&world, "", &["COPY contacts (id, city, email) FROM STDIN"]);
     let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(b"7\tEmber\te\n").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(std::time::Duration::from_secs(2)); // by then it streams
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("the refusal to be recorded", SOON, || {

@@ -10,6 +10,7 @@ mod harness;
 mod bad_input;
 mod copy;
 mod crash;
+mod impact;
 mod ledger;
 mod main_job;
 mod mask;

@@ -109,6 +109,7 @@ impl World<'_> {
         let mut closure = BTreeSet::from([who.owner().id.clone(), for_whom.id.clone()]);
         closure.extend(actor.map(|place| Directory::person(usize::from(place)).id));
         let described = Described {
+            impact: countersign_core::action::impact::Impact::default(),
             id: ActionId::new(format!("action-{}", call.0)),
             requester: who,
             on_behalf_of: for_whom,

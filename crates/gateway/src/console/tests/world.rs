@@ -332,6 +332,7 @@ pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
         has_where: true,
     };
     Described {
+        impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(uuid::Uuid::now_v7().to_string()),
         requester: Requester::Agent { id: AgentId::new("g-coder"), name: "coder".to_owned(), owner: ada.clone() },
         on_behalf_of: ada.clone(),

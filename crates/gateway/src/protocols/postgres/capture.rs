@@ -161,6 +161,7 @@ impl Captured {
         let payload = SealedPayload::seal(self.payload());
         let description = self.description();
         let described = Described {
+            impact: countersign_core::action::impact::Impact::default(),
             id: ActionId::new(uuid::Uuid::now_v7().to_string()),
             requester: subject.requester.clone(),
             on_behalf_of: subject.on_behalf_of.clone(),

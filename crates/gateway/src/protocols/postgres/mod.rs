@@ -10,6 +10,7 @@ mod connection;
 mod copy;
 pub mod describe;
 mod duplex;
+mod impact;
 mod login;
 pub mod mask;
 #[cfg(test)]

@@ -35,6 +35,7 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::ReviewWithdrawn
         | Code::RejectedRecently
         | Code::ApprovalVoid
+        | Code::BoundExceeded
         | Code::SelfApproval
         | Code::NotAReviewer
         | Code::Forbidden

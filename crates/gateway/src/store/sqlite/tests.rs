@@ -25,6 +25,7 @@ fn record(seconds: i64) -> Record {
 fn described(id: &str, statement: &str) -> Described {
     let owner = PersonRef { id: PersonId::new("p1"), name: "ada".to_owned() };
     Described {
+        impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(id),
         requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() },
         on_behalf_of: owner.clone(),

@@ -256,7 +256,9 @@ impl World {
 
     /// How many connections the gateway holds to the database.
     pub(crate) fn upstream_connections(&self) -> u32 {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{UPSTREAM_USER}'");
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = '{UPSTREAM_USER}' AND application_name <> 'countersign'"
+        );
         self.truth(&sql).parse().unwrap()
     }
 

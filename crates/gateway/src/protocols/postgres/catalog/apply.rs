@@ -15,6 +15,8 @@ pub(crate) struct Meaning {
     pub(crate) description: Arc<Description>,
     /// The identity of everything named: part of what an approval binds.
     pub(crate) identities: BTreeMap<String, String>,
+    /// Tables that a change is carried on to: by views, partitions and foreign keys.
+    pub(crate) carried: BTreeSet<String>,
 }
 
 impl Meaning {
@@ -43,13 +45,15 @@ impl Meaning {
 /// transaction that `moved` names itself.
 pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolution>>], moved: bool) -> Meaning {
     let mut new = description.clone();
-    let mut identities = BTreeMap::new();
+    let (mut identities, mut carried) = (BTreeMap::new(), BTreeSet::new());
     let mut changed = false;
     new.facts.class = if new.facts.statements.is_empty() { new.facts.class } else { SqlClass::Read };
     for (at, statement) in new.facts.statements.iter_mut().enumerate() {
         let asked = description.questions.get(at).is_some_and(Option::is_some);
         if let Some(resolution) = resolutions.get(at).and_then(Option::as_ref) {
             resolve(statement, description.referents.get(at), resolution);
+            carried
+                .extend(resolution.behind.iter().filter(|reached| reached.written).map(|reached| reached.name.clone()));
             identities.extend(resolution.identities.iter().map(|(name, what)| (name.clone(), what.clone())));
         }
         if asked && (changed || resolutions.get(at).is_none_or(Option::is_none)) {
@@ -60,7 +64,7 @@ pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolut
         changed |= disturbance(statement, effect).any() || (moved && ends_transaction(effect));
         new.facts.class = new.facts.class.max(statement.class);
     }
-    Meaning { description: Arc::new(new), identities }
+    Meaning { description: Arc::new(new), identities, carried }
 }
 
 fn resolve(statement: &mut SqlStatement, referents: Option<&Referents>, resolution: &Resolution) {

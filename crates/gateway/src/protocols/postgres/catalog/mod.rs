@@ -59,6 +59,8 @@ pub(super) struct Scope {
 pub(super) struct Catalog {
     answers: Mutex<Answers>,
     aside: tokio::sync::Mutex<Aside>,
+    /// Another, for plans: they take longer.
+    pub(super) plans: tokio::sync::Mutex<Aside>,
 }
 
 #[derive(Default)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::Shown;
+use countersign_core::action::sql::SqlStatement;
 use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
 use countersign_core::grant::{Permit, RecordLevel};
 use countersign_core::policy::{Mask, MaskedColumn};
@@ -18,6 +20,7 @@ use crate::protocols::postgres::capture::{Captured, portal_tail};
 use crate::protocols::postgres::catalog;
 use crate::protocols::postgres::copy;
 use crate::protocols::postgres::duplex::Event;
+use crate::protocols::postgres::impact::{self, Change};
 use crate::protocols::postgres::mask::{Columns, Plan};
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{Expected, Running};
@@ -38,7 +41,8 @@ impl Connection {
     pub(super) async fn walk(&mut self, captured: Captured) -> Result<Result<(), Notice>, End> {
         let gate = self.gate.clone();
         let parse_error = captured.description().parse_error.clone();
-        let mut call = PgCall { connection: self, captured, digest: None, reviewed: false, plan: None, end: None };
+        let mut call =
+            PgCall { connection: self, captured, digest: None, rows_max: None, reviewed: false, plan: None, end: None };
         let result = pipeline::run(&gate, &mut call).await;
         if let Some(end) = call.end {
             return Err(end);
@@ -61,6 +65,7 @@ impl Connection {
         captured: &Captured,
         payload: &[u8],
         running: Option<Running>,
+        rows_max: Option<u64>,
     ) -> Result<(), WireError> {
         let Some(upstream) = &mut self.upstream else { return Err(WireError::BadValue("upstream")) };
         match captured {
@@ -86,7 +91,7 @@ impl Connection {
                 let effect = meaning.description.effects.first();
                 let disturbance = statement.map(|of| catalog::disturbance(of, effect)).unwrap_or_default();
                 let prepared = prepared.clone();
-                let portal = Portal { running, prepared, disturbance, finished: false, mask: None };
+                let portal = Portal { running, prepared, disturbance, rows_max, finished: false, mask: None };
                 if let Some(replaced) = self.portals.insert(bind.portal.clone(), portal) {
                     self.never_ran(replaced);
                 }
@@ -101,6 +106,8 @@ struct PgCall<'a> {
     connection: &'a mut Connection,
     captured: Captured,
     digest: Option<ActionDigest>,
+    /// The most rows it may change.
+    rows_max: Option<u64>,
     /// Whether people were asked, so that time has passed since it was described.
     reviewed: bool,
     /// How its rows are shown, if not as they are.
@@ -119,12 +126,24 @@ impl PgCall<'_> {
             same.map_err(|error| Refusal::new(Code::ApprovalVoid, error.to_string()))?;
         }
         self.ready().await?;
-        if matches!(self.captured, Captured::Query { .. }) {
+        let violation = |error: WireError| Refusal::new(Code::ProtocolViolation, error.to_string());
+        let query = matches!(self.captured, Captured::Query { .. });
+        if query {
             self.connection.show_simple(self.plan.clone());
         }
+        let rows_max = self.rows_max;
+        let own = match rows_max.filter(|_| query) {
+            Some(_) => self.connection.begin_bounded().map_err(violation)?,
+            None => false,
+        };
         let replaced = self.replaces();
-        let sent = self.connection.send(&self.captured, bytes, running);
-        sent.map_err(|e| Refusal::new(Code::ProtocolViolation, e.to_string()))?;
+        self.connection.send(&self.captured, bytes, running, rows_max).map_err(violation)?;
+        if let Some(rows_max) = rows_max.filter(|_| query)
+            && let Err(end) = self.connection.end_bounded_query(own, rows_max).await
+        {
+            self.end = Some(end);
+            return Ok(());
+        }
         self.describe_masked().await?;
         match replaced {
             Some(mask) => self.keep_masked(mask).await,
@@ -180,6 +199,34 @@ impl PgCall<'_> {
         Ok(())
     }
 
+    /// Its only statement, where the effect of one can be measured, and where the session looks for names.
+    fn measurable(&self) -> Option<&SqlStatement> {
+        match self.captured.description().facts.statements.as_slice() {
+            [statement] => Some(statement),
+            _ => None,
+        }
+    }
+
+    async fn measured(&mut self) -> Result<Impact, End> {
+        if self.measurable().is_none() {
+            return Ok(Impact::unknown("several statements in one message"));
+        }
+        let Some(scope) = self.connection.shared_scope().await? else {
+            return Ok(Impact::unknown("the session has temporary objects, or changed definitions"));
+        };
+        let Some(statement) = self.measurable() else { return Ok(Impact::default()) };
+        let bind = match &self.captured {
+            Captured::Portal { bind, prepared, .. } => Some((bind, prepared.declared.as_slice())),
+            Captured::Query { .. } => None,
+        };
+        let change = Change { sql: self.captured.sql(), statement, bind, path: &scope.path };
+        let target = self.connection.target.clone();
+        let mut aside = target.catalog.plans.lock().await;
+        let mut impact = impact::measure(&mut aside, &target, &*self.connection.gate.vault, &change).await;
+        impact.cascades.clone_from(&self.captured.meaning().carried);
+        Ok(impact)
+    }
+
     /// Connects, sees that what was reviewed is still what the names say, holds the session to what was decided, and sends
     /// what was put off.
     async fn ready(&mut self) -> Result<(), Refusal> {
@@ -203,6 +250,15 @@ impl PgCall<'_> {
             };
             if let Some(change) = self.captured.meaning().change(&now) {
                 let message = format!("the names in it no longer mean what was reviewed: {change}");
+                return Ok(Err(Refusal::new(Code::ApprovalVoid, message).hint("send it again for another review")));
+            }
+        }
+        if let Some(rows_max) = self.rows_max {
+            let now = self.measured().await?;
+            if now.rows.is_some_and(|rows| rows > rows_max) {
+                let rows = now.rows.unwrap_or_default();
+                let message =
+                    format!("it would change about {rows} rows by now, and was approved for at most {rows_max}");
                 return Ok(Err(Refusal::new(Code::ApprovalVoid, message).hint("send it again for another review")));
             }
         }
@@ -264,6 +320,20 @@ impl Call for PgCall<'_> {
     fn reviewable(&mut self) -> Result<(), Refusal> {
         self.reviewed = true;
         self.captured.check_reviewable()
+    }
+
+    async fn measure(&mut self) -> Impact {
+        match self.measured().await {
+            Ok(impact) => impact,
+            Err(end) => {
+                self.end = Some(end);
+                Impact::unknown("the connection ended")
+            }
+        }
+    }
+
+    fn bound(&mut self, rows_max: Option<u64>) {
+        self.rows_max = rows_max;
     }
 
     async fn tell(&mut self, waiting: &Waiting) -> Result<(), Left> {

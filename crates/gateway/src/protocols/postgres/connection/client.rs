@@ -243,6 +243,10 @@ impl Connection {
             frontend::execute(&mut upstream.output, &execute)?;
         }
         let portal = self.portals.get_mut(&execute.portal);
+        let rows_max = portal.as_ref().and_then(|portal| portal.rows_max);
+        if rows_max.is_some() {
+            self.session.keep_end();
+        }
         let (running, prepared, disturbance, mask) = match portal {
             Some(portal) => {
                 portal.finished = execute.max_rows == 0;
@@ -256,6 +260,9 @@ impl Connection {
         self.session.sent(Expected::Execute { running, prepared, disturbance, mask });
         if let Some(begun) = begun {
             self.open_block(&begun)?;
+        }
+        if let Some(rows_max) = rows_max {
+            self.end_bounded_portal(rows_max).await?;
         }
         Ok(())
     }
@@ -351,7 +358,7 @@ impl Connection {
         match (&mut self.upstream, self.session.status()) {
             (Some(upstream), _) if inside => {
                 frontend::query(&mut upstream.output, DECOY_QUERY)?;
-                self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: true });
+                self.session.sent(Expected::Decoy { notice: Some(Box::new(notice)), simple: true });
             }
             (_, status) => {
                 notice.put_error(&mut self.client.output);
@@ -384,7 +391,7 @@ impl Connection {
             let none = frontend::BindValues { formats: &[], values: &[], result_formats: &[] };
             let names = BindNames { portal: "", statement: &self.decoy };
             frontend::bind(&mut upstream.output, names, &frontend::bind_tail(none)?)?;
-            self.session.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
+            self.session.sent(Expected::Decoy { notice: Some(Box::new(notice)), simple: false });
         }
         self.settle().await
     }

@@ -3,6 +3,7 @@
 //! The state is in [`Session`]; this module moves bytes and asks. [`client`] takes the client's messages, [`upstream`] the
 //! server's, [`call`] walks the pipeline.
 
+mod bounded;
 mod call;
 mod client;
 mod copy;
@@ -71,6 +72,8 @@ struct Portal {
     running: Option<Running>,
     prepared: Arc<Prepared>,
     disturbance: Disturbance,
+    /// The most rows it may change.
+    rows_max: Option<u64>,
     /// Whether it has run to its end.
     finished: bool,
     /// How its rows are shown, if not as they are.

@@ -104,6 +104,14 @@ impl Connection {
         self.meaning(described).await
     }
 
+    /// Where the session looks, if a connection beside it finds the same there.
+    pub(super) async fn shared_scope(&mut self) -> Result<Option<Arc<Scope>>, End> {
+        if self.session.disturbed() || self.session.status() == TransactionStatus::Failed {
+            return Ok(None);
+        }
+        Ok(self.scope().await?.ok().filter(|scope| !scope.temporary))
+    }
+
     /// Takes note of what finished transactions did to names.
     fn note_moves(&mut self) {
         let moved = std::mem::take(&mut self.session.moved);

@@ -44,7 +44,18 @@ impl Connection {
         told.ok_or_else(|| fatal(&catalog::unresolved(&"an empty answer")))
     }
 
+    /// The same for a command that ends a transaction: its failure is the client's to hear.
+    pub(super) fn own_end(&mut self, sql: &str) -> Result<(), WireError> {
+        self.own_steps(sql, &[], OwnStep::End)?;
+        self.own_sync();
+        Ok(())
+    }
+
     fn own_step(&mut self, sql: &str, values: &[&str]) -> Result<(), WireError> {
+        self.own_steps(sql, values, OwnStep::Execute)
+    }
+
+    fn own_steps(&mut self, sql: &str, values: &[&str], execute: OwnStep) -> Result<(), WireError> {
         let Some(upstream) = &mut self.upstream else { return Err(WireError::BadValue("upstream")) };
         let (out, name) = (&mut upstream.output, &self.own_name);
         let values: Vec<Option<&[u8]>> = values.iter().map(|value| Some(value.as_bytes())).collect();
@@ -54,7 +65,7 @@ impl Connection {
         frontend::execute(out, &Execute { portal: name.clone(), max_rows: 0 })?;
         frontend::close(out, &Target::Portal(name.clone()))?;
         frontend::close(out, &Target::Statement(name.clone()))?;
-        for step in [OwnStep::Parse, OwnStep::Bind, OwnStep::Execute, OwnStep::Close, OwnStep::Close] {
+        for step in [OwnStep::Parse, OwnStep::Bind, execute, OwnStep::Close, OwnStep::Close] {
             self.session.sent(Expected::Own(step));
         }
         Ok(())

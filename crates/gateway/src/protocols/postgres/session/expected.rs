@@ -65,8 +65,8 @@ pub(in super::super) enum Expected {
     Query { running: Option<Running>, description: Arc<Description>, sql: Arc<str> },
     /// A part of a command of our own, which the client does not know of.
     Own(OwnStep),
-    /// A failure, told in these words.
-    Decoy { notice: Box<Notice>, simple: bool },
+    /// A failure, told in these words; kept from a client that was told already.
+    Decoy { notice: Option<Box<Notice>>, simple: bool },
 }
 
 /// What is expected back for a message of our own.
@@ -82,6 +82,17 @@ pub(in super::super) enum OwnStep {
     Close,
     /// Columns or none, of a portal of the client's.
     Describe,
+    /// The same as `Execute` for a command that ends a transaction, which may fail.
+    End,
+}
+
+/// The end of a statement that the client was not told of yet.
+#[derive(Debug, Default)]
+pub(in super::super) struct Kept {
+    /// Its words; nothing when it failed.
+    pub(in super::super) tag: Option<String>,
+    /// Rows, as the server counted them.
+    pub(in super::super) rows: Option<u64>,
 }
 
 /// What came of an action, for the record.

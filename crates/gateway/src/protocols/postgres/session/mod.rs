@@ -21,7 +21,7 @@ use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
-pub(super) use self::expected::{Ended, Expected, OwnStep, Prepared, Reaction, Running};
+pub(super) use self::expected::{Ended, Expected, Kept, OwnStep, Prepared, Reaction, Running};
 use self::outcomes::{Parts, outcome};
 use super::catalog::{self, Disturbance};
 use super::describe::{Effect, Referents, SessionFacts};
@@ -33,6 +33,7 @@ use crate::pipeline::Outcomes;
 mod effects;
 mod expected;
 mod outcomes;
+mod own;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +105,10 @@ pub(super) struct Session {
     block: Option<bool>,
     /// The same, by transactions that have ended; taken note of by whoever keeps what they refer to.
     pub(super) moved: Disturbance,
+    /// Set while a statement with a bound on its rows runs: its end is kept back until its rows are compared.
+    kept: Option<Kept>,
+    /// Whether the transaction that is open is the gateway's own, around one statement.
+    around: bool,
     /// Rows that answer our own commands.
     own_rows: Vec<Bytes>,
     stream: Option<StreamIn>,
@@ -148,6 +153,8 @@ impl Session {
             disturbed: Disturbance::default(),
             block: None,
             moved: Disturbance::default(),
+            kept: None,
+            around: false,
             own_rows: Vec::new(),
             stream: None,
             source: Source::Client,
@@ -227,21 +234,6 @@ impl Session {
         self.disturbed.definitions |= by.definitions;
     }
 
-    /// Whether what the server sends now answers a command of our own.
-    pub(super) fn own_in_front(&self) -> bool {
-        matches!(self.expected.front(), Some(Expected::Own(_)))
-    }
-
-    /// A row for ourselves.
-    pub(super) fn own_row(&mut self, body: Bytes) {
-        self.own_rows.push(body);
-    }
-
-    /// The rows of our own command, once it is answered.
-    pub(super) fn take_own_rows(&mut self) -> Vec<Bytes> {
-        std::mem::take(&mut self.own_rows)
-    }
-
     /// Bytes of the large prepared statements.
     pub(super) fn large_bytes(&self) -> usize {
         self.prepared.values().map(|prepared| prepared.sql.len()).filter(|bytes| *bytes > LARGE_BYTES).sum()
@@ -288,7 +280,7 @@ impl Session {
     /// A decoy goes out in place of a `Parse` of the unnamed statement, which it drops as that would have.
     pub(super) fn unnamed_decoy_sent(&mut self, notice: Notice) {
         self.prepared.remove("");
-        self.sent(Expected::Decoy { notice: Box::new(notice), simple: false });
+        self.sent(Expected::Decoy { notice: Some(Box::new(notice)), simple: false });
     }
 
     /// A `Close` of a statement, or of a portal, goes out.
@@ -394,6 +386,13 @@ impl Session {
         self.note_block(tag);
         let stream = self.stream.take();
         match self.expected.pop_front() {
+            Some(Expected::Own(OwnStep::End)) => {
+                self.around = false;
+                if tag == "ROLLBACK" {
+                    self.error = Some(String::new()); // what it did is undone
+                }
+                Reaction::Swallow
+            }
             Some(Expected::Own(OwnStep::Execute)) => Reaction::Swallow,
             Some(Expected::Execute { running, prepared, disturbance, mask: _ }) => {
                 self.disturb(disturbance);
@@ -407,7 +406,8 @@ impl Session {
                 let sql = prepared.map_or_else(|| "".into(), |prepared| prepared.sql.clone());
                 self.alone = false; // a later message of its batch may still undo it
                 self.ended_inside(tag, &effect);
-                self.take_effect(&effect, tag, (&sql, 0))
+                let reaction = self.take_effect(&effect, tag, (&sql, 0));
+                self.keep(tag, rows, reaction)
             }
             Some(Expected::Query { running, description, sql }) => {
                 let at = self.completed;
@@ -422,7 +422,7 @@ impl Session {
                 self.alone = description.effects.len() == 1 && self.status == TransactionStatus::Idle;
                 let reaction = self.take_effect(&effect, tag, (&sql, at));
                 self.expected.push_front(Expected::Query { running, description, sql });
-                reaction
+                self.keep(tag, rows, reaction)
             }
             Some(other) => {
                 let told = desynchronised(&format!("`{tag}` in answer to {other:?}"));
@@ -448,6 +448,12 @@ impl Session {
     pub(super) fn failed(&mut self, class: &str) -> Reaction {
         self.stream = None;
         match self.expected.pop_front() {
+            Some(Expected::Own(OwnStep::End)) => {
+                self.around = false;
+                self.error = Some(class.to_owned());
+                self.skip_rest(); // a constraint that was put off failed: the client is told as by its own COMMIT
+                Reaction::Forward
+            }
             Some(Expected::Own(step)) => desynchronised(&format!("error {class} in answer to our own {step:?}")),
             Some(Expected::Query { running, description, sql }) => {
                 self.note_escape(description.facts.statements.get(self.completed));
@@ -471,7 +477,13 @@ impl Session {
                 } else {
                     self.skip_rest();
                 }
-                Reaction::Replace(notice)
+                match notice {
+                    Some(notice) => Reaction::Replace(notice),
+                    None => {
+                        self.error = Some(class.to_owned()); // what was done before it is undone with it
+                        Reaction::Swallow
+                    }
+                }
             }
             Some(front) => {
                 self.skip_rest(); // undone newest first, the failed step last
@@ -541,6 +553,7 @@ impl Session {
         if !matches!(front, Some(Expected::Sync | Expected::OwnSync | Expected::Query { .. })) {
             return desynchronised(&format!("`Z` in answer to {front:?}"));
         }
+        let kept = self.kept.is_some() && matches!(front, Some(Expected::Query { .. } | Expected::Sync));
         let failed = self.error.take();
         let own = matches!(front, Some(Expected::OwnSync));
         if matches!(front, Some(Expected::Query { .. })) {
@@ -554,7 +567,9 @@ impl Session {
         if status == TransactionStatus::Idle {
             self.end_transaction(Status::RolledBack); // no end was told: it failed
         }
-        self.settle_finished(status, failed.is_some());
+        if !(self.around && status != TransactionStatus::Idle) {
+            self.settle_finished(status, failed.is_some());
+        }
         self.status = status;
         self.block = None;
         if status == TransactionStatus::Idle {
@@ -564,7 +579,7 @@ impl Session {
             self.transaction = None;
             self.savepoints.clear();
         }
-        if own { Reaction::Swallow } else { Reaction::Forward }
+        if own || kept { Reaction::Swallow } else { Reaction::Forward }
     }
 }
 

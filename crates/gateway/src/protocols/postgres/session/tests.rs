@@ -120,7 +120,7 @@ fn a_failed_batch_takes_its_parts_along() {
 #[test]
 fn a_decoy_speaks_our_words() {
     let mut session = Session::new(BTreeMap::new());
-    session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false });
+    session.sent(Expected::Decoy { notice: Some(Box::new(aborted())), simple: false });
     assert!(matches!(session.failed("26000"), Reaction::Replace(_)));
     assert!(session.skipping, "the client's Sync is still to come");
 }

@@ -1,0 +1,114 @@
+//! What the gateway measured of an action's effect before it ran: estimates of the upstream's, never the requester's claims.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The largest count that JSON keeps exactly (RFC 8785 §3.2.2.3).
+const COUNT_MAX: u64 = (1 << 53) - 1;
+/// An action may touch so many times the rows that were estimated.
+const BOUND_FACTOR: u64 = 10;
+/// And at least so many: estimates of few rows are often off by more than a factor.
+const BOUND_MIN: u64 = 100;
+
+/// The effect of one action.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Whether it was measured. Where it was not, policy reads the worst there could be.
+    pub known: bool,
+    /// Rows it will change, as the upstream's planner estimates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The most rows it may change: an execution that changes more is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_max: Option<u64>,
+    /// The planner's cost, in its own units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u64>,
+    /// Whether it finds the rows by an index; absent where it looks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<bool>,
+    /// The tables it changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableSize>,
+    /// Tables that foreign keys carry the change on to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cascades: BTreeSet<String>,
+    /// Triggers that fire, and rules.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub triggers: BTreeSet<String>,
+    /// Why it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_because: Option<String>,
+}
+
+/// How large a table is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSize {
+    /// Its name.
+    pub name: String,
+    /// Rows, as its statistics have it.
+    pub rows: u64,
+    /// Bytes, with indexes.
+    pub bytes: u64,
+}
+
+impl Impact {
+    /// Not measured, and why.
+    pub fn unknown(because: impl Into<String>) -> Self {
+        Self { unknown_because: Some(because.into()), ..Self::default() }
+    }
+
+    /// The bound that goes with an estimate of rows.
+    pub fn bound(rows: u64) -> u64 {
+        rows.saturating_mul(BOUND_FACTOR).max(BOUND_MIN).min(COUNT_MAX)
+    }
+
+    /// For people, a line each.
+    pub fn words(&self) -> Vec<String> {
+        if !self.known {
+            let because = self.unknown_because.as_deref().map_or(String::new(), |because| format!(" ({because})"));
+            return vec![format!("not measured: how many rows this touches is not known{because}")];
+        }
+        let mut words = Vec::new();
+        if let Some(rows) = self.rows {
+            words.push(format!(
+                "about {rows} {} change, by the server's estimate",
+                if rows == 1 { "row" } else { "rows" }
+            ));
+        }
+        if let Some(most) = self.rows_max {
+            words.push(format!("approved for at most {most} rows; more are rolled back"));
+        }
+        match self.index {
+            Some(true) => words.push("finds the rows by an index".to_owned()),
+            Some(false) => words.push("looks at every row of the table: no index serves the WHERE".to_owned()),
+            None => {}
+        }
+        words.extend(self.tables.iter().map(|TableSize { name, rows, bytes }| {
+            format!("{name} has about {rows} rows in {} KiB", bytes.div_ceil(1024))
+        }));
+        words.extend(self.cascades.iter().map(|table| format!("cascades to {table}")));
+        words.extend(self.triggers.iter().map(|trigger| format!("fires {trigger}")));
+        words
+    }
+
+    /// A count that the record and the card can hold exactly.
+    pub fn count(value: f64) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
+        let count = value.clamp(0.0, 9.0e15) as u64;
+        count.min(COUNT_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_leave_room_and_stay_exact() {
+        assert_eq!((Impact::bound(0), Impact::bound(1), Impact::bound(50)), (100, 100, 500));
+        assert_eq!(Impact::bound(u64::MAX), COUNT_MAX);
+        assert_eq!((Impact::count(-1.0), Impact::count(f64::NAN), Impact::count(1e300)), (0, 0, 9_000_000_000_000_000));
+    }
+}

@@ -1,0 +1,52 @@
+//! Commands of the gateway's own, and ends of statements that are kept back until it has looked at them.
+
+use bytes::Bytes;
+
+use super::{Expected, Kept, Reaction, Session};
+
+impl Session {
+    /// Whether what the server sends now answers a command of our own.
+    pub(in super::super) fn own_in_front(&self) -> bool {
+        matches!(self.expected.front(), Some(Expected::Own(_)))
+    }
+
+    /// Whether the message in front has failed.
+    pub(in super::super) fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// What is sent next runs in a transaction of the gateway's own: what came of it is known only once that ends.
+    pub(in super::super) fn is_around(&mut self) {
+        self.around = true;
+    }
+
+    /// The end of what is sent next is kept back.
+    pub(in super::super) fn keep_end(&mut self) {
+        self.kept = Some(Kept::default());
+    }
+
+    /// What was kept back, once it is settled.
+    pub(in super::super) fn take_kept(&mut self) -> Kept {
+        self.kept.take().unwrap_or_default()
+    }
+
+    pub(super) fn keep(&mut self, tag: &str, rows: Option<u64>, reaction: Reaction) -> Reaction {
+        match (&mut self.kept, &reaction) {
+            (Some(kept), Reaction::Forward) if !tag.is_empty() => {
+                *kept = Kept { tag: Some(tag.to_owned()), rows };
+                Reaction::Swallow
+            }
+            _ => reaction,
+        }
+    }
+
+    /// A row for ourselves.
+    pub(in super::super) fn own_row(&mut self, body: Bytes) {
+        self.own_rows.push(body);
+    }
+
+    /// The rows of our own command, once it is answered.
+    pub(in super::super) fn take_own_rows(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.own_rows)
+    }
+}
