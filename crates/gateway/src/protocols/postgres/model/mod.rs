@@ -265,7 +265,7 @@ impl Run {
     fn refuse_simple(&mut self) {
         let inside = self.session.batch_open || self.session.status() == TransactionStatus::InTransaction;
         if self.connected && inside {
-            self.session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: true });
+            self.session.sent(Expected::Decoy { notice: Some(Box::new(aborted())), simple: true });
             self.server.query(&[DECOY_TEXT], "", None);
         }
     }
@@ -286,7 +286,7 @@ impl Run {
             self.session.unnamed_decoy_sent(aborted());
             self.server.parse("", (DECOY_TEXT, String::new()));
         } else {
-            self.session.sent(Expected::Decoy { notice: Box::new(aborted()), simple: false });
+            self.session.sent(Expected::Decoy { notice: Some(Box::new(aborted())), simple: false });
             self.server.bind("", "refused by countersign", true);
         }
         self.hear_all();
