@@ -65,6 +65,7 @@ impl Session {
             ("COMMIT", _) => Status::Succeeded,
             ("PREPARE TRANSACTION", _) => Status::Unknown,
             ("ROLLBACK", Effect::RollbackTo { .. }) => return,
+            ("ROLLBACK", _) if self.escaped => Status::Unknown,
             ("ROLLBACK", _) => Status::RolledBack,
             _ => return,
         };
