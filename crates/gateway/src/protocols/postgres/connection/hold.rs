@@ -37,6 +37,8 @@ pub(super) struct Hold {
     pub(super) inside: bool,
     /// The batch that is open began read-write.
     batch_lifted: bool,
+    /// The server is a standby, which has no read-write transactions.
+    pub(super) standby: bool,
     /// The client itself asked for read-only transactions, now and when it connected.
     wish: bool,
     wish_at_start: bool,
@@ -167,7 +169,7 @@ impl Connection {
         if self.session.batch_open {
             return Ok(()); // its transaction has begun; `fresh` saw to one that must be another
         }
-        let lifts = lifts && !self.hold.wish;
+        let lifts = lifts && !self.hold.wish && !self.hold.standby;
         if lifts != self.hold.lifted {
             self.own(if lifts { LIFT } else { RESTORE })?;
             self.hold.lifted = lifts;
@@ -201,7 +203,7 @@ impl Connection {
     /// A transaction block that the client began without saying how is read-write, as it would be without the hold.
     pub(super) fn open_block(&mut self, description: &Description) -> Result<(), WireError> {
         match begins(description) {
-            Some(None) if !self.hold.wish && !self.session.in_block() => self.own(READ_WRITE),
+            Some(None) if !self.hold.wish && !self.hold.standby && !self.session.in_block() => self.own(READ_WRITE),
             Some(_) | None => Ok(()),
         }
     }

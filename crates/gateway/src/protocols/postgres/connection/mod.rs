@@ -271,6 +271,7 @@ impl Connection {
                 told.map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))?;
             }
         }
+        self.hold.standby = connected.parameters.get("in_hot_standby").is_some_and(|standby| standby == "on");
         self.upstream_key = connected.cancel_key;
         self.upstream = Some(Side::new(connected.stream, connected.buffered));
         self.scanner = Scanner::new(Limits::BACKEND);
