@@ -13,13 +13,13 @@ use countersign_core::action::redact::Shown;
 use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload};
 use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
-use countersign_core::policy::{Decision, Mask, MaskedColumn, Quorum, Terms};
+use countersign_core::policy::{Decision, Mask, MaskedColumn, Memo, Quorum, Terms};
 use countersign_core::record::Event;
 use countersign_core::review::{Closed, Matter, Outcome, Review, Verdict, Vote, tokens};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, summary};
-use crate::ports::{Ask, Asked, IntentError, JournalError, StoreError};
+use crate::ports::{Ask, Asked, IntentError, JournalError, Receipt, Release, StoreError};
 use crate::refusal::Refusal;
 use crate::resolve;
 use crate::waiting::Turn;
@@ -41,6 +41,9 @@ pub trait Call: Send {
     /// # Errors
     /// What cannot even be described is refused before it is an action.
     fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal>;
+
+    /// What its connection was permitted before.
+    fn memo(&mut self) -> &mut Memo;
 
     /// What no policy can permit.
     ///
@@ -90,8 +93,14 @@ pub trait Call: Send {
         seconds: u32,
     ) -> impl Future<Output = Held<T>> + Send;
 
-    /// Sends the payload to the upstream. The outcome, once known, goes to [`finish`].
-    fn execute(&mut self, permit: Permit, payload: SealedPayload) -> impl Future<Output = Self::Done> + Send;
+    /// Sends the payload to the upstream. The outcome, once known, goes to [`finish`]. No byte of the answer leaves before
+    /// what it owes is paid.
+    fn execute(
+        &mut self,
+        permit: Permit,
+        payload: SealedPayload,
+        owed: Option<Receipt>,
+    ) -> impl Future<Output = Self::Done> + Send;
 }
 
 /// Where a client hangs.
@@ -132,7 +141,8 @@ pub enum Held<T> {
 /// [`Refusal`], recorded already; nothing reached the upstream.
 pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal> {
     let mut request = call.describe(gate)?;
-    let mut decision = decide(gate, &request, &BTreeSet::new());
+    let moment = gate.moment();
+    let mut decision = moment.bundle.decide_again(&request, &moment.with(&BTreeSet::new()), call.memo());
     if !matches!(decision, Decision::Permit(_)) || !request.described().facts.effect_free() {
         request = request.showing(call.shown());
     }
@@ -161,9 +171,9 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
         record_refusal(gate, &request, masked).await?;
     }
     let released = release(gate, &request, authority).await;
-    let permit = record_refusal(gate, &request, released).await?;
+    let (permit, owed) = record_refusal(gate, &request, released).await?;
     drop(turn);
-    Ok(call.execute(permit, request.into_payload()).await)
+    Ok(call.execute(permit, request.into_payload(), owed).await)
 }
 
 /// What may not be shown as it is, should it run.
@@ -366,7 +376,11 @@ async fn revoke<T>(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<T>
 }
 
 /// Records the intent, consumes the grant, and mints the permit.
-async fn release(gate: &Gate, request: &ActionRequest, authority: Authority) -> Result<Permit, Refusal> {
+async fn release(
+    gate: &Gate,
+    request: &ActionRequest,
+    authority: Authority,
+) -> Result<(Permit, Option<Receipt>), Refusal> {
     grant::release(request, authority, &IntentLog { gate }).await.map_err(|error| match error {
         ReleaseError::AnotherAction => Refusal::new(Code::ApprovalVoid, "the decision was made for another action"),
         ReleaseError::NotRecorded(IntentError::GrantSpent) => {
@@ -383,15 +397,16 @@ struct IntentLog<'a> {
 
 impl Recorder for IntentLog<'_> {
     type Error = IntentError;
+    type Receipt = Option<Receipt>;
 
-    async fn record(&self, intent: Intent<'_>) -> Result<(), IntentError> {
+    async fn record(&self, intent: Intent<'_>) -> Result<Option<Receipt>, IntentError> {
         let (described, digest) = (intent.request.described(), intent.request.digest());
         let action = summary(described, digest);
         let scribe = &self.gate.scribe;
         let masks = intent.masks.iter().map(|id| (*id).to_owned()).collect();
         if intent.level == RecordLevel::Journal {
             let event = Event::ActionRead { action, bundle: intent.bundle, masks };
-            return Ok(self.gate.journal.append(&scribe.record(event))?);
+            return Ok(Some(self.gate.journal.stage(&scribe.record(event))?));
         }
         self.gate.log.health().map_err(|error| JournalError::Closed(error.to_string()))?;
         let mut records = Vec::with_capacity(2);
@@ -405,17 +420,23 @@ impl Recorder for IntentLog<'_> {
         records.push(scribe.record(event));
         self.gate.store.begin(described, digest, intent.grant, records).await?;
         self.gate.changes.tell(Change::Action);
-        Ok(())
+        Ok(None)
     }
 }
 
-/// Records what came of an action with effect, before its answer is released. Reads leave no outcome.
+/// Records what came of an action with effect. Reads leave no outcome. No byte of the answer leaves before what it owes is
+/// paid.
 ///
 /// # Errors
 /// [`Refusal`] when it cannot be recorded: the answer must not be released, and the connection ends.
-pub fn finish(gate: &Gate, action: &ActionId, level: RecordLevel, outcome: Outcomes) -> Result<(), Refusal> {
+pub fn finish(
+    gate: &Gate,
+    action: &ActionId,
+    level: RecordLevel,
+    outcome: Outcomes,
+) -> Result<Option<Receipt>, Refusal> {
     if level == RecordLevel::Journal {
-        return Ok(());
+        return Ok(None);
     }
     let (stream_bytes, stream_sha256) = outcome.stream.unzip();
     let event = Event::ActionOutcome {
@@ -427,9 +448,20 @@ pub fn finish(gate: &Gate, action: &ActionId, level: RecordLevel, outcome: Outco
         micros: outcome.micros,
         error: outcome.error,
     };
-    gate.journal.append(&gate.scribe.record(event)).map_err(unrecorded)?;
+    let owed = gate.journal.stage(&gate.scribe.record(event)).map_err(unrecorded)?;
     gate.changes.tell(Change::Action);
-    Ok(())
+    Ok(Some(owed))
+}
+
+/// Pays what an answer owes to its record: returns once it may leave.
+///
+/// # Errors
+/// [`Refusal`] when the record is lost: the answer must not leave, and the connection ends.
+pub async fn pay(gate: &Gate, owed: Receipt) -> Result<(), Refusal> {
+    match gate.journal.release(owed).map_err(unrecorded)? {
+        Release::Now => Ok(()),
+        Release::AfterSync => gate.journal.synced(owed).await.map_err(unrecorded),
+    }
 }
 
 /// Records a refusal before it is answered. When even that fails, the answer says so.

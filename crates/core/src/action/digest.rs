@@ -8,12 +8,14 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
+use super::canonical;
+
 /// The RFC 8785 bytes of a value.
 ///
 /// # Errors
-/// A value that JSON cannot hold: a map whose keys are not strings, a number that is not finite.
+/// A value that JSON cannot hold: a map whose keys are not strings.
 pub fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, NotCanonical> {
-    serde_json_canonicalizer::to_vec(value).map_err(NotCanonical)
+    canonical::to_vec(value).map_err(NotCanonical)
 }
 
 /// A value that has no canonical JSON form.
@@ -50,7 +52,9 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "sha256:{}", hex::encode(self.0))
+                let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+                hex::encode_to_slice(self.0, &mut text[7..]).map_err(|_| fmt::Error)?;
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+mod canonical;
 pub mod digest;
 mod ids;
 pub mod impact;

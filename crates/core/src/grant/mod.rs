@@ -51,7 +51,7 @@ impl Authority {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordLevel {
-    /// An effect-free read: handed to the operating system, synced within 10 ms.
+    /// An effect-free read: handed to the operating system before its answer leaves, synced within 10 ms.
     Journal,
     /// Anything with an effect, and anything reviewed: synced to disk.
     Durable,
@@ -78,9 +78,13 @@ pub struct Intent<'a> {
 pub trait Recorder {
     /// Why the intent could not be recorded, or its grant not consumed.
     type Error;
+    /// What the answer owes: nothing for a durable intent; for a read, that its record is handed to the operating system
+    /// before a byte of the answer leaves.
+    type Receipt;
 
-    /// Returns Ok only once the record has reached the intent's level, and the grant, if any, is consumed by it alone.
-    fn record(&self, intent: Intent<'_>) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    /// Returns Ok only once the record has reached the intent's level (a read's may be on its way there, see
+    /// [`Recorder::Receipt`]), and the grant, if any, is consumed by it alone.
+    fn record(&self, intent: Intent<'_>) -> impl Future<Output = Result<Self::Receipt, Self::Error>> + Send;
 }
 
 /// The right to send one payload once. Not `Clone`, no public constructor, taken by value.
@@ -134,7 +138,7 @@ pub enum ReleaseError<E> {
     NotRecorded(#[source] E),
 }
 
-/// Mints the permit for a request, once its intent is recorded.
+/// Mints the permit for a request, once its intent is recorded; with it comes what the answer owes to the record.
 ///
 /// Cancelling this future may leave a recorded intent behind without a permit; the gateway closes it as not executed.
 ///
@@ -144,7 +148,7 @@ pub async fn release<R: Recorder>(
     request: &ActionRequest,
     authority: Authority,
     recorder: &R,
-) -> Result<Permit, ReleaseError<R::Error>> {
+) -> Result<(Permit, R::Receipt), ReleaseError<R::Error>> {
     let permitted = authority.permitted();
     let grant = match &authority {
         Authority::Policy(_) => None,
@@ -163,9 +167,9 @@ pub async fn release<R: Recorder>(
         masks: permitted.masks().policies().iter().map(String::as_str).collect(),
         level,
     };
-    recorder.record(intent).await.map_err(ReleaseError::NotRecorded)?;
+    let receipt = recorder.record(intent).await.map_err(ReleaseError::NotRecorded)?;
     let described = request.described();
-    Ok(Permit { action: described.id.clone(), payload: described.payload, level })
+    Ok((Permit { action: described.id.clone(), payload: described.payload, level }, receipt))
 }
 
 fn level(request: &ActionRequest, grant: Option<&Grant>) -> RecordLevel {

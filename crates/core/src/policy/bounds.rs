@@ -86,12 +86,13 @@ impl Scan<'_> {
     }
 }
 
-fn until(bytes: &[u8], at: usize, end: u8) -> usize {
+/// Bytes up to the next one of this kind, or to the end.
+pub(super) fn until(bytes: &[u8], at: usize, end: u8) -> usize {
     bytes[at..].iter().position(|byte| *byte == end).unwrap_or(bytes.len() - at)
 }
 
 /// Bytes of the string that begins here, quotes included.
-fn string(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn string(bytes: &[u8], at: usize) -> Option<usize> {
     let mut escaped = false;
     for (length, byte) in bytes[at..].iter().enumerate().skip(1) {
         match byte {
@@ -103,11 +104,12 @@ fn string(bytes: &[u8], at: usize) -> Option<usize> {
     None
 }
 
-fn word_char(byte: u8) -> bool {
+pub(super) fn word_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-fn word(bytes: &[u8], at: usize) -> usize {
+/// Bytes of the word that begins here.
+pub(super) fn word(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(|byte| !word_char(*byte)).unwrap_or(bytes.len() - at)
 }
 

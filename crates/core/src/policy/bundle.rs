@@ -18,13 +18,14 @@ use super::decision::Quorum;
 use super::index::Index;
 use super::problem::{LoadError, Place, Problem};
 use super::protocol;
-use super::vocabulary::Vocabulary;
+use super::steady;
+use super::vocabulary::{ANY, Vocabulary};
 use super::world::World;
 
-/// The largest sum of policy texts: 1 MiB, some 5,000 policies.
-pub const BUNDLE_BYTES_MAX: usize = 1024 * 1024;
-/// The most policies in a bundle, the compiled-in ones included.
-pub const POLICIES_MAX: usize = 2_000;
+/// The largest sum of policy texts: 4 MiB, some 20,000 policies.
+pub const BUNDLE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most policies in a bundle, the compiled-in ones included: 10,000 of one's own load within a few seconds.
+pub const POLICIES_MAX: usize = 10_010;
 /// How deep policies may follow attributes: `resource.agent.owner` is 2.
 const LEVEL_MAX: u32 = 2;
 
@@ -49,6 +50,8 @@ pub(super) struct Meta {
     pub(super) annotations: Annotations,
     /// The quorums its condition mentions.
     pub(super) quorums: BTreeSet<Quorum>,
+    /// Whether its answer stays the same as long as what is asked does.
+    steady: bool,
 }
 
 /// A validated set of policies: the decision point itself.
@@ -63,6 +66,7 @@ pub struct Bundle {
     /// Whether any policy masks anything.
     pub(super) masks: bool,
     pub(super) world: World,
+    quorums: BTreeSet<Quorum>,
 }
 
 impl Bundle {
@@ -91,10 +95,17 @@ impl Bundle {
         }
         let (policies, meta) = reader.finish(&schema)?;
         let world = World::new(schema, &vocabulary).map_err(|error| LoadError::Schema(error.to_string()))?;
-        let index = Index::new(&policies, &world.schema, world.hierarchy());
+        let steady = |policy: &Policy| meta.get(AsRef::<str>::as_ref(policy.id())).is_some_and(|meta| meta.steady);
+        let index = Index::new(&policies, &world.schema, world.hierarchy(), steady);
         let index = index.map_err(|error| LoadError::Schema(error.to_string()))?;
         let masks = meta.values().any(|meta| !meta.annotations.obligations.masks.is_empty());
-        Ok(Self { digest, vocabulary, schema_text, authorizer: Authorizer::new(), index, meta, masks, world })
+        let quorums = every_quorum(&meta);
+        Ok(Self { digest, vocabulary, schema_text, authorizer: Authorizer::new(), index, meta, masks, world, quorums })
+    }
+
+    /// Every quorum any policy mentions; `any:1` besides, for policies that mention none.
+    pub(super) fn every_quorum(&self) -> &BTreeSet<Quorum> {
+        &self.quorums
     }
 
     /// The digest over schema, vocabulary and texts: which policies answered.
@@ -116,6 +127,12 @@ impl Bundle {
     pub fn policy_ids(&self) -> impl Iterator<Item = &str> {
         self.meta.keys().map(String::as_str)
     }
+}
+
+fn every_quorum(meta: &BTreeMap<String, Meta>) -> BTreeSet<Quorum> {
+    let mut all: BTreeSet<Quorum> = meta.values().flat_map(|meta| meta.quorums.iter().cloned()).collect();
+    all.insert(Quorum { group: ANY.to_owned(), count: 1 });
+    all
 }
 
 fn schema(text: &str) -> Result<Schema, LoadError> {
@@ -221,7 +238,8 @@ impl<'a> Reader<'a> {
             self.problems.push(place.problem(offset(policy), error.to_string(), None));
             return;
         }
-        let meta = Meta { effect: policy.effect(), annotations, quorums: quorums(policy) };
+        let meta =
+            Meta { effect: policy.effect(), annotations, quorums: quorums(policy), steady: place.steady(policy) };
         self.meta.insert(id.clone(), meta);
         self.origin.insert(id, place);
     }
@@ -253,6 +271,14 @@ impl<'a> Reader<'a> {
             let place = self.origin.get(id).copied().unwrap_or(Place { file: CORE_NAME, text: CORE });
             self.problems.push(place.cedar(&error));
         }
+    }
+}
+
+impl Place<'_> {
+    /// Whether the text of a policy says that its answer cannot change by itself.
+    fn steady(self, policy: &Policy) -> bool {
+        let text = policy.as_ref().loc().and_then(|loc| self.text.get(loc.start()..loc.end()));
+        text.is_some_and(steady::steady)
     }
 }
 

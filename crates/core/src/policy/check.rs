@@ -148,7 +148,7 @@ impl Bundle {
         }
         let mut context = asked.context.clone();
         let Some(approvals) = context.get_mut("approvals") else { return Ok(Outcome::Deny) };
-        let every = implied(&self.every_quorum()).into_iter();
+        let every = implied(self.every_quorum()).into_iter();
         *approvals = every.map(|quorum| json!({"__entity": {"type": "Quorum", "id": quorum.to_string()}})).collect();
         let lifted = self.strict(&self.asked(asked, context)?, entities);
         Ok(if lifted.is_ok_and(|lifted| lifted.allow) { Outcome::Review } else { Outcome::Deny })

@@ -11,14 +11,14 @@ use cedar_policy::{
     RestrictedExpression as Value,
 };
 
-use crate::action::Described;
+use crate::action::{ActionDigest, Described, Facts};
 
 use super::bundle::{Bundle, Meta};
 use super::decision::{Decision, Denial, Obligations, Permitted, PolicyNote, Quorum, Terms};
 use super::mask::Masks;
 use super::protocol::{self, Ask};
 use super::suffice;
-use super::vocabulary::{ANY, implied};
+use super::vocabulary::implied;
 use super::world::{Circumstances, WorldError};
 
 /// The most statements of one message that are decided on: 1,000 × some 30 µs stay below 50 ms.
@@ -94,7 +94,7 @@ pub(super) struct Message<'a> {
     bundle: &'a Bundle,
     principal: EntityUid,
     resource: EntityUid,
-    entities: Entities,
+    entities: &'a Entities,
     common: Vec<(String, Value)>,
     asks: Vec<Ask>,
 }
@@ -105,20 +105,30 @@ impl Bundle {
     /// Never fails: what cannot be decided is a [`Denial`], with the code `policy_error` (a forbid failed to evaluate, or
     /// the facts do not fit the schema), `unknown_person`, `unknown_agent` or `too_many_statements`.
     pub fn decide(&self, described: &Described, circumstances: &Circumstances<'_>) -> Decision {
-        match self.try_decide(described, circumstances) {
-            Ok(decision) => decision,
-            Err(broken) => self.deny(broken.code(), broken.notes()),
-        }
+        self.try_decide(described, circumstances).unwrap_or_else(|broken| self.broken(broken))
     }
 
     fn try_decide(&self, described: &Described, circumstances: &Circumstances<'_>) -> Result<Decision, Broken> {
         let digest = described.digest().map_err(|error| Broken::World(WorldError::facts(error)))?;
-        let message = Message::new(self, described, circumstances)?;
+        let entities = self.world.for_action(described, circumstances.people)?;
+        self.decide_among(described, digest, circumstances, &entities)
+    }
+
+    /// Decides among the entities of the question, which the caller has built or kept. `digest` is the action's.
+    pub(super) fn decide_among(
+        &self,
+        described: &Described,
+        digest: ActionDigest,
+        circumstances: &Circumstances<'_>,
+        entities: &Entities,
+    ) -> Result<Decision, Broken> {
+        let message = Message::new(self, described, circumstances, entities)?;
         let traces = message.traces(circumstances.approvals)?;
         if traces.iter().all(|trace| trace.real.allow) {
             let ids = traces.iter().flat_map(|trace| &trace.real.reasons);
             let masks = message.masks(&traces, circumstances.approvals)?;
-            return Ok(Decision::Permit(Permitted::new(digest, self.digest(), self.notes(ids, Meta::asking), masks)));
+            let policies = self.notes(ids, Meta::asking).into();
+            return Ok(Decision::Permit(Permitted::new(digest, self.digest(), policies, masks)));
         }
         let finals: Vec<&Answer> =
             traces.iter().filter_map(|trace| trace.lifted.as_ref()).filter(|lifted| !lifted.allow).collect();
@@ -128,6 +138,16 @@ impl Bundle {
         let ids: BTreeSet<&String> = finals.iter().flat_map(|answer| &answer.reasons).collect();
         let code = if ids.is_empty() { "no_permit" } else { "policy_denied" };
         Ok(self.deny(code, self.notes(ids, Meta::refusing)))
+    }
+
+    pub(super) fn broken(&self, broken: Broken) -> Decision {
+        self.deny(broken.code(), broken.notes())
+    }
+
+    /// Whether no policy about these facts reads anything that changes by itself. Long messages are not looked at.
+    pub(super) fn steady(&self, facts: &Facts, statements_max: usize) -> bool {
+        let steady = |ask: &Ask| self.world.action(ask.action).is_ok_and(|action| self.index.steady(&action));
+        protocol::length(facts) <= statements_max && protocol::asks(facts).iter().all(steady)
     }
 
     fn deny(&self, code: &str, policies: Vec<PolicyNote>) -> Decision {
@@ -143,18 +163,25 @@ impl Bundle {
         ids.into_iter().filter_map(|id| self.meta.get(id)).map(note).collect()
     }
 
-    /// Evaluates one request.
+    /// Evaluates one request: any drawer's forbid denies; else any drawer's permit allows.
     pub(super) fn answer(&self, request: &Request, entities: &Entities) -> Answer {
-        let policies = self.index.policies(request.action());
-        let response = self.authorizer.is_authorized(request, policies, entities);
-        let diagnostics = response.diagnostics();
-        let reasons = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
-        let errors = diagnostics.errors().map(|error| match error {
-            AuthorizationError::PolicyEvaluationError(error) => {
-                (AsRef::<str>::as_ref(error.policy_id()).to_owned(), error.inner().to_string())
+        let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        for policies in self.index.policies(request, entities) {
+            let response = self.authorizer.is_authorized(request, policies, entities);
+            let diagnostics = response.diagnostics();
+            let reasons = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned());
+            match response.decision() {
+                CedarDecision::Allow => permits.extend(reasons),
+                CedarDecision::Deny => forbids.extend(reasons),
             }
-        });
-        Answer { allow: response.decision() == CedarDecision::Allow, reasons, errors: errors.collect() }
+            errors.extend(diagnostics.errors().map(|error| match error {
+                AuthorizationError::PolicyEvaluationError(error) => {
+                    (AsRef::<str>::as_ref(error.policy_id()).to_owned(), error.inner().to_string())
+                }
+            }));
+        }
+        let allow = forbids.is_empty() && !permits.is_empty();
+        Answer { allow, reasons: if allow { permits } else { forbids }, errors }
     }
 
     /// The same, where a forbid that fails is a refusal.
@@ -167,13 +194,6 @@ impl Bundle {
             .map(|(id, error)| PolicyNote { id: id.clone(), text: format!("this policy failed to evaluate: {error}") })
             .collect();
         if broken.is_empty() { Ok(answer) } else { Err(Broken::Forbids(broken)) }
-    }
-
-    /// Every quorum any policy mentions, with what they imply; `any:1` besides, for policies that mention none.
-    pub(super) fn every_quorum(&self) -> BTreeSet<Quorum> {
-        let mut all: BTreeSet<Quorum> = self.meta.values().flat_map(|meta| meta.quorums.iter().cloned()).collect();
-        all.insert(Quorum { group: ANY.to_owned(), count: 1 });
-        all
     }
 }
 
@@ -192,6 +212,7 @@ impl<'a> Message<'a> {
         bundle: &'a Bundle,
         described: &Described,
         circumstances: &Circumstances<'_>,
+        entities: &'a Entities,
     ) -> Result<Self, Broken> {
         let length = protocol::length(&described.facts);
         if length > STATEMENTS_MAX {
@@ -202,7 +223,7 @@ impl<'a> Message<'a> {
             bundle,
             principal: world.principal_uid(&described.requester)?,
             resource: world.resource_uid(described)?,
-            entities: world.for_action(described, circumstances.people)?,
+            entities,
             common: world.context(described, circumstances)?,
             asks: protocol::asks(&described.facts),
         })
@@ -210,7 +231,7 @@ impl<'a> Message<'a> {
 
     fn evaluate(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Answer, Broken> {
         let request = self.request(ask, approvals)?;
-        self.bundle.strict(&request, &self.entities)
+        self.bundle.strict(&request, self.entities)
     }
 
     pub(super) fn request(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Request, WorldError> {
@@ -235,7 +256,7 @@ impl<'a> Message<'a> {
         let real = self.evaluate(ask, approvals)?;
         let lifted = match real.allow {
             true => None,
-            false => Some(self.evaluate(ask, &implied(&self.bundle.every_quorum()))?),
+            false => Some(self.evaluate(ask, &implied(self.bundle.every_quorum()))?),
         };
         Ok(Trace { action: ask.action, label: ask.label.clone(), real, lifted })
     }
@@ -315,7 +336,7 @@ impl<'a> Message<'a> {
         if !found.is_empty() {
             return Ok(found);
         }
-        suffice::minimal_sets(&self.bundle.every_quorum(), points_max, enough)
+        suffice::minimal_sets(self.bundle.every_quorum(), points_max, enough)
     }
 
     fn allowed(&self, asks: &[&Ask], approvals: &BTreeSet<Quorum>) -> Result<bool, Broken> {

@@ -1,6 +1,7 @@
 //! What the decision point answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,16 +101,16 @@ pub struct Terms {
 pub struct Permitted {
     action: ActionDigest,
     bundle: BundleDigest,
-    policies: Vec<PolicyNote>,
+    policies: Arc<[PolicyNote]>,
     masks: Masks,
 }
 
 impl Permitted {
-    /// Made where Cedar answered Allow for every statement, and nowhere else.
+    /// Made where Cedar answered Allow for every statement, now or for values equal to those of now, and nowhere else.
     pub(in crate::policy) fn new(
         action: ActionDigest,
         bundle: BundleDigest,
-        policies: Vec<PolicyNote>,
+        policies: Arc<[PolicyNote]>,
         masks: Masks,
     ) -> Self {
         Self { action, bundle, policies, masks }
@@ -118,6 +119,10 @@ impl Permitted {
     /// What of the answer may not be shown as it is.
     pub fn masks(&self) -> &Masks {
         &self.masks
+    }
+
+    pub(in crate::policy) fn shared_policies(&self) -> Arc<[PolicyNote]> {
+        self.policies.clone()
     }
 
     /// The action it speaks of.

@@ -93,7 +93,8 @@ impl Bundle {
     }
 
     fn statements(&self, described: &Described, circumstances: &Circumstances<'_>) -> Vec<StatementExplanation> {
-        let Ok(message) = Message::new(self, described, circumstances) else { return Vec::new() };
+        let Ok(entities) = self.world.for_action(described, circumstances.people) else { return Vec::new() };
+        let Ok(message) = Message::new(self, described, circumstances, &entities) else { return Vec::new() };
         let asks = message.asks().iter();
         asks.map(|ask| match message.trace(ask, circumstances.approvals) {
             Ok(trace) => self.statement(trace),

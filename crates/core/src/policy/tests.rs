@@ -3,6 +3,7 @@
 mod approvals;
 mod decisions;
 mod loading;
+mod memo;
 mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -56,9 +56,19 @@ impl Clock for HandClock {
 #[derive(Default)]
 pub(crate) struct KeptJournal(Mutex<Vec<Record>>);
 
+#[async_trait]
 impl Journal for KeptJournal {
-    fn append(&self, record: &Record) -> Result<(), JournalError> {
-        self.0.lock().expect("not poisoned").push(record.clone());
+    fn stage(&self, record: &Record) -> Result<Receipt, JournalError> {
+        let mut kept = self.0.lock().expect("not poisoned");
+        kept.push(record.clone());
+        Ok(Receipt::new(kept.len() as u64))
+    }
+
+    fn release(&self, _receipt: Receipt) -> Result<Release, JournalError> {
+        Ok(Release::Now)
+    }
+
+    async fn synced(&self, _receipt: Receipt) -> Result<(), JournalError> {
         Ok(())
     }
 }

@@ -347,7 +347,7 @@ impl World<'_> {
         };
         let released = ready(grant::release(&call.request, authority, &recorder));
         let phase = match released {
-            Some(Ok(permit)) => Phase::Permitted(permit),
+            Some(Ok((permit, ()))) => Phase::Permitted(permit),
             Some(Err(ReleaseError::AnotherAction)) => refusing("approval_void"),
             Some(Err(ReleaseError::NotRecorded(StoreError::Conflict))) => refusing("approval_void"),
             Some(Err(ReleaseError::NotRecorded(StoreError::Unavailable))) | None => refusing("record_unavailable"),

@@ -61,6 +61,7 @@ pub(super) struct IntentLog<'a> {
 
 impl Recorder for IntentLog<'_> {
     type Error = StoreError;
+    type Receipt = ();
 
     fn record(&self, intent: Intent<'_>) -> impl Future<Output = Result<(), StoreError>> + Send {
         std::future::ready(self.write(&intent))

@@ -21,17 +21,16 @@ pub(super) enum Next<'a> {
     Invalid,
 }
 
-/// The frame of a leaf; `None` for an empty leaf or one over [`LEAF_BYTES_MAX`].
-pub(super) fn encode(leaf: &[u8]) -> Option<Vec<u8>> {
+/// What stands before a leaf; `None` for an empty leaf or one over [`LEAF_BYTES_MAX`].
+pub(super) fn header(leaf: &[u8]) -> Option<[u8; HEADER_BYTES]> {
     if leaf.is_empty() || leaf.len() > LEAF_BYTES_MAX {
         return None;
     }
     let length = u32::try_from(leaf.len()).ok()?.to_le_bytes();
-    let mut frame = Vec::with_capacity(HEADER_BYTES + leaf.len());
-    frame.extend_from_slice(&length);
-    frame.extend_from_slice(&checksum(length, leaf).to_le_bytes());
-    frame.extend_from_slice(leaf);
-    Some(frame)
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&length);
+    header[4..].copy_from_slice(&checksum(length, leaf).to_le_bytes());
+    Some(header)
 }
 
 fn checksum(length: [u8; 4], leaf: &[u8]) -> u32 {
@@ -70,6 +69,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn encode(leaf: &[u8]) -> Option<Vec<u8>> {
+        header(leaf).map(|header| [&header[..], leaf].concat())
+    }
 
     #[test]
     fn zeroes_and_oversized_lengths_are_no_records() {

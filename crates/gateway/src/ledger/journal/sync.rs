@@ -1,73 +1,86 @@
-//! The syncing thread: brings what was written to the disk, many records at once, and begins new files.
+//! The syncing thread: brings what was staged to the disk, many records at once, and begins new files.
 
+use std::fs::File;
 use std::io;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use super::{GATHER, Position, Progress, Shared, State, files};
+use super::{Desk, GATHER, Mark, Pen, Position, Progress, Shared, files, write_once};
 
 /// Runs until the journal is dropped or closed.
 pub(super) fn run(shared: &Shared) {
-    while let Some((file, target)) = next_target(shared) {
-        let synced = file.sync_data();
-        let mut state = shared.lock();
-        if let Err(cause) = synced {
-            shared.close(&mut state, "the journal could not be synced", &cause);
+    while let Some(target) = next_target(shared) {
+        if shared.release(target.bytes).is_err() {
+            break;
+        }
+        let (file, written) = written(shared);
+        if let Err(cause) = file.sync_data() {
+            shared.close("the journal could not be synced", &cause);
             return;
         }
-        advance(shared, &mut state, target);
-        if target.offset >= shared.settings.file_bytes_max
-            && let Err(cause) = rotate(shared, &mut state)
+        advance(shared, &mut shared.desk(), written);
+        if written.position.offset >= shared.settings.file_bytes_max
+            && let Err(cause) = rotate(shared)
         {
-            shared.close(&mut state, "a new journal file could not be begun", &cause);
+            shared.close("a new journal file could not be begun", &cause);
             return;
         }
     }
     // Closed by a failed write, perhaps: what was written before is brought to the disk as far as it goes. Nobody is told.
-    let file = Arc::clone(&shared.lock().file);
+    let (file, _) = written(shared);
     let _ = file.sync_data();
 }
 
+/// What the operating system has, and in which file it ends.
+fn written(shared: &Shared) -> (Arc<File>, Mark) {
+    let pen = shared.pen();
+    (Arc::clone(&pen.file), pen.end)
+}
+
 /// Waits for something to sync; `None` when the journal ends.
-fn next_target(shared: &Shared) -> Option<(Arc<std::fs::File>, Position)> {
-    let mut state = shared.lock();
-    while state.written == state.synced {
-        if state.stopping || state.closed.is_some() {
+fn next_target(shared: &Shared) -> Option<Mark> {
+    let mut desk = shared.desk();
+    while desk.end == desk.synced {
+        if desk.stopping || desk.closed.is_some() {
             return None;
         }
-        state = wait(shared, state);
+        desk.resting = true;
+        desk.urgent = false; // nobody waits for what is there already
+        desk = shared.work.wait(desk).unwrap_or_else(PoisonError::into_inner);
     }
-    if !state.urgent && !state.stopping {
-        let idle = |state: &mut State| !state.urgent && !state.stopping && state.closed.is_none();
-        let gathered = shared.work.wait_timeout_while(state, GATHER, idle);
-        state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+    desk.resting = false;
+    if !desk.urgent && !desk.stopping {
+        let idle = |desk: &mut Desk| !desk.urgent && !desk.stopping && desk.closed.is_none();
+        let gathered = shared.work.wait_timeout_while(desk, GATHER, idle);
+        desk = gathered.unwrap_or_else(PoisonError::into_inner).0;
     }
-    state.urgent = false;
-    if state.closed.is_some() {
-        return None;
-    }
-    Some((Arc::clone(&state.file), state.written))
+    desk.urgent = false;
+    if desk.closed.is_some() { None } else { Some(desk.end) }
 }
 
-fn wait<'a>(shared: &Shared, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-    shared.work.wait(state).unwrap_or_else(PoisonError::into_inner)
-}
-
-fn advance(shared: &Shared, state: &mut State, end: Position) {
-    state.synced = end;
+fn advance(shared: &Shared, desk: &mut Desk, end: Mark) {
+    desk.synced = end;
     shared.progress.send_replace(Progress::Synced(end));
-    shared.progressed.notify_all();
 }
 
-/// Brings the rest of the file to the disk and begins the next. Appends wait meanwhile.
-fn rotate(shared: &Shared, state: &mut State) -> io::Result<()> {
-    if state.closed.is_some() {
-        return Ok(());
+/// Brings the rest of the file to the disk and begins the next. Everybody waits meanwhile.
+fn rotate(shared: &Shared) -> io::Result<()> {
+    let mut pen = shared.pen();
+    let mut desk = shared.desk();
+    if shared.take(&mut pen, &mut desk).is_err() {
+        return Ok(()); // closed already
     }
-    state.file.sync_data()?;
-    let number = state.written.file + 1;
-    let file = files::create(&shared.dir, number).map_err(io::Error::other)?;
-    state.file = Arc::new(file);
-    state.written = Position { file: number, offset: 0 };
-    advance(shared, state, state.written);
+    finish_file(&mut pen)?;
+    let number = pen.end.position.file + 1;
+    pen.file = Arc::new(files::create(&shared.dir, number).map_err(io::Error::other)?);
+    pen.end.position = Position { file: number, offset: 0 };
+    desk.end = pen.end;
+    shared.released.store(pen.end.bytes, std::sync::atomic::Ordering::Release);
+    advance(shared, &mut desk, pen.end);
     Ok(())
+}
+
+fn finish_file(pen: &mut Pen) -> io::Result<()> {
+    write_once(&pen.file, &pen.frames)?;
+    pen.frames.clear();
+    pen.file.sync_data()
 }

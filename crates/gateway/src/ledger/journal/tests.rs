@@ -37,7 +37,7 @@ fn open(dir: &Path, head: Position) -> Result<FileJournal, Error> {
 /// Everything after `head` that a new start finds.
 fn reread(dir: &Path, head: Position) -> Vec<Vec<u8>> {
     let journal = open(dir, head).unwrap();
-    let end = journal.shared.lock().synced;
+    let end = journal.shared.desk().synced.position;
     read_all(&journal, head, end)
 }
 
@@ -60,8 +60,8 @@ fn over(device: &str, health: &Health) -> FileJournal {
 }
 
 fn is_synced(journal: &FileJournal) -> bool {
-    let state = journal.shared.lock();
-    state.synced == state.written
+    let desk = journal.shared.desk();
+    desk.synced == desk.end
 }
 
 fn closed(result: Result<(), JournalError>) -> String {
@@ -145,10 +145,76 @@ async fn durable_means_synced() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings { durable: true, ..Settings::default() };
     let journal = FileJournal::open(dir.path(), Position::default(), settings, Health::default()).unwrap();
-    journal.append(&outcome(0)).unwrap();
+    journal.record(&outcome(0)).await.unwrap();
     assert!(is_synced(&journal));
     journal.append_durable(&outcome(1)).await.unwrap();
     assert!(is_synced(&journal));
+}
+
+#[test]
+fn staging_writes_nothing_and_one_release_writes_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path(), Position::default()).unwrap();
+    let bytes = || fs::metadata(files::path_of(dir.path(), 0)).unwrap().len();
+    let pen = journal.shared.pen(); // nobody else writes meanwhile
+    let first = journal.stage(&outcome(0)).unwrap();
+    let last = journal.stage(&outcome(1)).unwrap();
+    assert_eq!(bytes(), 0);
+    assert!(first < last);
+    drop(pen);
+    assert_eq!(journal.release(first).unwrap(), Release::Now);
+    assert_eq!(bytes(), last.bytes(), "the release of the first had the last with it");
+    assert_eq!(journal.release(last).unwrap(), Release::Now);
+    drop(journal);
+    assert_eq!(reread(dir.path(), Position::default()), leaves(0..2));
+}
+
+#[test]
+fn what_was_staged_reaches_the_disk_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path(), Position::default()).unwrap();
+    let receipt = journal.stage(&outcome(0)).unwrap();
+    let mut progress = journal.shared.progress.subscribe();
+    let synced =
+        progress.wait_for(|progress| matches!(progress, Progress::Synced(end) if end.bytes >= receipt.bytes()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let waited = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), synced).await.is_ok() });
+    assert!(waited);
+    let _ = journal.stage(&outcome(1)).unwrap();
+    drop(journal);
+    assert_eq!(reread(dir.path(), Position::default()), leaves(0..2));
+}
+
+#[tokio::test]
+async fn a_durable_release_says_that_the_answer_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { durable: true, ..Settings::default() };
+    let journal = FileJournal::open(dir.path(), Position::default(), settings, Health::default()).unwrap();
+    let receipt = journal.stage(&outcome(0)).unwrap();
+    assert_eq!(journal.release(receipt).unwrap(), Release::AfterSync);
+    journal.synced(receipt).await.unwrap();
+    assert!(is_synced(&journal));
+}
+
+#[test]
+fn a_failed_write_takes_back_nothing_that_was_promised() {
+    let journal = over("/dev/full", &Health::default());
+    let receipt = journal.stage(&outcome(0)).unwrap();
+    let reason = closed(journal.release(receipt).map(drop));
+    assert_eq!(closed(journal.release(receipt).map(drop)), reason);
+    assert_eq!(closed(journal.stage(&outcome(1)).map(drop)), reason);
+}
+
+#[test]
+fn what_is_staged_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path(), Position::default()).unwrap();
+    let mut staged = 0;
+    while staged < 3 * STAGED_BYTES_MAX as u64 {
+        staged = journal.stage(&outcome(0)).unwrap().bytes();
+        assert!(journal.shared.desk().frames.len() < STAGED_BYTES_MAX);
+    }
+    assert!(fs::metadata(files::path_of(dir.path(), 0)).unwrap().len() >= 2 * STAGED_BYTES_MAX as u64);
 }
 
 #[test]
@@ -157,9 +223,9 @@ fn an_undisturbed_record_reaches_the_disk_by_itself() {
     let journal = open(dir.path(), Position::default()).unwrap();
     journal.append(&outcome(0)).unwrap();
     let mut progress = journal.shared.progress.subscribe();
-    let target = journal.shared.lock().written;
+    let target = journal.shared.desk().end.bytes;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let synced = progress.wait_for(|progress| matches!(progress, Progress::Synced(end) if *end >= target));
+    let synced = progress.wait_for(|progress| matches!(progress, Progress::Synced(end) if end.bytes >= target));
     let waited = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), synced).await.is_ok() });
     assert!(waited);
 }

@@ -4,7 +4,6 @@ use std::fs;
 
 use super::*;
 use crate::ledger::sequencer::{Engine, Opening};
-use crate::ports::Journal as _;
 
 /// The steps of one round after which a crash may fall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use std::fs;
 
 use super::*;
-use crate::ports::Journal as _;
 
 #[tokio::test]
 async fn the_first_start_publishes_an_empty_log() {

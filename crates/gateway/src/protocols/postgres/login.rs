@@ -183,7 +183,7 @@ impl Entering {
         let requester = agent.id.to_string();
         let subject = subject(listener, agent, target, startup).ok_or_else(|| unauthenticated(&startup.user))?;
         let opened = Event::SessionOpened { requester, target: startup.database.clone() };
-        let recorded = listener.gate.journal.append(&listener.gate.scribe.record(opened));
+        let recorded = listener.gate.journal.record(&listener.gate.scribe.record(opened)).await;
         recorded.map_err(|error| fatal(&Refusal::new(Code::RecordUnavailable, error.to_string())))?;
         Ok(LoggedIn { subject, target: target.clone() })
     }

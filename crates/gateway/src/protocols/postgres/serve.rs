@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::connection::{Connection, End, Opened};
 use super::copy::Spools;
+use super::describe::Descriptions;
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
 use super::mask::{Key, KeyError};
@@ -66,6 +67,7 @@ pub struct Listener {
     pub(super) tls: ServerTls,
     pub(super) mock_secret: MockSecret,
     pub(super) targets: BTreeMap<String, Arc<Upstream>>,
+    descriptions: Arc<Descriptions>,
     cancels: Mutex<HashMap<u32, (Bytes, Arc<Notify>)>>,
     doors: Semaphore,
     places: Arc<Semaphore>,
@@ -98,6 +100,7 @@ impl Listener {
             gate,
             tls,
             targets,
+            descriptions: Arc::default(),
             cancels: Mutex::default(),
             socket,
         })
@@ -154,8 +157,9 @@ impl Listener {
         let LoggedIn { subject, target } = logged_in;
         let Ok(decoy) = keys::random() else { return };
         let (gate, spools, startup) = (self.gate.clone(), self.spools.clone(), startup.settings);
+        let descriptions = self.descriptions.clone();
         let mask_key = self.mask_key.clone();
-        let opened = Opened { gate, subject, target, startup, client, cancel, spools, mask_key, decoy };
+        let opened = Opened { gate, subject, target, startup, client, cancel, spools, mask_key, descriptions, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);

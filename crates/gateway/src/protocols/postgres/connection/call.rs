@@ -9,13 +9,14 @@ use countersign_core::action::redact::Shown;
 use countersign_core::action::sql::SqlStatement;
 use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
 use countersign_core::grant::{Permit, RecordLevel};
-use countersign_core::policy::{Mask, MaskedColumn};
+use countersign_core::policy::{Mask, MaskedColumn, Memo};
 use countersign_core::record::Status;
 
 use super::{Connection, End, Portal};
 use crate::codes::Code;
 use crate::gate::Gate;
 use crate::pipeline::{self, Call, Held, Left, Outcomes, Waiting};
+use crate::ports::Receipt;
 use crate::protocols::postgres::capture::{Captured, portal_tail};
 use crate::protocols::postgres::catalog;
 use crate::protocols::postgres::copy;
@@ -278,6 +279,10 @@ impl Call for PgCall<'_> {
         Ok(request)
     }
 
+    fn memo(&mut self) -> &mut Memo {
+        &mut self.connection.memo
+    }
+
     fn permissible(&self) -> Result<(), Refusal> {
         self.captured.check()
     }
@@ -348,7 +353,7 @@ impl Call for PgCall<'_> {
         let told = async {
             loop {
                 match self.connection.event(HELD_INPUT_BYTES_MAX, true).await {
-                    Event::Drained => return Ok(()),
+                    Ok(Event::Drained) => return Ok(()),
                     event => self.connection.on(event)?,
                 }
             }
@@ -380,7 +385,8 @@ impl Call for PgCall<'_> {
         }
     }
 
-    async fn execute(&mut self, permit: Permit, payload: SealedPayload) -> Result<(), Refusal> {
+    async fn execute(&mut self, permit: Permit, payload: SealedPayload, owed: Option<Receipt>) -> Result<(), Refusal> {
+        self.connection.owe(owed);
         let (id, level) = (permit.action().clone(), permit.level());
         let digest = self.digest.take().ok_or_else(|| Refusal::new(Code::ApprovalVoid, "nothing was described"))?;
         let sent = match payload.open(permit) {
@@ -392,7 +398,8 @@ impl Call for PgCall<'_> {
         };
         if sent.is_err() {
             let outcome = Outcomes { status: Status::NotExecuted, rows: None, stream: None, micros: 0, error: None };
-            pipeline::finish(&self.connection.gate, &id, level, outcome)?;
+            let owed = pipeline::finish(&self.connection.gate, &id, level, outcome)?;
+            self.connection.owe(owed);
             return sent;
         }
         if let Captured::Query { spool: Some(spool), .. } = &mut self.captured

@@ -8,7 +8,7 @@ use super::{Connection, Deferred, End, fatal};
 use crate::codes::Code;
 use crate::protocols::postgres::capture::Captured;
 use crate::protocols::postgres::catalog::Disturbance;
-use crate::protocols::postgres::describe::{self, Effect};
+use crate::protocols::postgres::describe::Effect;
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{self, DECOY_QUERY, Expected, Prepared};
 use crate::protocols::postgres::wire::frame::Frame;
@@ -95,7 +95,7 @@ impl Connection {
         if self.session.skipping {
             return Ok(());
         }
-        let description = Arc::new(describe::describe(&sql, &self.session));
+        let description = self.descriptions.describe(&sql, &self.session);
         let meaning = match self.meaning(&description).await? {
             Ok(meaning) => meaning,
             Err(refusal) => return self.refuse_simple(refuse::notice(&refusal)),
@@ -163,7 +163,7 @@ impl Connection {
                 return Ok(());
             }
         }
-        let description = Arc::new(describe::describe(&parse.sql, &self.session));
+        let description = self.descriptions.describe(&parse.sql, &self.session);
         let (declared, types) = (parse.types.clone(), parse.types.clone());
         let prepared = Prepared { sql: parse.sql.as_str().into(), part: String::new(), declared, types, description };
         self.deferred.push(Deferred { parse, prepared: Arc::new(prepared) });
@@ -190,7 +190,7 @@ impl Connection {
         };
         let executes = prepared.description.effects.iter().any(|effect| matches!(effect, Effect::Execute { .. }));
         let description = if executes {
-            Arc::new(describe::describe(&prepared.sql, &self.session)) // what it executes may have changed since
+            self.descriptions.describe(&prepared.sql, &self.session) // what it executes may have changed since
         } else {
             prepared.description.clone()
         };

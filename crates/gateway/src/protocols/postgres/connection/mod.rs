@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::action::PayloadDigest;
+use countersign_core::policy::Memo;
 use tokio::sync::Notify;
 
 use self::hold::{DEFAULT_READ_ONLY, Hold};
@@ -26,6 +27,7 @@ use self::names::Names;
 use super::capture::Subject;
 use super::catalog::Disturbance;
 use super::copy::Spools;
+use super::describe::Descriptions;
 use super::duplex::{Event, Side, pump};
 use super::mask::{Columns, Key};
 use super::session::{Prepared, Running, Session};
@@ -38,6 +40,8 @@ use super::wire::{WireError, backend, frontend};
 use super::{refuse, settings};
 use crate::codes::Code;
 use crate::gate::Gate;
+use crate::pipeline;
+use crate::ports::Receipt;
 use crate::refusal::Refusal;
 
 /// The largest client message: statements, parameters, COPY chunks.
@@ -98,6 +102,11 @@ pub(super) struct Connection {
     spools: Arc<Spools>,
     masking: Masking,
     mask_key: Arc<Key>,
+    descriptions: Arc<Descriptions>,
+    /// What was permitted on this connection before.
+    memo: Memo,
+    /// What the next byte of an answer owes to the record.
+    owed: Option<Receipt>,
     /// Statements that the client prepared and the server has not heard of yet: they are sent with what follows, so that
     /// an action that waits holds no lock, and no connection, of the server.
     deferred: Vec<Deferred>,
@@ -125,13 +134,14 @@ pub(super) struct Opened {
     pub(super) cancel: Arc<Notify>,
     pub(super) spools: Arc<Spools>,
     pub(super) mask_key: Arc<Key>,
+    pub(super) descriptions: Arc<Descriptions>,
     /// Random.
     pub(super) decoy: [u8; 16],
 }
 
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { gate, subject, target, startup, client, cancel, spools, mask_key, decoy } = opened;
+        let Opened { gate, subject, target, startup, client, cancel, spools, mask_key, descriptions, decoy } = opened;
         let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
         let session = Session::new(settings::tracked(&startup)).named(own);
         let scanner = Scanner::new(Limits::BACKEND);
@@ -151,6 +161,9 @@ impl Connection {
             spools,
             masking: Masking::default(),
             mask_key,
+            descriptions,
+            memo: Memo::default(),
+            owed: None,
             deferred: Vec::new(),
             own_name: format!(
                 "countersign {}",
@@ -170,6 +183,7 @@ impl Connection {
         if let Err(recorded) = self.record_ended() {
             tracing::error!(error = %recorded.message, "an outcome could not be recorded");
         }
+        let end = self.pay().await.err().unwrap_or(end);
         if let End::Fatal(notice) = end {
             notice.put_error(&mut self.client.output);
             let _ = tokio::time::timeout(GOODBYE_TIME_MAX, self.drain()).await; // it may have left
@@ -211,16 +225,36 @@ impl Connection {
         Ok(())
     }
 
-    async fn event(&mut self, input_max: usize, drain: bool) -> Event {
-        pump(&mut self.client, self.upstream.as_mut(), input_max, drain).await
+    /// Waits for the next event. No byte reaches the client before it is paid for.
+    async fn event(&mut self, input_max: usize, drain: bool) -> Result<Event, End> {
+        if !self.client.output.is_empty() {
+            self.pay().await?;
+        }
+        Ok(pump(&mut self.client, self.upstream.as_mut(), input_max, drain).await)
+    }
+
+    /// The next answer owes this to the record.
+    fn owe(&mut self, owed: Option<Receipt>) {
+        self.owed = self.owed.max(owed);
+    }
+
+    /// Pays what is owed, or takes back the answers that nobody has heard yet.
+    async fn pay(&mut self) -> Result<(), End> {
+        let Some(owed) = self.owed else { return Ok(()) };
+        let paid = pipeline::pay(&self.gate, owed).await;
+        self.owed = None;
+        paid.map_err(|refusal| {
+            self.client.output.clear();
+            fatal(&refusal)
+        })
     }
 
     async fn drain(&mut self) {
-        while !matches!(self.event(0, true).await, Event::Drained | Event::ClientGone | Event::UpstreamGone) {}
+        while matches!(self.event(0, true).await, Ok(Event::Client | Event::Upstream)) {}
     }
 
-    fn on(&mut self, event: Event) -> Result<(), End> {
-        match event {
+    fn on(&mut self, event: Result<Event, End>) -> Result<(), End> {
+        match event? {
             Event::Client | Event::Drained => Ok(()),
             Event::Upstream => self.relay(),
             Event::ClientGone => Err(End::Left),

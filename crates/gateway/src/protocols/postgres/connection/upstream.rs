@@ -148,7 +148,8 @@ impl Connection {
 
     pub(super) fn record_ended(&mut self) -> Result<(), Refusal> {
         for ended in std::mem::take(&mut self.session.ended) {
-            pipeline::finish(&self.gate, &ended.id, ended.level, ended.outcome)?;
+            let owed = pipeline::finish(&self.gate, &ended.id, ended.level, ended.outcome)?;
+            self.owe(owed);
         }
         Ok(())
     }

@@ -35,6 +35,7 @@
 
 mod bounded;
 mod builtin;
+mod cache;
 mod copy;
 mod effect;
 pub(super) mod names;
@@ -53,6 +54,7 @@ use pg_query::NodeEnum;
 
 pub(super) use builtin::catalogs;
 pub(super) use builtin::settings::boolean;
+pub use cache::Descriptions;
 pub use copy::{CopyFormat, CopyIn};
 pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub(super) use names::quoted;

@@ -33,15 +33,15 @@ const CORPORA: &[Corpus] = &[
 ];
 
 #[derive(Deserialize)]
-pub(super) struct Line {
+pub(in super::super) struct Line {
     id: String,
-    pub(super) sql: String,
+    pub(in super::super) sql: String,
     at_least: SqlClass,
     tables: Vec<String>,
 }
 
 /// All lines of all corpora.
-pub(super) fn lines() -> Vec<Line> {
+pub(in super::super) fn lines() -> Vec<Line> {
     CORPORA.iter().flat_map(read).collect()
 }
 

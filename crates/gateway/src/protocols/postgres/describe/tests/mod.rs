@@ -8,6 +8,8 @@ mod session;
 
 use countersign_core::action::sql::SqlClass;
 
+pub(super) use corpus::lines;
+
 use super::{Description, NoSession, STACK_BYTES, describe};
 
 fn described(sql: &str) -> Description {
@@ -15,7 +17,7 @@ fn described(sql: &str) -> Description {
 }
 
 /// Runs a test that describes a lot on a thread with the stack that the gateway's workers have.
-fn as_worker(test: impl FnOnce() + Send) {
+pub(super) fn as_worker(test: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
         let worker = builder.spawn_scoped(scope, test).expect("a thread starts");
