@@ -57,6 +57,7 @@ ignore_startup_parameters = extra_float_digits
 INI
 chmod 644 "$work/users" "$work/pgbouncer.ini"
 "${user[@]}" pgbouncer -q "$work/pgbouncer.ini" >/dev/null 2>&1 &
+pgbouncer_pid=$!
 pids+=($!)
 
 cs=$(free_port)
@@ -78,15 +79,26 @@ export COUNTERSIGN_CONFIG="$work/cs/countersign.toml" BENCH_PASSWORD=bench
 "$gateway" person add owner >/dev/null
 key=$("$gateway" agent create bench --owner owner)
 RUST_LOG=warn "$gateway" serve &
+gateway_pid=$!
 pids+=($!)
 wait_port "$pb"
 wait_port "$cs"
 
-run() { # way mode clients -> tps latency_ms
-    local port password
-    case $1 in direct) port=$pg password=bench ;; pgbouncer) port=$pb password=bench ;; *) port=$cs password=$key ;; esac
-    PGPASSWORD=$password "$bin/pgbench" -p "$port" -U bench -S -n -M "$2" -c "$3" -j 2 -T "$seconds" bench 2>/dev/null |
-        awk '/^latency average/ { l = $4 } /^tps/ { t = $3 } END { if (!t) exit 1; print t, l }'
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat" 2>/dev/null || echo 0; } # user and system time of a process
+run() { # way mode clients -> tps latency_ms cpu_us
+    local port password pid before out
+    case $1 in
+        direct) port=$pg password=bench pid=none ;;
+        pgbouncer) port=$pb password=bench pid=$pgbouncer_pid ;;
+        *) port=$cs password=$key pid=$gateway_pid ;;
+    esac
+    before=$(ticks "$pid")
+    out=$(PGPASSWORD=$password "$bin/pgbench" -p "$port" -U bench -S -n -M "$2" -c "$3" -j 2 -T "$seconds" bench 2>/dev/null)
+    awk -v ticks=$(($(ticks "$pid") - before)) -v hertz="$(getconf CLK_TCK)" '
+        /^number of transactions actually processed/ { split($6, n, "/") }
+        /^latency average/ { l = $4 }
+        /^tps/ { t = $3 }
+        END { if (!t) exit 1; print t, l, ticks * 1e6 / hertz / n[1] }' <<<"$out"
 }
 for clients_now in "$clients" 1; do
     for round in $(seq "$rounds"); do
@@ -102,13 +114,14 @@ python3 - "$work/results" <<'PY'
 import collections, statistics, sys
 runs = collections.defaultdict(list)
 for line in open(sys.argv[1]):
-    clients, mode, way, tps, latency = line.split()
-    runs[int(clients), mode, way].append((float(tps), float(latency)))
+    clients, mode, way, tps, latency, cpu = line.split()
+    runs[int(clients), mode, way].append((float(tps), float(latency), float(cpu)))
 median = {key: [statistics.median(column) for column in zip(*values)] for key, values in runs.items()}
-print("| clients | mode | direct tps | PgBouncer of direct | gateway of direct | gateway of PgBouncer | added ms: PgBouncer | added ms: gateway |")
-print("|---|---|---|---|---|---|---|---|")
+print("| clients | mode | direct tps | PgBouncer of direct | gateway of direct | gateway of PgBouncer | added ms: PgBouncer | added ms: gateway | CPU µs: PgBouncer | CPU µs: gateway |")
+print("|---|---|---|---|---|---|---|---|---|---|")
 for clients, mode in dict.fromkeys((c, m) for c, m, _ in runs):
     direct, bouncer, gateway = (median[clients, mode, way] for way in ("direct", "pgbouncer", "gateway"))
     print(f"| {clients} | {mode} | {direct[0]:,.0f} | {bouncer[0]/direct[0]:.2f} | {gateway[0]/direct[0]:.2f} "
-          f"| {gateway[0]/bouncer[0]:.2f} | {bouncer[1]-direct[1]:.3f} | {gateway[1]-direct[1]:.3f} |")
+          f"| {gateway[0]/bouncer[0]:.2f} | {bouncer[1]-direct[1]:.3f} | {gateway[1]-direct[1]:.3f} "
+          f"| {bouncer[2]:.0f} | {gateway[2]:.0f} |")
 PY
