@@ -72,6 +72,6 @@ fn record(writer: usize) -> Record {
         environment: "production".to_owned(),
         action: "sql:read".to_owned(),
     };
-    let event = Event::ActionRead { action, bundle: BundleDigest::of(b"bundle") };
+    let event = Event::ActionRead { action, bundle: BundleDigest::of(b"bundle"), masks: Vec::new() };
     Record { at: Timestamp::from_seconds(1_795_255_200), node: "gateway-1".to_owned(), event }
 }

@@ -61,7 +61,7 @@ impl Impact {
 
     /// The bound that goes with an estimate of rows.
     pub fn bound(rows: u64) -> u64 {
-        rows.saturating_mul(BOUND_FACTOR).max(BOUND_MIN).min(COUNT_MAX)
+        rows.saturating_mul(BOUND_FACTOR).clamp(BOUND_MIN, COUNT_MAX)
     }
 
     /// For people, a line each.

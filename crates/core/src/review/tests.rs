@@ -18,6 +18,7 @@ fn person(id: &str) -> PersonId {
 fn described() -> Described {
     let owner = PersonRef { id: person("ada"), name: "ada".to_owned() };
     Described {
+        impact: crate::action::impact::Impact::default(),
         id: ActionId::new("a1"),
         requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() },
         on_behalf_of: owner.clone(),
