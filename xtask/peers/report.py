@@ -10,30 +10,31 @@ ended = {}
 RANK = {"passed": 0, "skipped": 1, "failed": 2}
 
 
+def tell(name):
+    """Written at once, so that a run that is broken off tells how far it came."""
+    outcome, said = ended[name]
+    with open(os.environ["COUNTERSIGN_REPORT"], "a") as out:
+        out.write(json.dumps({"id": name, "outcome": outcome, "said": said}) + "\n")
+
+
 @pytest.hookimpl
 def pytest_runtest_logreport(report):
     outcome = report.outcome
     if hasattr(report, "wasxfail"):
         outcome = "skipped" if report.skipped else "passed"
     before = ended.get(report.nodeid)
-    if before and RANK[before[0]] >= RANK[outcome]:
-        return
-    if outcome == "failed":
-        crash = getattr(report.longrepr, "reprcrash", None)
-        said = crash.message if crash else str(report.longrepr)
-    else:
+    if not before or RANK[before[0]] < RANK[outcome]:
         said = ""
-    ended[report.nodeid] = (outcome, said[:400])
+        if outcome == "failed":
+            crash = getattr(report.longrepr, "reprcrash", None)
+            said = crash.message if crash else str(report.longrepr)
+        ended[report.nodeid] = (outcome, said[:400])
+    if report.when == "teardown":
+        tell(report.nodeid)
 
 
 @pytest.hookimpl
 def pytest_collectreport(report):
     if report.failed:
         ended[report.nodeid] = ("failed", str(report.longrepr)[-400:])
-
-
-@pytest.hookimpl
-def pytest_sessionfinish(session):
-    with open(os.environ["COUNTERSIGN_REPORT"], "w") as out:
-        for name, (outcome, said) in ended.items():
-            out.write(json.dumps({"id": name, "outcome": outcome, "said": said}) + "\n")
+        tell(report.nodeid)

@@ -16,7 +16,7 @@ use super::{programs, regress};
 /// How long one suite may take on one side.
 const SUITE_BOUND: Duration = Duration::from_secs(30 * 60);
 /// How long one test of a Python suite may take, in seconds.
-const TEST_SECONDS_MAX: u32 = 120;
+const TEST_SECONDS_MAX: u32 = 60;
 
 /// A suite on one side.
 pub(super) struct Job<'a> {
@@ -52,17 +52,17 @@ pub(super) const ALL: [Suite; 10] = [
         quick: true,
         run: programs::pgbench,
     },
-    Suite { name: "pg_dump", about: "dump, restore and dump again", quick: true, run: programs::dump },
+    Suite { name: "pg_dump", about: "dump, restore and dump again", quick: false, run: programs::dump },
     Suite { name: "copy", about: r"\copy of 1 GB in and out", quick: true, run: programs::copy },
     Suite {
         name: "pipeline",
         about: "10,000 statements before the first answer is read",
-        quick: true,
+        quick: false,
         run: programs::pipeline,
     },
-    Suite { name: "pg8000", about: "pg8000's own suite", quick: true, run: pg8000 },
-    Suite { name: "psycopg2", about: "psycopg2's own suite", quick: true, run: psycopg2 },
-    Suite { name: "asyncpg", about: "asyncpg's own suite", quick: true, run: asyncpg },
+    Suite { name: "pg8000", about: "pg8000's own suite", quick: false, run: pg8000 },
+    Suite { name: "psycopg2", about: "psycopg2's own suite", quick: false, run: psycopg2 },
+    Suite { name: "asyncpg", about: "asyncpg's own suite", quick: false, run: asyncpg },
     Suite { name: "sqlalchemy", about: "SQLAlchemy's own suite on psycopg", quick: false, run: sqlalchemy },
     Suite { name: "regress", about: "PostgreSQL's own regression tests", quick: false, run: regress::run },
 ];

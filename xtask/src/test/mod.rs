@@ -29,7 +29,7 @@ pub(crate) fn run(wishes: &Wishes) -> Result<ExitCode> {
     let begun = Instant::now();
     prepare(wishes, voice)?;
     let mut done = vec![Done { name: "tools", took: begun.elapsed(), failed: None }];
-    for step in steps::all(wishes.quick, wishes.fuzz) {
+    for step in steps::all(wishes) {
         let begun = Instant::now();
         voice.heading(&format!("{}: {}", step.name, step.shown()));
         let failed = carry_out(&step).err().map(|trouble| format!("{trouble}; {}", step.repeat()));

@@ -6,7 +6,7 @@ use std::process::Command;
 use xtask::process::{as_typed, find_in_path};
 use xtask::{repository, target_dir, test_tools_dir};
 
-use super::tools;
+use super::{Wishes, tools};
 
 /// How long each fuzz target runs in a smoke test.
 const FUZZ_SECONDS: u32 = 10;
@@ -51,7 +51,8 @@ impl Step {
 }
 
 /// Every step of a run; the fuzz targets only when asked for, since building them takes as long as everything else.
-pub(super) fn all(quick: bool, with_fuzz: bool) -> Vec<Step> {
+pub(super) fn all(wishes: &Wishes) -> Vec<Step> {
+    let Wishes { quick, install, fuzz: with_fuzz } = *wishes;
     let mut steps = vec![
         Step::new("format", "cargo fmt --all --check"),
         Step::new("house rules", ""),
@@ -66,6 +67,9 @@ pub(super) fn all(quick: bool, with_fuzz: bool) -> Vec<Step> {
         steps.extend(fuzz());
     }
     steps.push(Step::new("demo", "cargo demo --auto"));
+    let peers =
+        if install { "cargo xtask peers postgres --quick" } else { "cargo xtask peers postgres --quick --no-install" };
+    steps.push(Step::new("peers", peers));
     steps
 }
 
@@ -118,16 +122,21 @@ fn fuzz_target(target: &str) -> Step {
 mod tests {
     use super::*;
 
+    fn wishes(quick: bool) -> Wishes {
+        Wishes { quick, install: true, fuzz: false }
+    }
+
     #[test]
     fn a_quick_run_has_no_servers() {
-        let names: Vec<_> = all(true, false).iter().map(|step| step.name).collect();
+        let names: Vec<_> = all(&wishes(true)).iter().map(|step| step.name).collect();
         assert_eq!(names, ["format", "house rules", "lints", "unit tests"]);
     }
 
     #[test]
-    fn a_full_run_ends_with_the_demo() {
-        let steps = all(false, false);
-        assert_eq!(steps.last().map(|step| step.name), Some("demo"));
+    fn a_full_run_ends_with_real_clients() {
+        let steps = all(&wishes(false));
+        let names: Vec<_> = steps.iter().rev().take(2).map(|step| step.name).collect();
+        assert_eq!(names, ["peers", "demo"]);
         assert!(steps.iter().any(|step| step.name == "dependencies"));
     }
 

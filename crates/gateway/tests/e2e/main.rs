@@ -15,6 +15,7 @@ mod ledger;
 mod main_job;
 mod mask;
 mod names;
+mod protocol;
 mod raw;
 mod self_approval;
 mod sessions;

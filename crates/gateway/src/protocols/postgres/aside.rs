@@ -38,7 +38,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// One question: a statement and its values.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Question<'a> {
     /// Kept prepared under this name; empty for a question that is asked once.
     pub(super) name: &'static str,

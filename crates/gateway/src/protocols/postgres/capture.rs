@@ -48,20 +48,26 @@ pub(super) enum Captured {
     },
     /// A portal.
     Portal { bind: Bind, prepared: Arc<Prepared>, description: Arc<Description>, meaning: Arc<Meaning> },
+    /// A function-call message, as the statement that would do the same; the bind's tail is the message.
+    Function { bind: Bind, prepared: Arc<Prepared>, description: Arc<Description>, meaning: Arc<Meaning> },
 }
 
 impl Captured {
     /// What its text says.
     pub(super) fn described(&self) -> &Arc<Description> {
         match self {
-            Captured::Query { description, .. } | Captured::Portal { description, .. } => description,
+            Captured::Query { description, .. }
+            | Captured::Portal { description, .. }
+            | Captured::Function { description, .. } => description,
         }
     }
 
     /// The same with its names resolved.
     pub(super) fn meaning(&self) -> &Arc<Meaning> {
         match self {
-            Captured::Query { meaning, .. } | Captured::Portal { meaning, .. } => meaning,
+            Captured::Query { meaning, .. } | Captured::Portal { meaning, .. } | Captured::Function { meaning, .. } => {
+                meaning
+            }
         }
     }
 
@@ -72,7 +78,7 @@ impl Captured {
     pub(super) fn sql(&self) -> &str {
         match self {
             Captured::Query { sql, .. } => sql,
-            Captured::Portal { prepared, .. } => &prepared.sql,
+            Captured::Portal { prepared, .. } | Captured::Function { prepared, .. } => &prepared.sql,
         }
     }
 
@@ -86,7 +92,9 @@ impl Captured {
         match self {
             Captured::Query { sql, spool: Some(spool), .. } => copy::payload(sql, &spool.summary()),
             Captured::Query { sql, spool: None, .. } => sql.as_bytes().to_vec(),
-            Captured::Portal { bind, prepared, .. } => portal_payload(prepared, &bind.tail).to_vec(),
+            Captured::Portal { bind, prepared, .. } | Captured::Function { bind, prepared, .. } => {
+                portal_payload(prepared, &bind.tail).to_vec()
+            }
         }
     }
 
@@ -98,7 +106,7 @@ impl Captured {
 
     /// What can be refused before anybody decides.
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        super::settings::check_message(self.description())?;
+        super::settings::check_message(self.description(), matches!(self, Captured::Query { .. }))?;
         // `EXECUTE` looks its name up when the portal runs, not when it is bound and decided on
         let executes = self.description().effects.iter().any(|effect| matches!(effect, Effect::Execute { .. }));
         if executes && matches!(self, Captured::Portal { .. }) {
@@ -134,7 +142,7 @@ impl Captured {
             return Err(second_stream());
         }
         match self {
-            Captured::Query { .. } => Ok(Some(first)),
+            Captured::Query { .. } | Captured::Function { .. } => Ok(Some(first)),
             Captured::Portal { .. } => {
                 let message = "COPY … FROM STDIN cannot wait for a review inside the extended protocol, where it is \
                                decided on before its data comes";
@@ -204,13 +212,15 @@ impl Captured {
     pub(super) fn shown(&self, session: &Session) -> Shown {
         let parameters = match self {
             Captured::Query { .. } => Vec::new(),
-            Captured::Portal { bind, prepared, .. } => parameters(bind, &prepared.types),
+            Captured::Portal { bind, prepared, .. } | Captured::Function { bind, prepared, .. } => {
+                parameters(bind, &prepared.types)
+            }
         };
         let mut shown = shown(self.sql(), self.description(), &parameters);
         if let Captured::Query { spool: Some(spool), .. } = self {
             shown.stream = Some(spool.shown());
         }
-        if let Captured::Portal { prepared, .. } = self
+        if let Captured::Portal { prepared, .. } | Captured::Function { prepared, .. } = self
             && !prepared.part.is_empty()
         {
             shown.text = format!("-- {}\n{}", prepared.part, shown.text);

@@ -61,6 +61,9 @@ pub(super) async fn enter(listener: &Listener, socket: TcpStream, peer: SocketAd
     }
     let mut entering = if first[0] == TLS_HANDSHAKE {
         let stream = TlsAcceptor::from(listener.tls.config.clone()).accept(socket).await.map_err(|_| None)?;
+        if stream.get_ref().1.alpn_protocol().is_none() {
+            return Err(None); // as the server: without a name for the protocol it could be meant for another service
+        }
         Entering { stream: Box::new(stream), input: BytesMut::new(), encrypted: true, peer }
     } else {
         Entering { stream: Box::new(socket), input: BytesMut::new(), encrypted: false, peer }

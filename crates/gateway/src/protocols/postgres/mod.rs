@@ -4,12 +4,14 @@
 //! Nothing here decides: what may run is the pipeline's business.
 //! Specification: <https://www.postgresql.org/docs/current/protocol.html>.
 mod aside;
+mod cancel;
 mod capture;
 mod catalog;
 mod connection;
 mod copy;
 pub mod describe;
 mod duplex;
+mod function;
 mod impact;
 mod login;
 pub mod mask;

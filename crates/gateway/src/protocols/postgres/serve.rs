@@ -9,20 +9,21 @@ use bytes::{Bytes, BytesMut};
 use subtle::ConstantTimeEq;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::cancel::Cancel;
 use super::connection::{Connection, End, Opened};
 use super::copy::Spools;
 use super::describe::Descriptions;
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
 use super::mask::{Key, KeyError};
-use super::refuse;
 use super::scram::MockSecret;
 use super::target::{TargetError, Upstream};
 use super::tls::{ServerTls, TlsError};
 use super::wire::startup::{CancelKey, ProtocolVersion, Startup};
 use super::wire::{TransactionStatus, backend};
+use super::{refuse, settings};
 use crate::codes::Code;
 use crate::config::Protocol;
 use crate::gate::Gate;
@@ -33,6 +34,8 @@ use crate::refusal::Refusal;
 const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// Clients that are logging in at once; one more is closed without a word.
 const ENTERING_MAX: usize = 1_024;
+/// How long a cancel request may take to reach the upstream.
+const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a turned-away client may take to read why.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -61,6 +64,9 @@ pub enum Error {
     Randomness(#[from] keys::NoRandomness),
 }
 
+/// What a client was told when it was let in: its cancel key, and the server's settings.
+type Greeted = (CancelKey, BTreeMap<String, String>);
+
 /// What every connection shares.
 pub struct Listener {
     pub(super) gate: Arc<Gate>,
@@ -68,7 +74,7 @@ pub struct Listener {
     pub(super) mock_secret: MockSecret,
     pub(super) targets: BTreeMap<String, Arc<Upstream>>,
     descriptions: Arc<Descriptions>,
-    cancels: Mutex<HashMap<u32, (Bytes, Arc<Notify>)>>,
+    cancels: Mutex<HashMap<u32, (Bytes, Arc<Cancel>)>>,
     doors: Semaphore,
     places: Arc<Semaphore>,
     spools: Arc<Spools>,
@@ -128,7 +134,7 @@ impl Listener {
         let Ok(door) = self.doors.try_acquire() else { return };
         let entered = tokio::time::timeout(LOGIN_TIME_MAX, enter(self, socket, peer)).await;
         match entered {
-            Ok(Ok(Entered::Cancel(key))) => self.cancel(&key),
+            Ok(Ok(Entered::Cancel(key))) => self.cancel(&key).await,
             Ok(Ok(Entered::Client(entering, startup))) => self.start(entering, startup, door).await,
             Ok(Err(_)) | Err(_) => {}
         }
@@ -145,12 +151,12 @@ impl Listener {
             Err(_) => return,
         };
         let mut greeting = BytesMut::new();
-        let key = match self.greet(&logged_in, &startup, &mut greeting).await {
-            Ok(key) => key,
+        let (key, told) = match self.greet(&logged_in, &startup, &mut greeting).await {
+            Ok(greeted) => greeted,
             Err(refusal) => return goodbye(entering, End::Fatal(Box::new(refuse::fatal(&refusal)))).await,
         };
         drop(door);
-        let cancel = Arc::new(Notify::new());
+        let cancel = Arc::new(Cancel::default());
         self.cancels().insert(key.process_id, (key.secret.clone(), cancel.clone()));
         let mut client = Side::new(entering.stream, entering.input);
         client.output = greeting;
@@ -159,25 +165,29 @@ impl Listener {
         let (gate, spools, startup) = (self.gate.clone(), self.spools.clone(), startup.settings);
         let descriptions = self.descriptions.clone();
         let mask_key = self.mask_key.clone();
-        let opened = Opened { gate, subject, target, startup, client, cancel, spools, mask_key, descriptions, decoy };
+        let opened =
+            Opened { gate, subject, target, startup, told, client, cancel, spools, mask_key, descriptions, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);
     }
 
     /// What a client is told once it is in: the upstream's settings with its own on top, and its cancel key.
-    async fn greet(&self, to: &LoggedIn, startup: &Startup, out: &mut BytesMut) -> Result<CancelKey, Refusal> {
+    async fn greet(&self, to: &LoggedIn, startup: &Startup, out: &mut BytesMut) -> Result<Greeted, Refusal> {
         let parameters = to.target.parameters(&*self.gate.vault).await?;
         backend::authentication_ok(out);
         let broken = |error: super::wire::WireError| Refusal::new(Code::ProtocolViolation, error.to_string());
-        for (name, value) in &parameters {
-            let own = startup.settings.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
-            backend::parameter_status(out, name, own.map_or(value, |(_, value)| value)).map_err(broken)?;
+        let mut told = BTreeMap::new();
+        for (name, value) in parameters {
+            let own = startup.settings.iter().find(|(own, _)| own.eq_ignore_ascii_case(&name));
+            let value = own.map_or(value, |(_, own)| settings::as_reported(&name, own));
+            backend::parameter_status(out, &name, &value).map_err(broken)?;
+            told.insert(name, value);
         }
         let key = self.new_key(startup.spoken())?;
         backend::backend_key_data(out, &key).map_err(broken)?;
         backend::ready_for_query(out, TransactionStatus::Idle);
-        Ok(key)
+        Ok((key, told))
     }
 
     /// A cancel key of our own: the upstream's never leaves the gateway.
@@ -194,15 +204,18 @@ impl Listener {
         }
     }
 
-    fn cancel(&self, key: &CancelKey) {
-        if let Some((secret, notify)) = self.cancels().get(&key.process_id)
+    /// Raises a cancel request. The connection that brought it is closed once it was passed on, as a server closes it:
+    /// clients take that for the sign that what they send next is not meant.
+    async fn cancel(&self, key: &CancelKey) {
+        let found = self.cancels().get(&key.process_id).cloned();
+        if let Some((secret, cancel)) = found
             && bool::from(secret.ct_eq(&key.secret))
         {
-            notify.notify_waiters();
+            cancel.raise(CANCEL_TIME_MAX).await;
         }
     }
 
-    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<u32, (Bytes, Arc<Notify>)>> {
+    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<u32, (Bytes, Arc<Cancel>)>> {
         self.cancels.lock().unwrap_or_else(PoisonError::into_inner) // the map is valid after any panic
     }
 }

@@ -80,14 +80,18 @@ pub(super) fn check_startup(settings: &BTreeMap<String, String>) -> Result<(), R
     Ok(())
 }
 
-/// Checks what a message would set.
+/// Checks what a message would set. `alone` when nothing after it is read before the server has reported its settings:
+/// then a setting may be computed, for the session ends if it was one that changes how text is read.
 ///
 /// # Errors
 /// [`Code::SettingRefused`].
-pub(super) fn check_message(description: &Description) -> Result<(), Refusal> {
+pub(super) fn check_message(description: &Description, alone: bool) -> Result<(), Refusal> {
     for effect in &description.effects {
         match effect {
             Effect::Set(setting) => check_setting(setting)?,
+            Effect::Query { settings, .. } if alone && description.effects.len() == 1 => {
+                settings.iter().filter(|setting| setting.name.is_some()).try_for_each(check_setting)?;
+            }
             Effect::Query { settings, .. } | Effect::DeclareCursor { settings, .. } => {
                 settings.iter().try_for_each(check_setting)?;
             }
@@ -95,6 +99,12 @@ pub(super) fn check_message(description: &Description) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Whether a message sets something whose name the server computes.
+pub(super) fn computes_names(description: &Description) -> bool {
+    let computed = |settings: &[Setting]| settings.iter().any(|setting| setting.name.is_none());
+    description.effects.iter().any(|effect| matches!(effect, Effect::Query { settings, .. } if computed(settings)))
 }
 
 fn check_setting(setting: &Setting) -> Result<(), Refusal> {
@@ -122,6 +132,17 @@ fn check(name: &str, value: Option<&str>) -> Result<(), Refusal> {
             Err(refused(name, "would make the server read statements differently than they were reviewed"))
         }
         _ => Ok(()),
+    }
+}
+
+/// A value as the server reports it, as far as that can be told from the value a client gave. What differs is told again
+/// once the server is connected.
+pub(super) fn as_reported(name: &str, value: &str) -> String {
+    let cleaned: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+    match (name, cleaned.to_ascii_lowercase().as_str()) {
+        ("client_encoding", "utf8" | "unicode") => "UTF8".to_owned(),
+        ("client_encoding", "sqlascii") => "SQL_ASCII".to_owned(),
+        _ => value.to_owned(),
     }
 }
 

@@ -81,11 +81,6 @@ impl Upstream {
         Ok(parameters)
     }
 
-    /// What clients were told of a setting.
-    pub(super) fn told(&self, name: &str) -> Option<String> {
-        self.lock().as_ref().and_then(|(_, parameters)| parameters.get(name).cloned())
-    }
-
     pub(super) async fn cancel(&self, key: &CancelKey) {
         if let Err(error) = self.connector.cancel(key, Timeouts::default()).await {
             tracing::warn!(target = %self.config.name, %error, "a cancel request could not be passed on");

@@ -181,16 +181,32 @@ impl Catalog {
             error => unresolved(&error),
         };
         let mut aside = self.aside.lock().await;
-        if let Some(before) = before {
-            aside.ask(target, vault, before).await.map_err(failed)?;
+        let mut rows = ask_both(&mut aside, target, vault, before.clone(), question.clone()).await;
+        if matches!(rows, Err(AsideError::Gone)) {
+            // the server may have ended the connection long ago; asking changes nothing, so it can be asked again
+            rows = ask_both(&mut aside, target, vault, before, question).await;
         }
-        let rows = aside.ask(target, vault, question).await.map_err(failed)?;
+        let rows = rows.map_err(failed)?;
         aside::text(&rows).map(str::to_owned).ok_or_else(|| unresolved(&"an empty answer"))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner) // the maps are valid after any panic
     }
+}
+
+/// Asks the question, on the connection that was asked what comes before it.
+async fn ask_both(
+    aside: &mut Aside,
+    target: &Upstream,
+    vault: &dyn Vault,
+    before: Option<Question<'_>>,
+    question: Question<'_>,
+) -> Result<Vec<aside::Row>, AsideError> {
+    if let Some(before) = before {
+        aside.ask(target, vault, before).await?;
+    }
+    aside.ask(target, vault, question).await
 }
 
 /// What a server said of a session's scope.

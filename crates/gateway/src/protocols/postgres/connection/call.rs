@@ -97,6 +97,12 @@ impl Connection {
                     self.never_ran(replaced);
                 }
             }
+            Captured::Function { prepared, meaning, .. } => {
+                let body = portal_tail(payload).ok_or(WireError::BadValue("payload"))?;
+                frontend::function_call_sealed(&mut upstream.output, body)?;
+                let (sql, description) = (prepared.sql.clone(), meaning.description.clone());
+                self.session.sent(Expected::Query { running, description, sql }); // answered in the same way
+            }
         }
         Ok(())
     }
@@ -129,8 +135,13 @@ impl PgCall<'_> {
         self.ready().await?;
         let violation = |error: WireError| Refusal::new(Code::ProtocolViolation, error.to_string());
         let query = matches!(self.captured, Captured::Query { .. });
-        if query {
-            self.connection.show_simple(self.plan.clone());
+        match &self.captured {
+            Captured::Query { .. } => self.connection.show_simple(self.plan.clone()),
+            Captured::Function { .. } if self.plan.is_some() => {
+                return Err(Refusal::new(Code::MaskImpossible, "the result of a function call cannot be masked"));
+            }
+            Captured::Function { .. } => self.connection.show_simple(None),
+            Captured::Portal { .. } => {}
         }
         let rows_max = self.rows_max;
         let own = match rows_max.filter(|_| query) {
@@ -179,7 +190,7 @@ impl PgCall<'_> {
     fn replaces(&self) -> Option<Arc<Columns>> {
         match &self.captured {
             Captured::Portal { bind, .. } => self.connection.portals.get(&bind.portal)?.mask.clone(),
-            Captured::Query { .. } => None,
+            Captured::Query { .. } | Captured::Function { .. } => None,
         }
     }
 
@@ -218,7 +229,7 @@ impl PgCall<'_> {
         let Some(statement) = self.measurable() else { return Ok(Impact::default()) };
         let bind = match &self.captured {
             Captured::Portal { bind, prepared, .. } => Some((bind, prepared.declared.as_slice())),
-            Captured::Query { .. } => None,
+            Captured::Query { .. } | Captured::Function { .. } => None,
         };
         let change = Change { sql: self.captured.sql(), statement, bind, path: &scope.path };
         let target = self.connection.target.clone();
@@ -378,7 +389,10 @@ impl Call for PgCall<'_> {
                         return Held::Left;
                     }
                 }
-                () = cancel.notified() => return Held::Cancelled,
+                () = cancel.raised() => {
+                    cancel.answered();
+                    return Held::Cancelled;
+                }
                 value = &mut wait => return Held::Ready(value),
                 () = &mut end => return Held::TimedOut,
             }

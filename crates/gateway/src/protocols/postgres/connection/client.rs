@@ -9,12 +9,14 @@ use crate::codes::Code;
 use crate::protocols::postgres::capture::Captured;
 use crate::protocols::postgres::catalog::Disturbance;
 use crate::protocols::postgres::describe::Effect;
-use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{self, DECOY_QUERY, Expected, Prepared};
 use crate::protocols::postgres::wire::frame::Frame;
-use crate::protocols::postgres::wire::frontend::{self, Bind, BindNames, Execute, Message, Parse, Target};
+use crate::protocols::postgres::wire::frontend::{
+    self, Bind, BindNames, Execute, FunctionCall, Message, Parse, Target,
+};
 use crate::protocols::postgres::wire::notice::{Notice, SqlState};
 use crate::protocols::postgres::wire::{TransactionStatus, backend};
+use crate::protocols::postgres::{function, refuse, settings};
 use crate::refusal::Refusal;
 
 /// The longest name of a statement or portal. The server tells names apart by so many bytes (`NAMEDATALEN - 1`).
@@ -58,7 +60,7 @@ impl Connection {
             Message::Close(target) => self.close(&target).await,
             Message::Sync => self.sync().await,
             Message::Flush => self.flush().await,
-            Message::FunctionCall(_) => self.function_call().await,
+            Message::FunctionCall(call) => self.function_call(&call).await,
             Message::Terminate => Err(End::Left),
             Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => Ok(()), // taken above
         }
@@ -100,7 +102,16 @@ impl Connection {
             Ok(meaning) => meaning,
             Err(refusal) => return self.refuse_simple(refuse::notice(&refusal)),
         };
-        let captured = Captured::Query { sql: sql.into(), description, meaning, spool: None };
+        let computes_names = settings::computes_names(&description);
+        self.line(Captured::Query { sql: sql.into(), description, meaning, spool: None }).await?;
+        if computes_names {
+            self.settle().await?; // a setting that changes how text is read ends the session before more is read
+        }
+        Ok(())
+    }
+
+    /// What makes the server ready by itself: refused at once, or down the line.
+    async fn line(&mut self, captured: Captured) -> Result<(), End> {
         if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
             session::aborted().put_error(&mut self.client.output);
             backend::ready_for_query(&mut self.client.output, TransactionStatus::Failed);
@@ -137,11 +148,28 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn function_call(&mut self) -> Result<(), End> {
+    /// A function-call message: answered as a `Query` is, so it takes its way.
+    pub(super) async fn function_call(&mut self, call: &FunctionCall) -> Result<(), End> {
+        if !self.deferred.is_empty()
+            && let Err(refusal) = self.reach().await
+        {
+            return self.refuse_simple(refuse::notice(&refusal));
+        }
         self.settle().await?;
-        let refusal = Refusal::new(Code::Unsupported, "the function-call message is not supported")
-            .hint("call the function in a SELECT");
-        self.refuse_simple(refuse::notice(&refusal))
+        if self.session.skipping {
+            return Ok(());
+        }
+        let Some((prepared, bind)) = function::as_select(call) else {
+            let message = "the function-call message is supported for the functions of large objects only";
+            let refusal = Refusal::new(Code::Unsupported, message).hint("call the function in a SELECT");
+            return self.refuse_simple(refuse::notice(&refusal));
+        };
+        let description = prepared.description.clone();
+        let meaning = match self.meaning(&description).await? {
+            Ok(meaning) => meaning,
+            Err(refusal) => return self.refuse_simple(refuse::notice(&refusal)),
+        };
+        self.line(Captured::Function { bind, prepared, description, meaning }).await
     }
 
     pub(super) async fn parse(&mut self, parse: Parse) -> Result<(), End> {
@@ -196,6 +224,9 @@ impl Connection {
         };
         let meaning = match self.meaning(&description).await? {
             Ok(meaning) => meaning,
+            Err(_) if self.session.status() == TransactionStatus::Failed => {
+                return self.refuse_extended(session::aborted()).await;
+            }
             Err(refusal) => return self.refuse_extended(refuse::notice(&refusal)).await,
         };
         if self.session.skipping {

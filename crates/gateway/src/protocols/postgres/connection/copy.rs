@@ -40,7 +40,8 @@ impl Connection {
             let cancel = self.cancel.clone();
             tokio::select! {
                 event = self.event(INPUT_BYTES_MAX, false) => self.on(event)?,
-                () = cancel.notified() => {
+                () = cancel.raised() => {
+                    cancel.answered();
                     return Ok(Err(Refusal::new(Code::Cancelled, "canceling statement due to user request")));
                 }
             }
@@ -99,7 +100,7 @@ impl Connection {
         {
             tokio::select! {
                 event = self.event(INPUT_BYTES_MAX, true) => self.on(event)?,
-                () = cancel.notified() => self.cancel_upstream(),
+                () = cancel.raised() => self.cancel_upstream(),
             }
         }
         Ok(())

@@ -60,6 +60,10 @@ impl Connection {
             return Ok(Err(refusal));
         }
         let told = self.own_ask(mask::QUESTION, &[&mask::parameter(&names)]).await?;
+        let told = match told {
+            Ok(told) => told,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let catalog = Catalog::read(&told, masks);
         let judged = catalog
             .map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use countersign_core::action::PayloadDigest;
 use countersign_core::policy::Memo;
-use tokio::sync::Notify;
 
 use self::hold::{DEFAULT_READ_ONLY, Hold};
 use self::mask::Masking;
 use self::names::Names;
+use super::cancel::Cancel;
 use super::capture::Subject;
 use super::catalog::Disturbance;
 use super::copy::Spools;
@@ -56,6 +56,8 @@ const GOODBYE_TIME_MAX: Duration = Duration::from_secs(10);
 pub(super) enum End {
     /// The client left or said goodbye.
     Left,
+    /// The server ended the session with words of its own, which the client has.
+    Told,
     /// The gateway ends it with these words.
     Fatal(Box<Notice>),
 }
@@ -93,11 +95,15 @@ pub(super) struct Connection {
     pub(super) startup: BTreeMap<String, String>,
     pub(super) client: Side,
     /// Raised by a cancel request for this session.
-    pub(super) cancel: Arc<Notify>,
+    pub(super) cancel: Arc<Cancel>,
     pub(super) session: Session,
     upstream: Option<Side>,
     scanner: Scanner,
     upstream_key: Option<CancelKey>,
+    /// Whether the server's last word was a fatal error, which the client was told.
+    upstream_told: bool,
+    /// What the client believes of the server's settings.
+    told: BTreeMap<String, String>,
     portals: HashMap<String, Portal>,
     spools: Arc<Spools>,
     masking: Masking,
@@ -130,8 +136,10 @@ pub(super) struct Opened {
     pub(super) subject: Subject,
     pub(super) target: Arc<Upstream>,
     pub(super) startup: BTreeMap<String, String>,
+    /// What the client was told of the server's settings.
+    pub(super) told: BTreeMap<String, String>,
     pub(super) client: Side,
-    pub(super) cancel: Arc<Notify>,
+    pub(super) cancel: Arc<Cancel>,
     pub(super) spools: Arc<Spools>,
     pub(super) mask_key: Arc<Key>,
     pub(super) descriptions: Arc<Descriptions>,
@@ -141,7 +149,8 @@ pub(super) struct Opened {
 
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { gate, subject, target, startup, client, cancel, spools, mask_key, descriptions, decoy } = opened;
+        let Opened { gate, subject, target, startup, told, client, cancel, spools, mask_key, descriptions, decoy } =
+            opened;
         let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
         let session = Session::new(settings::tracked(&startup)).named(own);
         let scanner = Scanner::new(Limits::BACKEND);
@@ -157,6 +166,8 @@ impl Connection {
             upstream: None,
             scanner,
             upstream_key: None,
+            upstream_told: false,
+            told,
             portals: HashMap::new(),
             spools,
             masking: Masking::default(),
@@ -184,8 +195,10 @@ impl Connection {
             tracing::error!(error = %recorded.message, "an outcome could not be recorded");
         }
         let end = self.pay().await.err().unwrap_or(end);
-        if let End::Fatal(notice) = end {
+        if let End::Fatal(notice) = &end {
             notice.put_error(&mut self.client.output);
+        }
+        if matches!(end, End::Fatal(_) | End::Told) {
             let _ = tokio::time::timeout(GOODBYE_TIME_MAX, self.drain()).await; // it may have left
         }
         if let Some(upstream) = &mut self.upstream {
@@ -210,7 +223,7 @@ impl Connection {
         let cancel = self.cancel.clone();
         tokio::select! {
             event = self.event(INPUT_BYTES_MAX, false) => self.on(event),
-            () = cancel.notified() => {
+            () = cancel.raised() => {
                 self.cancel_upstream();
                 Ok(())
             }
@@ -260,6 +273,9 @@ impl Connection {
             Event::ClientGone => Err(End::Left),
             Event::UpstreamGone => {
                 self.upstream = None;
+                if self.upstream_told {
+                    return Err(End::Told);
+                }
                 let refusal = Refusal::new(Code::UpstreamUnavailable, "the upstream closed the connection");
                 Err(fatal(&refusal))
             }
@@ -300,7 +316,7 @@ impl Connection {
         let connected = self.target.connect(&*self.gate.vault, &hold::at_start(&self.startup)).await?;
         for (name, value) in connected.parameters.iter().filter(|(name, _)| *name != DEFAULT_READ_ONLY) {
             settings::check_reported(name, value)?;
-            if self.target.told(name).is_none_or(|told| &told != value) {
+            if self.told.get(name) != Some(value) {
                 let told = backend::parameter_status(&mut self.client.output, name, value);
                 told.map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))?;
             }

@@ -132,7 +132,7 @@ impl Connection {
             return Ok(catalog.scope_of_start(&self.target, &*self.gate.vault, &self.startup).await);
         }
         let told = self.own_ask(SCOPE, &[]).await?;
-        let scope = match catalog::scope(&told) {
+        let scope = match told.and_then(|told| catalog::scope(&told)) {
             Ok(scope) => Arc::new(scope),
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -151,6 +151,8 @@ impl Connection {
             return Ok(Err(super::own::nobody()));
         }
         let told = self.own_ask(SURVEY, &[question]).await?;
-        Ok(catalog::resolution(question, &told).map(Arc::new).map_err(|error| catalog::unresolved(&error)))
+        let resolution =
+            |told: String| catalog::resolution(question, &told).map_err(|error| catalog::unresolved(&error));
+        Ok(told.and_then(resolution).map(Arc::new))
     }
 }

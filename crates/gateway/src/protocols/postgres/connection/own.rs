@@ -11,7 +11,7 @@ use crate::protocols::postgres::catalog;
 use crate::protocols::postgres::session::{Expected, OwnStep};
 use crate::protocols::postgres::wire::frame::Frame;
 use crate::protocols::postgres::wire::frontend::{self, BindNames, BindValues, Execute, Parse, Target};
-use crate::protocols::postgres::wire::{WireError, backend};
+use crate::protocols::postgres::wire::{TransactionStatus, WireError, backend};
 use crate::refusal::Refusal;
 
 /// Keeps the server from compiling the next question, which would take longer than answering it.
@@ -25,9 +25,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks the session itself; everything before is settled first.
-    pub(super) async fn own_ask(&mut self, sql: &str, values: &[&str]) -> Result<String, End> {
+    /// Asks the session itself; everything before is settled first. If something of that failed, the server would not
+    /// answer, or with an error: the inner error is for a message that will not be done either.
+    pub(super) async fn own_ask(&mut self, sql: &str, values: &[&str]) -> Result<Result<String, Refusal>, End> {
         self.settle().await?;
+        if self.session.skipping || self.session.status() == TransactionStatus::Failed {
+            return Ok(Err(catalog::unresolved(&"an earlier statement failed")));
+        }
         self.own_step(NO_JIT, &[])?;
         self.own_step(sql, values)?;
         match self.session.batch_open {
@@ -41,7 +45,7 @@ impl Connection {
         self.settle().await?;
         let rows = self.session.take_own_rows();
         let told = rows.last().and_then(first_column); // the row before is `NO_JIT`'s
-        told.ok_or_else(|| fatal(&catalog::unresolved(&"an empty answer")))
+        told.map(Ok).ok_or_else(|| fatal(&catalog::unresolved(&"an empty answer")))
     }
 
     /// The same for a command that ends a transaction: its failure is the client's to hear.

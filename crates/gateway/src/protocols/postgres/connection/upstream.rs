@@ -12,7 +12,7 @@ use crate::codes::Code;
 use crate::pipeline::{self, Outcomes};
 use crate::protocols::postgres::session::{Ended, Reaction};
 use crate::protocols::postgres::wire::frame::{Frame, KindSet, Scan};
-use crate::protocols::postgres::wire::notice::Notice;
+use crate::protocols::postgres::wire::notice::{Notice, Severity};
 use crate::protocols::postgres::wire::{TransactionStatus, WireError, backend};
 use crate::protocols::postgres::{refuse, settings};
 use crate::refusal::Refusal;
@@ -80,6 +80,7 @@ impl Connection {
             b'G' => self.session.copy_in(),
             b'E' => {
                 let notice = Notice::decode(Bytes::copy_from_slice(body))?;
+                self.upstream_told = matches!(notice.severity, Severity::Fatal | Severity::Panic);
                 self.session.failed(notice.code.as_str())
             }
             b'Z' => return self.ready(body),
@@ -154,10 +155,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Passes a cancel request on, if there is anything to cancel.
     pub(super) fn cancel_upstream(&self) {
-        if let Some(key) = self.upstream_key.clone() {
-            let target = self.target.clone();
-            tokio::spawn(async move { target.cancel(&key).await });
+        let cancel = self.cancel.clone();
+        match self.upstream_key.clone().filter(|_| !self.session.settled()) {
+            Some(key) => {
+                let target = self.target.clone();
+                tokio::spawn(async move {
+                    target.cancel(&key).await;
+                    cancel.answered();
+                });
+            }
+            None => cancel.answered(),
         }
     }
 }

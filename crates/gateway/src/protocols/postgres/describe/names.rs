@@ -200,6 +200,12 @@ pub(in crate::protocols::postgres) fn strings(nodes: &[Node]) -> Option<Vec<&str
     nodes.iter().map(string).collect()
 }
 
+/// Whether this is a column of this name, whatever it is qualified with.
+pub(super) fn is_column(node: &Node, name: &str) -> bool {
+    let Some(NodeEnum::ColumnRef(column)) = &node.node else { return false };
+    column.fields.last().and_then(string) == Some(name)
+}
+
 /// The identifier a string node holds.
 pub(super) fn string(node: &Node) -> Option<&str> {
     match node.node.as_ref() {

@@ -16,6 +16,8 @@ use crate::protocols::postgres::wire::TransactionStatus;
 
 /// Stands among the settings once one of them was changed in a way that may have been undone.
 const ONLY_HERE: &str = "valid in this session only";
+/// Stands for a setting whose name the server computed.
+const COMPUTED_NAME: &str = "‹a computed name›";
 /// The most characters kept of a setting's history.
 const HISTORY_CHARS_MAX: usize = 2_000;
 
@@ -153,7 +155,7 @@ impl Session {
     }
 
     fn set(&mut self, setting: &Setting) {
-        let Some(name) = &setting.name else { return };
+        let name = setting.name.as_deref().unwrap_or(COMPUTED_NAME);
         if settings::harmless(name) {
             return;
         }

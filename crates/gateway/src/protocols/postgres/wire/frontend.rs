@@ -426,6 +426,17 @@ pub fn function_call(out: &mut BytesMut, call: &FunctionCall) -> Result<(), Wire
     })
 }
 
+/// Appends a `FunctionCall` whose body is at hand.
+///
+/// # Errors
+/// It is too long for the wire.
+pub fn function_call_sealed(out: &mut BytesMut, body: &[u8]) -> Result<(), WireError> {
+    put::message(out, b'F', |out| {
+        out.put_slice(body);
+        Ok(())
+    })
+}
+
 /// Appends `SASLInitialResponse`.
 ///
 /// # Errors

@@ -140,11 +140,25 @@ impl Walk<'_> {
         let class = match (name.as_deref(), value.as_deref()) {
             (Some(name), Some(value)) => settings::class(name, Some(value)),
             (Some(name), None) => settings::computed_class(name),
-            (None, _) => SqlClass::Admin,
+            (None, value) => self.row_setting_class(call, value),
         };
         self.call(class);
         let local = local.is_some_and(|local| settings::boolean(&local) == Some(true));
         self.settings.push(Setting { name: name.map(|name| name.to_ascii_lowercase()), value, local });
+    }
+}
+
+impl Walk<'_> {
+    /// The class of `set_config(name, …)` over the one row of `pg_settings` that a condition names, as `pg_dump` asks for
+    /// settings that older servers lack. The name stays computed: the session waits for what the server reports.
+    fn row_setting_class(&self, call: &pb::FuncCall, value: Option<&str>) -> SqlClass {
+        let of_row = call.args.first().is_some_and(|name| names::is_column(name, "name"));
+        match &self.setting_row {
+            Some(name) if of_row => {
+                value.map_or_else(|| settings::computed_class(name), |v| settings::class(name, Some(v)))
+            }
+            Some(_) | None => SqlClass::Admin,
+        }
     }
 }
 

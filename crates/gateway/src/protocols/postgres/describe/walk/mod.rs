@@ -122,6 +122,8 @@ pub(super) struct Walk<'a> {
     depth: usize,
     /// Set while a condition is probed for columns.
     probe: Option<query::Probe>,
+    /// The setting whose row of `pg_settings` the target list in hand is about, if it is about one.
+    setting_row: Option<String>,
     /// Settings changed by `set_config`.
     pub(super) settings: Vec<Setting>,
     /// Whether a temporary object is made.
@@ -146,6 +148,7 @@ impl<'a> Walk<'a> {
             changes_bounded: None,
             depth: 0,
             probe: None,
+            setting_row: None,
             settings: Vec::new(),
             temporary: false,
         }

@@ -5,7 +5,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf as pb;
 
 use super::super::bounded::{self, Mentions};
-use super::super::names;
+use super::super::{names, text};
 use super::{Events, Visit, Walk, parts};
 
 parts! {
@@ -39,7 +39,9 @@ impl Visit for pb::SelectStmt {
         walk.with(with_clause.as_ref(), |walk| {
             into_clause.visit(walk);
             distinct_clause.visit(walk);
+            let outer = std::mem::replace(&mut walk.setting_row, setting_row(from_clause, where_clause.as_deref()));
             target_list.visit(walk);
+            walk.setting_row = outer;
             from_clause.visit(walk);
             where_clause.visit(walk);
             group_clause.visit(walk);
@@ -54,6 +56,17 @@ impl Visit for pb::SelectStmt {
             walk.nested(rarg.as_deref());
         });
     }
+}
+
+/// `FROM pg_settings WHERE name = 'x'`, and nothing else: the setting `x`.
+fn setting_row(from: &[pb::Node], condition: Option<&pb::Node>) -> Option<String> {
+    let [pb::Node { node: Some(NodeEnum::RangeVar(table)) }] = from else { return None };
+    let catalog = matches!(table.schemaname.as_str(), "" | "pg_catalog") && table.relname == "pg_settings";
+    let Some(NodeEnum::AExpr(comparison)) = &condition?.node else { return None };
+    let equals =
+        comparison.kind == pb::AExprKind::AexprOp as i32 && names::strings(&comparison.name).as_deref() == Some(&["="]);
+    let of_name = names::is_column(comparison.lexpr.as_deref()?, "name");
+    (catalog && equals && of_name).then(|| text::constant(comparison.rexpr.as_deref()?)).flatten()
 }
 
 /// `INTO` of a `SELECT` or a `CREATE … AS`: it makes a table.
