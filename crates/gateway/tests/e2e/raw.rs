@@ -188,3 +188,22 @@ fn a_client_that_leaves_on_commit() {
         row => assert!(["rolled_back", "unknown"].contains(&status.as_str()), "{row}: {status}"),
     }
 }
+
+/// A batch that moves the search path and reads by it is decided on by what the names mean then.
+#[test]
+fn a_path_moved_in_the_same_batch() {
+    let world = World::start();
+    world.truth(
+        "CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO app; \
+         CREATE FUNCTION evil.run() RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+         CREATE VIEW evil.customers AS SELECT evil.run() AS id; GRANT SELECT ON evil.customers TO app",
+    );
+    let read = "SELECT id FROM customers";
+    let mut raw = Raw::login(&world);
+    assert!(raw.ask(&batch().run(read).sync()).contains(&"C SELECT 4".to_owned()));
+    raw.send(&batch().run("SET search_path = evil").run(read).sync());
+    let review = world.review_beyond(0);
+    assert_eq!((&review.0["statement"], &review.0["action"]), (&read.into(), &"sql:opaque".into()), "{}", review.0);
+    world.dora().reject(&review, "no").ok();
+    assert!(raw.until_ready().contains(&"E 42501".to_owned()));
+}

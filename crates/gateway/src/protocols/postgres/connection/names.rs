@@ -58,6 +58,9 @@ fn same(one: &[Option<Arc<Resolution>>], other: &[Option<Arc<Resolution>>]) -> b
 impl Connection {
     /// What a described message means in this session, as things stand.
     pub(super) async fn meaning(&mut self, described: &Arc<Description>) -> Result<Result<Arc<Meaning>, Refusal>, End> {
+        if self.session.moves_pending() {
+            self.settle().await?; // a batch may move the search path and read by it
+        }
         self.note_moves();
         if described.questions.iter().all(Option::is_none) {
             let moved = self.session.disturbed();

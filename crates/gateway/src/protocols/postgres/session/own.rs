@@ -5,6 +5,15 @@ use bytes::Bytes;
 use super::{Expected, Kept, Reaction, Session};
 
 impl Session {
+    /// Whether something on its way may change what names refer to: until it is answered, none is certain.
+    pub(in super::super) fn moves_pending(&self) -> bool {
+        self.expected.iter().any(|expected| match expected {
+            Expected::Execute { prepared, disturbance, .. } => prepared.is_none() || disturbance.any(),
+            Expected::Query { .. } => true,
+            _ => false,
+        })
+    }
+
     /// Whether what the server sends now answers a command of our own.
     pub(in super::super) fn own_in_front(&self) -> bool {
         matches!(self.expected.front(), Some(Expected::Own(_)))
