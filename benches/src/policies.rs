@@ -137,17 +137,17 @@ pub fn read() -> (Described, SealedPayload) {
     };
     let described = Described {
         id: ActionId::new("action"),
-        requester: Requester::Agent { id: AgentId::new("agent0"), name: "agent0".to_owned(), owner: owner() },
-        on_behalf_of: owner(),
-        closure: [PersonId::new("owner")].into(),
+        requester: Requester::Agent { id: AgentId::new("agent0"), name: "agent0".to_owned(), owner: owner() }.into(),
+        on_behalf_of: owner().into(),
+        closure: [PersonId::new("owner")].into().into(),
         target: Target {
             name: "db0".to_owned(),
             environment: Environment::Production,
             sensitivity: Sensitivity::High,
             generation: "1".to_owned(),
-        },
-        facts: Facts::Sql(SqlFacts { class, statements: vec![statement] }),
-        session: SessionFacts::default(),
+        }.into(),
+        facts: Facts::Sql(SqlFacts { class, statements: vec![statement] }).into(),
+        session: SessionFacts::default().into(),
         shown: Shown::default(),
         reason: None,
         payload: payload.digest(),

@@ -124,7 +124,7 @@ impl App {
         };
         tokio::select! {
             ended = axum::serve(http, router) => ended.context("the HTTP listener ended")?,
-            () = postgres => anyhow::bail!("the PostgreSQL listener ended"),
+            ended = postgres => ended.context("the PostgreSQL listener ended")?,
             ended = admin::serve(self.admin.clone(), &socket) => {
                 ended.with_context(|| format!("the socket `{}`", socket.display()))?;
             }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod console;
 pub mod gate;
 pub mod identity;
+pub mod lanes;
 pub mod ledger;
 pub mod pipeline;
 pub mod policies;

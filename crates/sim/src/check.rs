@@ -398,7 +398,7 @@ fn need(bundle: BundleName, request: &Described) -> Need {
 }
 
 fn class(request: &Described) -> SqlClass {
-    match &request.facts {
+    match &*request.facts {
         Facts::Sql(facts) => facts.class,
     }
 }

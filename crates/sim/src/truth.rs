@@ -198,7 +198,7 @@ impl Directory {
     /// Who answers for the requester as of now, besides those frozen in the request.
     pub(crate) fn linked_now(&self, request: &Described) -> BTreeSet<PersonId> {
         let place = AGENTS.iter().position(|(name, _)| *name == request.requester.handle());
-        match &request.requester {
+        match &*request.requester {
             Requester::Person { .. } => BTreeSet::new(),
             Requester::Agent { .. } => {
                 let owner = place.and_then(|place| self.owners.get(place));

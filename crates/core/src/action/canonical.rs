@@ -14,6 +14,10 @@ use serde_json::ser::{CharEscape, Formatter};
 
 /// What a typical record or digest needs: 1 KiB.
 const BYTES_USUAL: usize = 1024;
+/// How many objects of it are open at once.
+const DEPTH_USUAL: usize = 4;
+/// How many members these have by then.
+const MEMBERS_USUAL: usize = 16;
 /// Integers up to here are written digit by digit; JSON has only doubles, which hold no larger ones exactly (§3.2.2.3).
 const EXACT_INTEGER_MAX: u64 = (1 << 53) - 1;
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -23,7 +27,11 @@ const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// # Errors
 /// A map whose keys are not strings, a key that comes twice in another order than its neighbours'.
 pub(super) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
-    let mut writer = Writer { out: Vec::with_capacity(BYTES_USUAL), open: Vec::new(), members: Vec::new() };
+    let mut writer = Writer {
+        out: Vec::with_capacity(BYTES_USUAL),
+        open: Vec::with_capacity(DEPTH_USUAL),
+        members: Vec::with_capacity(MEMBERS_USUAL),
+    };
     value.serialize(&mut Serializer::with_formatter(io::sink(), &mut writer))?;
     Ok(writer.out)
 }

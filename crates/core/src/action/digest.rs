@@ -32,6 +32,15 @@ fn labelled(domain: &str, bytes: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// How long the text of a digest is: `sha256:` and 64 digits.
+pub(super) const TEXT_BYTES: usize = 7 + 64;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A digest whose bytes have not all come.
+#[derive(Debug, Clone)]
+pub(super) struct Begun(Sha256);
+
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident, $domain:literal) => {
         $(#[$doc])*
@@ -44,6 +53,16 @@ macro_rules! digest {
                 Self(labelled($domain, bytes))
             }
 
+            /// Its text.
+            pub(super) fn text(&self) -> [u8; TEXT_BYTES] {
+                let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+                for (digits, byte) in text[7..].chunks_exact_mut(2).zip(self.0) {
+                    digits[0] = DIGITS[usize::from(byte >> 4)];
+                    digits[1] = DIGITS[usize::from(byte & 0xf)];
+                }
+                text
+            }
+
             /// The raw 32 bytes.
             pub fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
@@ -52,9 +71,7 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
-                hex::encode_to_slice(self.0, &mut text[7..]).map_err(|_| fmt::Error)?;
-                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+                f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -98,6 +115,23 @@ digest! {
     /// What an action *is*: who asks, for whom, where, what exactly, in which session. See [`super::Described::digest`].
     ActionDigest, "countersign/action/v1"
 }
+
+impl ActionDigest {
+    /// Begins a digest of bytes that come in parts.
+    pub(super) fn begin(bytes: &[u8]) -> Begun {
+        let mut hash = Sha256::new_with_prefix(b"countersign/action/v1\0");
+        hash.update(bytes);
+        Begun(hash)
+    }
+
+    /// The digest of what was begun and these parts.
+    pub(super) fn finish(begun: &Begun, parts: &[&[u8]]) -> Self {
+        let mut hash = begun.0.clone();
+        parts.iter().for_each(|part| hash.update(part));
+        Self(hash.finalize().into())
+    }
+}
+
 digest! {
     /// The exact bytes that would be sent to the upstream.
     PayloadDigest, "countersign/payload/v1"

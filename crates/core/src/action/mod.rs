@@ -4,6 +4,7 @@
 //! opaque, which policy treats as the most dangerous thing it could be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +14,14 @@ mod ids;
 pub mod impact;
 mod payload;
 pub mod redact;
+mod repeat;
 pub mod sql;
 mod time;
 
 pub use digest::{ActionDigest, BundleDigest, CardDigest, PayloadDigest};
 pub use ids::{ActionId, AgentId, GrantId, PersonId, ReviewId};
 pub use payload::{NotThisPayload, SealedPayload};
+pub use repeat::Repeats;
 pub use time::Timestamp;
 
 use self::sql::{SqlClass, SqlFacts};
@@ -190,23 +193,24 @@ pub struct SessionFacts {
     pub in_transaction: bool,
 }
 
-/// An action, fully described, without its bytes: what is decided on, stored and shown.
+/// An action, fully described, without its bytes: what is decided on, stored and shown. The parts that many actions have in
+/// common are shared among them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Described {
     /// This attempt.
     pub id: ActionId,
     /// Who asks.
-    pub requester: Requester,
+    pub requester: Arc<Requester>,
     /// For whom; the owner when nothing else is said.
-    pub on_behalf_of: PersonRef,
+    pub on_behalf_of: Arc<PersonRef>,
     /// The delegation closure: everyone on the requester's side, none of whom may approve. Frozen here.
-    pub closure: BTreeSet<PersonId>,
+    pub closure: Arc<BTreeSet<PersonId>>,
     /// Where.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// What.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// In which session.
-    pub session: SessionFacts,
+    pub session: Arc<SessionFacts>,
     /// The statement with literals that look like secrets or personal data replaced by typed placeholders.
     pub shown: redact::Shown,
     /// What the gateway measured of its effect; measured again when it runs, so no part of its meaning.
@@ -221,17 +225,48 @@ pub struct Described {
 }
 
 /// The fields that give an action its meaning; what is absent here (its id, its time, the stated reason) may differ
-/// between two attempts at the same action.
+/// between two attempts at the same action. Canonical text puts them in the order of their names.
 #[derive(Serialize)]
 struct Meaning<'a> {
-    requester: &'a str,
-    on_behalf_of: &'a PersonId,
-    target: &'a str,
-    generation: &'a str,
+    #[serde(flatten)]
+    sooner: Sooner<'a>,
+    payload: PayloadDigest,
+    #[serde(flatten)]
+    later: Later<'a>,
+}
+
+/// The fields whose names come before `payload`.
+#[derive(Serialize)]
+struct Sooner<'a> {
     action: String,
     facts: &'a Facts,
+    generation: &'a str,
+    on_behalf_of: &'a PersonId,
+}
+
+/// The fields whose names come after `payload`.
+#[derive(Serialize)]
+struct Later<'a> {
+    requester: &'a str,
     session: &'a SessionFacts,
-    payload: PayloadDigest,
+    target: &'a str,
+}
+
+impl<'a> Sooner<'a> {
+    fn of(described: &'a Described) -> Self {
+        Self {
+            action: described.facts.action(),
+            facts: &described.facts,
+            generation: &described.target.generation,
+            on_behalf_of: &described.on_behalf_of.id,
+        }
+    }
+}
+
+impl<'a> Later<'a> {
+    fn of(described: &'a Described) -> Self {
+        Self { requester: described.requester.handle(), session: &described.session, target: &described.target.name }
+    }
 }
 
 impl Described {
@@ -240,16 +275,7 @@ impl Described {
     /// # Errors
     /// Never for values built by this crate's own types; see [`digest::canonical`].
     pub fn digest(&self) -> Result<ActionDigest, digest::NotCanonical> {
-        let meaning = Meaning {
-            requester: self.requester.handle(),
-            on_behalf_of: &self.on_behalf_of.id,
-            target: &self.target.name,
-            generation: &self.target.generation,
-            action: self.facts.action(),
-            facts: &self.facts,
-            session: &self.session,
-            payload: self.payload,
-        };
+        let meaning = Meaning { sooner: Sooner::of(self), payload: self.payload, later: Later::of(self) };
         Ok(ActionDigest::of(&digest::canonical(&meaning)?))
     }
 }
@@ -272,6 +298,18 @@ impl ActionRequest {
             return Err(Mismatch::Payload);
         }
         let digest = described.digest().map_err(Mismatch::Canonical)?;
+        Ok(Self { described, digest, payload })
+    }
+
+    /// As [`ActionRequest::new`], for an action that may have come before with other bytes.
+    ///
+    /// # Errors
+    /// As [`ActionRequest::new`].
+    pub fn again(described: Described, payload: SealedPayload, before: &mut Repeats) -> Result<Self, Mismatch> {
+        if described.payload != payload.digest() {
+            return Err(Mismatch::Payload);
+        }
+        let digest = before.digest(&described).map_err(Mismatch::Canonical)?;
         Ok(Self { described, digest, payload })
     }
 

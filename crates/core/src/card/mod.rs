@@ -114,7 +114,7 @@ impl Card {
 }
 
 fn touched(described: &Described) -> Touched {
-    let Facts::Sql(facts) = &described.facts;
+    let Facts::Sql(facts) = &*described.facts;
     let mut tables = SqlTables::default();
     let mut functions = BTreeSet::new();
     for statement in &facts.statements {

@@ -46,9 +46,9 @@ pub struct Memo {
 #[derive(Debug)]
 struct Side {
     bundle: BundleDigest,
-    requester: Requester,
-    on_behalf_of: PersonRef,
-    target: Target,
+    requester: Arc<Requester>,
+    on_behalf_of: Arc<PersonRef>,
+    target: Arc<Target>,
     known: Known,
     entities: Arc<Entities>,
 }
@@ -63,16 +63,21 @@ struct Known {
 /// Facts that were permitted, by which policies, and what of the answer these mask.
 #[derive(Debug)]
 struct Kept {
-    facts: Facts,
+    facts: Arc<Facts>,
     policies: Arc<[PolicyNote]>,
     masks: Masks,
+}
+
+/// Whether two are equal; what is shared is, without a look.
+fn same<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 impl Known {
     /// The owner, the person it is for, and the agent; `None` where one of them is not known.
     fn of(described: &Described, people: &People) -> Option<Self> {
         let person = |id: &PersonId| Some((id.clone(), people.persons.get(id)?.clone()));
-        let agent = match &described.requester {
+        let agent = match &*described.requester {
             Requester::Person { .. } => None,
             Requester::Agent { id, .. } => Some((id.clone(), people.agents.get(id)?.clone())),
         };
@@ -89,9 +94,9 @@ impl Known {
 impl Side {
     fn holds(&self, bundle: &Bundle, described: &Described, people: &People) -> bool {
         self.bundle == bundle.digest()
-            && self.requester == described.requester
-            && self.on_behalf_of == described.on_behalf_of
-            && self.target == described.target
+            && same(&self.requester, &described.requester)
+            && same(&self.on_behalf_of, &described.on_behalf_of)
+            && same(&self.target, &described.target)
             && self.known.holds(people)
     }
 }
@@ -124,8 +129,8 @@ impl Memo {
     }
 
     /// What is kept of these facts, to be looked at first next time.
-    fn recall(&mut self, facts: &Facts) -> Option<&Kept> {
-        let at = self.permits.iter().position(|kept| kept.facts == *facts)?;
+    fn recall(&mut self, facts: &Arc<Facts>) -> Option<&Kept> {
+        let at = self.permits.iter().position(|kept| same(&kept.facts, facts))?;
         if at > 0 {
             let kept = self.permits.remove(at)?;
             self.permits.push_front(kept);

@@ -7,6 +7,7 @@ mod memo;
 mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::action::redact::Shown;
 use crate::action::sql::{SqlClass, SqlFacts, SqlStatement, SqlTables};
@@ -83,17 +84,18 @@ pub(super) fn message(statements: Vec<SqlStatement>, environment: Environment) -
     Described {
         impact: crate::action::impact::Impact::default(),
         id: ActionId::new("act-1"),
-        requester: Requester::Agent { id: AgentId::new("a1"), name: "coder".to_owned(), owner: person("alice") },
-        on_behalf_of: person("alice"),
-        closure: [PersonId::new("alice")].into(),
+        requester: Requester::Agent { id: AgentId::new("a1"), name: "coder".to_owned(), owner: person("alice") }.into(),
+        on_behalf_of: person("alice").into(),
+        closure: Arc::new([PersonId::new("alice")].into()),
         target: Target {
             name: "orders".to_owned(),
             environment,
             sensitivity: Sensitivity::High,
             generation: "1".to_owned(),
-        },
-        facts: Facts::Sql(SqlFacts { class, statements }),
-        session: SessionFacts::default(),
+        }
+        .into(),
+        facts: Facts::Sql(SqlFacts { class, statements }).into(),
+        session: SessionFacts::default().into(),
         shown: Shown::default(),
         reason: None,
         payload: PayloadDigest::of(b"payload"),

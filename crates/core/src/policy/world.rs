@@ -215,7 +215,7 @@ impl World {
             let facts = facts.ok_or_else(|| WorldError::UnknownPerson(person.as_str().to_owned()))?;
             new.push(self.user(person, facts)?);
         }
-        if let Requester::Agent { id, name, owner } = &described.requester {
+        if let Requester::Agent { id, name, owner } = &*described.requester {
             let facts = people.agents.get(id).ok_or_else(|| WorldError::UnknownAgent(name.clone()))?;
             new.push(self.agent(id, name, owner, facts)?);
         }
@@ -255,7 +255,7 @@ impl World {
             ("excluded".to_owned(), Value::new_set(excluded?)),
             ("env".to_owned(), self.env(described.target.environment)?),
         ];
-        match &described.requester {
+        match &*described.requester {
             Requester::Person { .. } => {}
             Requester::Agent { id, .. } => {
                 attributes.push(("agent".to_owned(), self.reference("Agent", id.as_str())?));
@@ -304,7 +304,7 @@ impl World {
 
 /// Everyone on the requester's side, as far as the request names them.
 fn excluded(described: &Described) -> BTreeSet<PersonId> {
-    let mut excluded = described.closure.clone();
+    let mut excluded = BTreeSet::clone(&described.closure);
     excluded.insert(described.on_behalf_of.id.clone());
     excluded.insert(described.requester.owner().id.clone());
     excluded

@@ -55,25 +55,25 @@ pub enum EncodeError {
     },
 }
 
-/// The action a record is about, by handle and digest.
+/// The action a record is about, by handle and digest. In the order of its canonical text, which is made for every read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionSummary {
-    /// The attempt.
-    pub id: ActionId,
-    /// Its digest.
-    pub digest: ActionDigest,
-    /// `agent` or `person`.
-    pub requester_kind: String,
-    /// The requester's handle.
-    pub requester: String,
-    /// For whom.
-    pub on_behalf_of: PersonId,
-    /// The target's name.
-    pub target: String,
-    /// The target's environment.
-    pub environment: String,
     /// `sql:write` and the like.
     pub action: String,
+    /// Its digest.
+    pub digest: ActionDigest,
+    /// The target's environment.
+    pub environment: String,
+    /// The attempt.
+    pub id: ActionId,
+    /// For whom.
+    pub on_behalf_of: PersonId,
+    /// The requester's handle.
+    pub requester: String,
+    /// `agent` or `person`.
+    pub requester_kind: String,
+    /// The target's name.
+    pub target: String,
 }
 
 /// How an attempt ended.

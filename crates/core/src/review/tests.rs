@@ -1,6 +1,7 @@
 //! The transition table, and that people are counted as people.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::separation::{EligibleVote, independent};
 use super::*;
@@ -20,17 +21,18 @@ fn described() -> Described {
     Described {
         impact: crate::action::impact::Impact::default(),
         id: ActionId::new("a1"),
-        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() },
-        on_behalf_of: owner.clone(),
-        closure: BTreeSet::from([owner.id]),
+        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() }.into(),
+        on_behalf_of: owner.clone().into(),
+        closure: Arc::new(BTreeSet::from([owner.id])),
         target: Target {
             name: "orders".to_owned(),
             environment: Environment::Production,
             sensitivity: Sensitivity::High,
             generation: "1".to_owned(),
-        },
-        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![] }),
-        session: SessionFacts::default(),
+        }
+        .into(),
+        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![] }).into(),
+        session: SessionFacts::default().into(),
         shown: redact::Shown::default(),
         reason: None,
         payload: PayloadDigest::of(b"x"),

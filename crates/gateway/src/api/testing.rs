@@ -272,7 +272,7 @@ impl World {
     /// Opens a review of a schema change by an agent, for which two people are asked.
     pub(crate) async fn ask_ddl(&self, agent: &str, statement: &str) -> Review {
         let mut described = described(agent, statement, self.gate.scribe.now());
-        let Facts::Sql(facts) = &mut described.facts;
+        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts);
         facts.class = SqlClass::Ddl;
         facts.statements[0].class = SqlClass::Ddl;
         facts.statements[0].verb = "ALTER TABLE".to_owned();
@@ -407,17 +407,19 @@ fn described(agent: &str, statement: &str, at: Timestamp) -> Described {
             id: AgentId::new(format!("g-{agent}")),
             name: agent.to_owned(),
             owner: owner.clone(),
-        },
-        on_behalf_of: owner.clone(),
-        closure: BTreeSet::from([owner.id]),
+        }
+        .into(),
+        on_behalf_of: owner.clone().into(),
+        closure: Arc::new(BTreeSet::from([owner.id])),
         target: Target {
             name: "orders".to_owned(),
             environment: Environment::Production,
             sensitivity: Sensitivity::High,
             generation: "1".to_owned(),
-        },
-        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![update] }),
-        session: SessionFacts::default(),
+        }
+        .into(),
+        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![update] }).into(),
+        session: SessionFacts::default().into(),
         shown: redact::redact(statement, &[], &[Some("7".to_owned()), None]),
         reason: Some("close a stuck order".to_owned()),
         payload: PayloadDigest::of(statement.as_bytes()),

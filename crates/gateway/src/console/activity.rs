@@ -58,7 +58,7 @@ pub(super) async fn page(
 
 fn row(attempt: &Attempt, now: Timestamp) -> Row {
     let described = &attempt.described;
-    let Facts::Sql(facts) = &described.facts;
+    let Facts::Sql(facts) = &*described.facts;
     let all: Vec<String> = facts.statements.iter().map(|statement| statement.verb.clone()).collect();
     let (words, tone) = status_words(&attempt.status);
     let (statement, is_excerpt) = excerpt(&described.shown.text, EXCERPT_CHARS);

@@ -28,7 +28,7 @@ impl Snapshot {
 
     /// Who answers for the requester as of now, besides those frozen in the request.
     pub fn linked_now(&self, request: &Described) -> BTreeSet<PersonId> {
-        match &request.requester {
+        match &*request.requester {
             Requester::Person { .. } => BTreeSet::new(),
             Requester::Agent { id, .. } => {
                 self.agents.iter().filter(|agent| &agent.id == id).map(|agent| agent.owner.clone()).collect()

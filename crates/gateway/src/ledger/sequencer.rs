@@ -26,11 +26,11 @@ use crate::ports::{LogHead, RecordSource};
 /// Store records in one checkpoint, at most; of 64 KiB each at the very worst.
 const STORE_RECORDS_MAX: u32 = 1024;
 /// Journal records in one checkpoint, at most.
-const JOURNAL_RECORDS_MAX: usize = 4096;
+const JOURNAL_RECORDS_MAX: usize = 16_384;
 /// Bytes of journal read at once, at most.
-const JOURNAL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const JOURNAL_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Leaves in one checkpoint, at most; a crash leaves no more than these beyond the head.
-pub(super) const LEAVES_MAX: u64 = STORE_RECORDS_MAX as u64 + JOURNAL_RECORDS_MAX as u64; // 5,120
+pub(super) const LEAVES_MAX: u64 = STORE_RECORDS_MAX as u64 + JOURNAL_RECORDS_MAX as u64; // 17,408
 /// Callers that may wait for a flush before others wait to ask.
 const REQUESTS_MAX: usize = 256;
 

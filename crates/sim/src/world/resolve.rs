@@ -343,8 +343,8 @@ fn denied(denial: &ApproveDenial) -> Code {
 /// A request like this one that nobody in the directory is behind: what a planted defect asks about instead.
 fn nobodys(mut request: Described) -> (Described, BTreeSet<PersonId>) {
     let gil = Directory::person(6);
-    request.closure = BTreeSet::new();
-    request.on_behalf_of = gil.clone();
-    request.requester = countersign_core::action::Requester::Person { person: gil };
+    request.closure = std::sync::Arc::default();
+    request.on_behalf_of = gil.clone().into();
+    request.requester = countersign_core::action::Requester::Person { person: gil }.into();
     (request, BTreeSet::new())
 }

@@ -1,5 +1,7 @@
 //! Who may approve.
 
+use std::sync::Arc;
+
 use crate::review::Method;
 
 use super::*;
@@ -69,13 +71,13 @@ fn no_permit_lifts_self_approval() {
     let bundle = bundle(text);
     let mut request = one(SqlClass::Write, "UPDATE");
     assert_eq!(ask_about(&bundle, &request, "alice", FRESH, "dba"), Err("self_approval"));
-    request.closure = ["dora", "gone"].map(PersonId::new).into();
+    request.closure = Arc::new(["dora", "gone"].map(PersonId::new).into());
     assert_eq!(ask_about(&bundle, &request, "dora", FRESH, "dba"), Err("self_approval"));
     assert_eq!(ask_about(&bundle, &request, "alice", FRESH, "dba"), Err("self_approval"), "still the owner");
-    request.on_behalf_of = person("dan");
+    request.on_behalf_of = person("dan").into();
     assert_eq!(ask_about(&bundle, &request, "dan", FRESH, "sre"), Err("self_approval"));
-    request.requester = Requester::Person { person: person("sam") };
-    request.closure.clear();
+    request.requester = Requester::Person { person: person("sam") }.into();
+    request.closure = Arc::default();
     assert_eq!(ask_about(&bundle, &request, "sam", FRESH, "sre"), Err("self_approval"));
     assert_eq!(ask_about(&bundle, &request, "dora", FRESH, "dba"), Ok(vec!["dba".to_owned()]));
 }

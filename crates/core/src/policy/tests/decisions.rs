@@ -1,6 +1,7 @@
 //! Scenarios: what the starter pack and small policies of one's own decide.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 
@@ -77,7 +78,7 @@ fn a_message_more_dangerous_than_its_statements_is_asked_about_as_unparsed() {
     let bundle = bundle(STARTER);
     for statements in [vec![], vec![statement(SqlClass::Read, "SELECT")]] {
         let mut described = message(statements, Environment::Production);
-        let Facts::Sql(facts) = &mut described.facts;
+        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts);
         facts.class = SqlClass::Opaque;
         let expected = "deny policy_denied: no-unbounded-writes, no-unparsed-sql";
         check(&bundle, &described, &["dba:5"], expected);
@@ -95,14 +96,15 @@ fn too_many_statements_are_refused() {
 fn unknown_parties_are_refused() {
     let bundle = bundle(STARTER);
     let mut described = one(SqlClass::Read, "SELECT");
-    described.on_behalf_of = person("ghost");
+    described.on_behalf_of = person("ghost").into();
     check(&bundle, &described, &[], "deny unknown_person: core:known-parties");
     described = one(SqlClass::Read, "SELECT");
-    described.requester = Requester::Agent { id: AgentId::new("a9"), name: "ghost".to_owned(), owner: person("alice") };
+    described.requester =
+        Requester::Agent { id: AgentId::new("a9"), name: "ghost".to_owned(), owner: person("alice") }.into();
     check(&bundle, &described, &[], "deny unknown_agent: core:known-parties");
-    described.requester = Requester::Person { person: person("ghost") };
+    described.requester = Requester::Person { person: person("ghost") }.into();
     check(&bundle, &described, &[], "deny unknown_person: core:known-parties");
-    described.requester = Requester::Person { person: person("zoe") };
+    described.requester = Requester::Person { person: person("zoe") }.into();
     check(&bundle, &described, &[], "deny policy_denied: nobody-suspended");
 }
 

@@ -1,5 +1,7 @@
 //! What a memo may be used for, and what it must never hide.
 
+use std::sync::Arc;
+
 use crate::action::{ActionRequest, SealedPayload};
 
 use super::*;
@@ -30,7 +32,7 @@ fn the_same_read_is_decided_once() {
     let mut other = read();
     other.payload = PayloadDigest::of(b"payload");
     other.id = ActionId::new("act-2");
-    other.session.settings.insert("role".to_owned(), "x".to_owned());
+    Arc::make_mut(&mut other.session).settings.insert("role".to_owned(), "x".to_owned());
     assert!(ask(&bundle, other, &people, &mut memo).1, "neither the attempt nor its session is a policy's business");
 }
 
@@ -69,7 +71,7 @@ fn a_permit_speaks_of_the_request_before_it() {
     let mut memo = Memo::default();
     for session in ["a", "b", "c"] {
         let mut described = read();
-        described.session.settings.insert("role".to_owned(), session.to_owned());
+        Arc::make_mut(&mut described.session).settings.insert("role".to_owned(), session.to_owned());
         let request = request(described);
         let Decision::Permit(permitted) = bundle.decide_again(&request, &circumstances(&none, &people), &mut memo)
         else {
@@ -85,14 +87,15 @@ fn a_permit_speaks_of_the_request_before_it() {
 fn what_a_policy_could_see_is_asked_about_again() {
     let (bundle, people, mut memo) = (starter_and(""), people(), Memo::default());
     let changes: [fn(&mut Described); 6] = [
-        |d| d.target.environment = Environment::Dev,
-        |d| d.target.name = "other".to_owned(),
-        |d| d.target.sensitivity = Sensitivity::None,
-        |d| d.on_behalf_of = person("dora"),
-        |d| d.requester = Requester::Person { person: person("alice") },
+        |d| Arc::make_mut(&mut d.target).environment = Environment::Dev,
+        |d| Arc::make_mut(&mut d.target).name = "other".to_owned(),
+        |d| Arc::make_mut(&mut d.target).sensitivity = Sensitivity::None,
+        |d| d.on_behalf_of = person("dora").into(),
+        |d| d.requester = Requester::Person { person: person("alice") }.into(),
         |d| {
             d.facts =
                 Facts::Sql(SqlFacts { class: SqlClass::Read, statements: vec![statement(SqlClass::Read, "SHOW")] })
+                    .into()
         },
     ];
     for change in changes {

@@ -1,5 +1,7 @@
 //! Properties that hold for any policies of the usual form, and any approvals.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -90,7 +92,7 @@ proptest! {
     fn nobody_of_the_closure_ever_approves(closure in subsequence(vec!["alice", "dora", "dan", "sam", "zoe"], 0..5), voter in select(vec!["alice", "dora", "dan", "sam", "zoe"]), group in select(vec!["dba", "sre", "any"])) {
         let bundle = bundle("@id(\"all\") permit (principal, action, resource);");
         let mut request = one(SqlClass::Write, "UPDATE");
-        request.closure = closure.iter().map(|name| PersonId::new(*name)).collect();
+        request.closure = Arc::new(closure.iter().map(|name| PersonId::new(*name)).collect());
         let authn = Authn { mfa: true, age_seconds: 0, method: crate::review::Method::Passkey };
         let (none, people) = (BTreeSet::new(), people());
         let answer = bundle.may_approve(&PersonId::new(voter), &authn, &request, group, &circumstances(&none, &people));

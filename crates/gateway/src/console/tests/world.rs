@@ -334,17 +334,19 @@ pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
     Described {
         impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(uuid::Uuid::now_v7().to_string()),
-        requester: Requester::Agent { id: AgentId::new("g-coder"), name: "coder".to_owned(), owner: ada.clone() },
-        on_behalf_of: ada.clone(),
-        closure: BTreeSet::from([ada.id]),
+        requester: Requester::Agent { id: AgentId::new("g-coder"), name: "coder".to_owned(), owner: ada.clone() }
+            .into(),
+        on_behalf_of: ada.clone().into(),
+        closure: Arc::new(BTreeSet::from([ada.id])),
         target: Target {
             name: "orders".to_owned(),
             environment: Environment::Production,
             sensitivity: Sensitivity::High,
             generation: "1".to_owned(),
-        },
-        facts: Facts::Sql(SqlFacts { class: wish.class, statements: vec![statement] }),
-        session: SessionFacts { in_transaction: wish.in_transaction, ..SessionFacts::default() },
+        }
+        .into(),
+        facts: Facts::Sql(SqlFacts { class: wish.class, statements: vec![statement] }).into(),
+        session: SessionFacts { in_transaction: wish.in_transaction, ..SessionFacts::default() }.into(),
         shown: redact::redact(&wish.statement, &literals.unwrap_or_default(), &wish.parameters),
         reason: wish.reason,
         payload: PayloadDigest::of(wish.statement.as_bytes()),

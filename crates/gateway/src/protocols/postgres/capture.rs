@@ -3,14 +3,15 @@
 //! The payload of a simple query is its text. That of a portal is its statement's text, the types, and everything of the
 //! `Bind` after the two names; the names are the client's own business and may differ when the same is sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
+use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::{self, Shown};
 use countersign_core::action::sql::SqlClass;
 use countersign_core::action::{
-    ActionId, ActionRequest, Described, Facts, PayloadDigest, PersonId, PersonRef, Requester, SealedPayload,
+    ActionId, ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload,
     SessionFacts, Target,
 };
 
@@ -27,12 +28,42 @@ use crate::refusal::Refusal;
 /// Who is connected to what.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
-    pub(super) requester: Requester,
-    pub(super) on_behalf_of: PersonRef,
-    pub(super) closure: BTreeSet<PersonId>,
-    pub(super) target: Target,
+    pub(super) requester: Arc<Requester>,
+    pub(super) on_behalf_of: Arc<PersonRef>,
+    pub(super) closure: Arc<BTreeSet<PersonId>>,
+    pub(super) target: Arc<Target>,
     /// `application_name`, when it is not a driver's own.
     pub(super) stated_reason: Option<String>,
+}
+
+/// The most meanings whose session is kept.
+const SESSIONS_MAX: usize = 64;
+
+/// What one connection asked for before: what repeats is not made again.
+#[derive(Default)]
+pub(super) struct Before {
+    digests: Repeats,
+    /// What each meaning found of the session; the last used first.
+    sessions: VecDeque<(Arc<Meaning>, Arc<SessionFacts>)>,
+}
+
+impl Before {
+    /// The facts of the session: those of the last time, if all of them are equal.
+    fn session_facts(&mut self, captured: &Captured, session: &Session) -> Arc<SessionFacts> {
+        let at = self.sessions.iter().position(|(meaning, _)| Arc::ptr_eq(meaning, captured.meaning()));
+        let kept = at.and_then(|at| self.sessions.remove(at));
+        let prepared = captured.executes(session);
+        let same = kept.filter(|(_, facts)| {
+            facts.prepared == prepared
+                && facts.settings == *session.settings()
+                && facts.in_transaction == session.in_transaction()
+                && facts.transaction == session.transaction()
+        });
+        let facts = same.map_or_else(|| Arc::new(captured.session_facts(session, prepared)), |(_, facts)| facts);
+        self.sessions.truncate(SESSIONS_MAX - 1);
+        self.sessions.push_front((captured.meaning().clone(), facts.clone()));
+        facts
+    }
 }
 
 /// A message that wants to run.
@@ -93,7 +124,7 @@ impl Captured {
             Captured::Query { sql, spool: Some(spool), .. } => copy::payload(sql, &spool.summary()),
             Captured::Query { sql, spool: None, .. } => sql.as_bytes().to_vec(),
             Captured::Portal { bind, prepared, .. } | Captured::Function { bind, prepared, .. } => {
-                portal_payload(prepared, &bind.tail).to_vec()
+                portal_payload(prepared, &bind.tail)
             }
         }
     }
@@ -165,18 +196,19 @@ impl Captured {
         subject: &Subject,
         session: &Session,
         scribe: &Scribe,
+        before: &mut Before,
     ) -> Result<ActionRequest, Refusal> {
         let payload = SealedPayload::seal(self.payload());
         let description = self.description();
         let described = Described {
-            impact: countersign_core::action::impact::Impact::default(),
+            impact: Impact::default(),
             id: ActionId::new(uuid::Uuid::now_v7().to_string()),
             requester: subject.requester.clone(),
             on_behalf_of: subject.on_behalf_of.clone(),
             closure: subject.closure.clone(),
             target: subject.target.clone(),
-            facts: Facts::Sql(description.facts.clone()),
-            session: self.session_facts(session),
+            facts: self.meaning().facts.clone(),
+            session: before.session_facts(self, session),
             shown: Shown::default(),
             reason: description
                 .reason
@@ -186,11 +218,12 @@ impl Captured {
             payload: payload.digest(),
             at: scribe.now(),
         };
-        ActionRequest::new(described, payload)
+        ActionRequest::again(described, payload, &mut before.digests)
             .map_err(|error| Refusal::new(Code::RecordUnavailable, format!("the action cannot be described: {error}")))
     }
 
-    fn session_facts(&self, session: &Session) -> SessionFacts {
+    /// The prepared statements that it executes, by name.
+    fn executes(&self, session: &Session) -> BTreeMap<String, PayloadDigest> {
         let mut prepared = BTreeMap::new();
         for effect in &self.description().effects {
             if let Effect::Execute { name, .. } = effect
@@ -199,6 +232,10 @@ impl Captured {
                 prepared.insert(name.clone(), PayloadDigest::of(&meaning(&known)));
             }
         }
+        prepared
+    }
+
+    fn session_facts(&self, session: &Session, prepared: BTreeMap<String, PayloadDigest>) -> SessionFacts {
         SessionFacts {
             settings: session.settings().clone(),
             prepared,
@@ -284,9 +321,9 @@ fn dollar_unquoted(raw: &str) -> Option<&str> {
     rest.strip_suffix(tag)
 }
 
-fn portal_payload(prepared: &Prepared, tail: &[u8]) -> BytesMut {
+fn portal_payload(prepared: &Prepared, tail: &[u8]) -> Vec<u8> {
     let statement = meaning(prepared);
-    let mut payload = BytesMut::with_capacity(statement.len() + tail.len() + 16);
+    let mut payload = Vec::with_capacity(statement.len() + tail.len() + 16);
     payload.put_u64(statement.len() as u64);
     payload.put_slice(&statement);
     payload.put_u64(tail.len() as u64);

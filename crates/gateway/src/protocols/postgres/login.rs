@@ -208,10 +208,10 @@ fn subject(listener: &Listener, agent: Agent, target: &Upstream, startup: &Start
         generation: target.config.generation(),
     };
     Some(Subject {
-        requester: Requester::Agent { id: agent.id, name: agent.name, owner: owner.clone() },
-        on_behalf_of: owner,
-        closure,
-        target,
+        requester: Requester::Agent { id: agent.id, name: agent.name, owner: owner.clone() }.into(),
+        on_behalf_of: owner.into(),
+        closure: closure.into(),
+        target: target.into(),
         stated_reason: stated_reason(startup.settings.get("application_name")),
     })
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::cancel::Cancel;
 use super::connection::{Connection, End, Opened};
 use super::copy::Spools;
-use super::describe::Descriptions;
+use super::describe::{Descriptions, STACK_BYTES};
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
 use super::mask::{Key, KeyError};
@@ -28,6 +28,7 @@ use crate::codes::Code;
 use crate::config::Protocol;
 use crate::gate::Gate;
 use crate::identity::keys;
+use crate::lanes::Lanes;
 use crate::refusal::Refusal;
 
 /// How long a client may take to log in.
@@ -59,6 +60,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// The threads that connections live on.
+    #[error("cannot start the threads for connections")]
+    Lanes(#[source] std::io::Error),
     /// No randomness.
     #[error(transparent)]
     Randomness(#[from] keys::NoRandomness),
@@ -112,14 +116,25 @@ impl Listener {
         })
     }
 
-    /// Accepts clients until the future is dropped.
-    pub async fn serve(self) {
+    /// Accepts clients until the future is dropped, which ends them.
+    ///
+    /// # Errors
+    /// [`Error::Lanes`], before anybody was accepted.
+    pub async fn serve(self) -> Result<(), Error> {
+        let lanes = Lanes::open("postgres", STACK_BYTES).map_err(Error::Lanes)?;
         let listener = Arc::new(self);
         loop {
             match listener.socket.accept().await {
                 Ok((socket, peer)) => {
                     let listener = listener.clone();
-                    tokio::spawn(async move { listener.client(socket, peer).await });
+                    // out of the accepting runtime's event loop, and into the lane's
+                    if let Ok(socket) = socket.into_std() {
+                        lanes.spawn(move || async move {
+                            if let Ok(socket) = TcpStream::from_std(socket) {
+                                listener.client(socket, peer).await;
+                            }
+                        });
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");

@@ -1,6 +1,7 @@
 //! Compare-and-swap, single use, and what a restart finds.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use countersign_core::action::sql::{SqlClass, SqlFacts};
 use countersign_core::action::{
@@ -27,17 +28,18 @@ fn described(id: &str, statement: &str) -> Described {
     Described {
         impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(id),
-        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() },
-        on_behalf_of: owner.clone(),
-        closure: BTreeSet::from([owner.id]),
+        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() }.into(),
+        on_behalf_of: owner.clone().into(),
+        closure: Arc::new(BTreeSet::from([owner.id])),
         target: Target {
             name: "orders".to_owned(),
             environment: Environment::Production,
             sensitivity: Sensitivity::High,
             generation: "1".to_owned(),
-        },
-        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![] }),
-        session: SessionFacts::default(),
+        }
+        .into(),
+        facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![] }).into(),
+        session: SessionFacts::default().into(),
         shown: redact::Shown::default(),
         reason: None,
         payload: PayloadDigest::of(statement.as_bytes()),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use countersign_core::action::Facts;
 use countersign_core::action::sql::{SqlClass, SqlStatement, SqlTables};
 
 use super::super::describe::{Description, Effect, Name, Referents, quoted};
@@ -13,6 +14,8 @@ use super::Resolution;
 pub(crate) struct Meaning {
     /// The description with resolved facts.
     pub(crate) description: Arc<Description>,
+    /// Its facts, as actions share them.
+    pub(crate) facts: Arc<Facts>,
     /// The identity of everything named: part of what an approval binds.
     pub(crate) identities: BTreeMap<String, String>,
     /// Tables that a change is carried on to: by views, partitions and foreign keys.
@@ -64,7 +67,8 @@ pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolut
         changed |= disturbance(statement, effect).any() || (moved && ends_transaction(effect));
         new.facts.class = new.facts.class.max(statement.class);
     }
-    Meaning { description: Arc::new(new), identities, carried }
+    let facts = Arc::new(Facts::Sql(new.facts.clone()));
+    Meaning { description: Arc::new(new), facts, identities, carried }
 }
 
 fn resolve(statement: &mut SqlStatement, referents: Option<&Referents>, resolution: &Resolution) {

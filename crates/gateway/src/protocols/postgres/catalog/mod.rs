@@ -19,6 +19,7 @@ mod answer;
 mod apply;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub(super) struct Scope {
 #[derive(Default)]
 pub(super) struct Catalog {
     answers: Mutex<Answers>,
+    /// Counts changes of definitions; an answer to an older question is not kept.
+    epoch: AtomicU64,
     aside: tokio::sync::Mutex<Aside>,
     /// Another, for plans: they take longer.
     pub(super) plans: tokio::sync::Mutex<Aside>,
@@ -65,11 +68,15 @@ pub(super) struct Catalog {
 
 #[derive(Default)]
 struct Answers {
-    /// Counts changes of definitions; an answer to an older question is not kept.
-    epoch: u64,
     scopes: HashMap<String, (Instant, Arc<Scope>)>,
     by_path: HashMap<Vec<String>, HashMap<Arc<str>, Answer>>,
     count: usize,
+}
+
+/// What names refer to, and how long that is believed unless definitions change.
+pub(super) struct Answered {
+    pub(super) resolution: Arc<Resolution>,
+    pub(super) until: Instant,
 }
 
 struct Answer {
@@ -82,7 +89,7 @@ impl Catalog {
     /// Definitions changed, or may have: nothing that was known before is believed.
     pub(super) fn changed(&self) {
         let mut answers = self.lock();
-        answers.epoch += 1;
+        self.epoch.fetch_add(1, Ordering::Release);
         answers.scopes.clear();
         answers.by_path.values_mut().flat_map(HashMap::values_mut).for_each(|answer| answer.at = None);
     }
@@ -106,20 +113,28 @@ impl Catalog {
             path => Question { name: "path", sql: SET_PATH, types: &[], values: values(&[path])? },
         };
         let asked = Question { name: "scope", sql: SCOPE, types: &[], values: values(&[])? };
-        let scope = Arc::new(scope(&self.ask(target, vault, Some(look), asked).await?)?);
+        let at = Instant::now();
+        let told = ask(&mut *self.aside.lock().await, target, vault, Some(look), asked).await?;
+        let scope = Arc::new(scope(&told)?);
         let mut answers = self.lock();
         if answers.scopes.len() >= ANSWERS_MAX {
             answers.scopes.clear();
         }
-        answers.scopes.insert(path.to_owned(), (Instant::now(), scope.clone()));
+        answers.scopes.insert(path.to_owned(), (at, scope.clone()));
         Ok(scope)
     }
 
+    /// Counts changes of definitions.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
     /// A shared answer that is fresh.
-    pub(super) fn known(&self, scope: &Scope, question: &Arc<str>) -> Option<Arc<Resolution>> {
+    fn known(&self, scope: &Scope, question: &Arc<str>) -> Option<Answered> {
         let answers = self.lock();
         let answer = answers.by_path.get(&scope.path)?.get(question)?;
-        answer.at.is_some_and(|at| at.elapsed() < FRESH).then(|| answer.resolution.clone())
+        let until = answer.at? + FRESH;
+        (Instant::now() < until).then(|| Answered { resolution: answer.resolution.clone(), until })
     }
 
     /// The answer for a scope without temporary objects: shared if it is fresh enough, else asked for.
@@ -129,36 +144,35 @@ impl Catalog {
         vault: &dyn Vault,
         scope: &Scope,
         question: &Arc<str>,
-    ) -> Result<Arc<Resolution>, Refusal> {
-        match self.known(scope, question) {
-            Some(known) => Ok(known),
-            None => self.resolve_anew(target, vault, scope, question).await,
+    ) -> Result<Answered, Refusal> {
+        if let Some(known) = self.known(scope, question) {
+            return Ok(known);
         }
-    }
-
-    /// The same, asked now.
-    pub(super) async fn resolve_anew(
-        &self,
-        target: &Upstream,
-        vault: &dyn Vault,
-        scope: &Scope,
-        question: &Arc<str>,
-    ) -> Result<Arc<Resolution>, Refusal> {
-        let epoch = self.lock().epoch;
+        let mut aside = self.aside.lock().await;
+        if let Some(known) = self.known(scope, question) {
+            return Ok(known); // somebody before in the queue had the same question
+        }
+        let (epoch, at) = (self.epoch(), Instant::now());
         let with_path = answer::with_path(question, &scope.path).map_err(|error| unresolved(&error))?;
         let asked = Question { name: "survey", sql: SURVEY, types: &[], values: values(&[&with_path])? };
-        let told = self.ask(target, vault, None, asked).await?;
+        let told = ask(&mut aside, target, vault, None, asked).await?;
         let resolution = resolution(question, &told).map_err(|error| unresolved(&error))?;
-        Ok(self.keep(epoch, scope, question, resolution))
+        Ok(Answered { resolution: self.keep((epoch, at), scope, question, resolution), until: at + FRESH })
     }
 
-    fn keep(&self, epoch: u64, scope: &Scope, question: &Arc<str>, resolution: Resolution) -> Arc<Resolution> {
+    fn keep(
+        &self,
+        (epoch, at): (u64, Instant),
+        scope: &Scope,
+        question: &Arc<str>,
+        resolution: Resolution,
+    ) -> Arc<Resolution> {
         let mut answers = self.lock();
         if answers.count >= ANSWERS_MAX {
             answers.by_path.clear();
             answers.count = 0;
         }
-        let at = (epoch == answers.epoch).then(Instant::now);
+        let at = (epoch == self.epoch()).then_some(at);
         let of_path = answers.by_path.entry(scope.path.clone()).or_default();
         let before = of_path.get(question).map(|answer| answer.resolution.clone());
         let new = before.is_none();
@@ -169,33 +183,32 @@ impl Catalog {
         resolution
     }
 
-    async fn ask(
-        &self,
-        target: &Upstream,
-        vault: &dyn Vault,
-        before: Option<Question<'_>>,
-        question: Question<'_>,
-    ) -> Result<String, Refusal> {
-        let failed = |error| match error {
-            AsideError::Connect(refusal) => refusal,
-            error => unresolved(&error),
-        };
-        let mut aside = self.aside.lock().await;
-        let mut rows = ask_both(&mut aside, target, vault, before.clone(), question.clone()).await;
-        if matches!(rows, Err(AsideError::Gone)) {
-            // the server may have ended the connection long ago; asking changes nothing, so it can be asked again
-            rows = ask_both(&mut aside, target, vault, before, question).await;
-        }
-        let rows = rows.map_err(failed)?;
-        aside::text(&rows).map(str::to_owned).ok_or_else(|| unresolved(&"an empty answer"))
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner) // the maps are valid after any panic
     }
 }
 
 /// Asks the question, on the connection that was asked what comes before it.
+async fn ask(
+    aside: &mut Aside,
+    target: &Upstream,
+    vault: &dyn Vault,
+    before: Option<Question<'_>>,
+    question: Question<'_>,
+) -> Result<String, Refusal> {
+    let failed = |error| match error {
+        AsideError::Connect(refusal) => refusal,
+        error => unresolved(&error),
+    };
+    let mut rows = ask_both(aside, target, vault, before.clone(), question.clone()).await;
+    if matches!(rows, Err(AsideError::Gone)) {
+        // the server may have ended the connection long ago; asking changes nothing, so it can be asked again
+        rows = ask_both(aside, target, vault, before, question).await;
+    }
+    let rows = rows.map_err(failed)?;
+    aside::text(&rows).map(str::to_owned).ok_or_else(|| unresolved(&"an empty answer"))
+}
+
 async fn ask_both(
     aside: &mut Aside,
     target: &Upstream,

@@ -285,7 +285,12 @@ impl Call for PgCall<'_> {
         if self.connection.portals.len() >= PORTALS_MAX {
             return Err(Refusal::new(Code::TooLarge, "too many open portals; close some"));
         }
-        let request = self.captured.describe(&self.connection.subject, &self.connection.session, &gate.scribe)?;
+        let request = self.captured.describe(
+            &self.connection.subject,
+            &self.connection.session,
+            &gate.scribe,
+            &mut self.connection.before,
+        )?;
         self.digest = Some(request.digest());
         Ok(request)
     }

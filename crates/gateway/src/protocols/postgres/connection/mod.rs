@@ -24,7 +24,7 @@ use self::hold::{DEFAULT_READ_ONLY, Hold};
 use self::mask::Masking;
 use self::names::Names;
 use super::cancel::Cancel;
-use super::capture::Subject;
+use super::capture::{Before, Subject};
 use super::catalog::Disturbance;
 use super::copy::Spools;
 use super::describe::Descriptions;
@@ -109,7 +109,9 @@ pub(super) struct Connection {
     masking: Masking,
     mask_key: Arc<Key>,
     descriptions: Arc<Descriptions>,
-    /// What was permitted on this connection before.
+    /// What was asked for on this connection before.
+    before: Before,
+    /// What was permitted on it before.
     memo: Memo,
     /// What the next byte of an answer owes to the record.
     owed: Option<Receipt>,
@@ -173,6 +175,7 @@ impl Connection {
             masking: Masking::default(),
             mask_key,
             descriptions,
+            before: Before::default(),
             memo: Memo::default(),
             owed: None,
             deferred: Vec::new(),

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Connection, End};
-use crate::protocols::postgres::catalog::{self, Meaning, Resolution, SCOPE, SURVEY, Scope};
+use crate::protocols::postgres::catalog::{self, FRESH, Meaning, Resolution, SCOPE, SURVEY, Scope};
 use crate::protocols::postgres::describe::Description;
 use crate::protocols::postgres::wire::TransactionStatus;
 use crate::refusal::Refusal;
@@ -25,26 +26,52 @@ struct Remembered {
     description: Arc<Description>,
     resolutions: Vec<Option<Arc<Resolution>>>,
     meaning: Arc<Meaning>,
+    valid: Option<Valid>,
+}
+
+/// How long a meaning holds without another look at what it was made of.
+struct Valid {
+    scope: Arc<Scope>,
+    epoch: u64,
+    until: Instant,
 }
 
 impl Names {
+    /// What was made of it, if that still holds.
+    fn holding(&self, description: &Arc<Description>, epoch: u64) -> Option<Arc<Meaning>> {
+        let scope = self.scope.as_ref()?;
+        let known = self.remembered.get(&(Arc::as_ptr(description) as usize))?;
+        let valid = known.valid.as_ref()?;
+        let holds = valid.epoch == epoch && Arc::ptr_eq(&valid.scope, scope) && Instant::now() < valid.until;
+        holds.then(|| known.meaning.clone())
+    }
+
     /// Makes a meaning, unless it was made of the same before.
-    fn meaning(&mut self, description: &Arc<Description>, resolutions: Vec<Option<Arc<Resolution>>>) -> Arc<Meaning> {
+    fn meaning(
+        &mut self,
+        description: &Arc<Description>,
+        resolutions: Vec<Option<Arc<Resolution>>>,
+        valid: Option<Valid>,
+    ) -> Arc<Meaning> {
         let address = Arc::as_ptr(description) as usize;
-        if let Some(known) = self.remembered.get(&address)
+        if let Some(known) = self.remembered.get_mut(&address)
             && same(&known.resolutions, &resolutions)
         {
+            known.valid = valid;
             return known.meaning.clone();
         }
         let meaning = Arc::new(catalog::apply(description, &resolutions, false));
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
-        let remembered = Remembered { description: description.clone(), resolutions, meaning: meaning.clone() };
+        let remembered = Remembered { description: description.clone(), resolutions, meaning: meaning.clone(), valid };
         self.remembered.insert(Arc::as_ptr(&remembered.description) as usize, remembered);
         meaning
     }
 }
+
+/// What names refer to, and until when that is believed.
+type Believed = (Arc<Resolution>, Option<Instant>);
 
 fn same(one: &[Option<Arc<Resolution>>], other: &[Option<Arc<Resolution>>]) -> bool {
     let same = |pair: (&Option<Arc<Resolution>>, &Option<Arc<Resolution>>)| match pair {
@@ -66,7 +93,7 @@ impl Connection {
             let moved = self.session.disturbed();
             return Ok(Ok(match moved {
                 true => Arc::new(catalog::apply(described, &[], true)),
-                false => self.names.meaning(described, Vec::new()),
+                false => self.names.meaning(described, Vec::new(), None),
             }));
         }
         if self.session.status() == TransactionStatus::Failed {
@@ -76,10 +103,17 @@ impl Connection {
             self.settle().await?; // it may be over by now
             self.note_moves();
         }
+        let epoch = self.target.catalog.epoch();
+        if !self.session.disturbed()
+            && let Some(meaning) = self.names.holding(described, epoch)
+        {
+            return Ok(Ok(meaning));
+        }
         let scope = match self.scope().await? {
             Ok(scope) => scope,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let mut until = Some(Instant::now() + FRESH);
         let mut resolutions = Vec::with_capacity(described.questions.len());
         for question in &described.questions {
             let Some(question) = question else {
@@ -87,13 +121,19 @@ impl Connection {
                 continue;
             };
             match self.resolve(&scope, question).await? {
-                Ok(resolution) => resolutions.push(Some(resolution)),
+                Ok((resolution, believed)) => {
+                    resolutions.push(Some(resolution));
+                    until = until.min(believed);
+                }
                 Err(refusal) => return Ok(Err(refusal)),
             }
         }
         Ok(Ok(match self.session.disturbed() {
             true => Arc::new(catalog::apply(described, &resolutions, true)),
-            false => self.names.meaning(described, resolutions),
+            false => {
+                let valid = until.map(|until| Valid { scope, epoch, until });
+                self.names.meaning(described, resolutions, valid)
+            }
         }))
     }
 
@@ -145,10 +185,12 @@ impl Connection {
         Ok(Ok(scope))
     }
 
-    async fn resolve(&mut self, scope: &Scope, question: &Arc<str>) -> Result<Result<Arc<Resolution>, Refusal>, End> {
+    /// What names refer to, and until when others are believed about it: not at all where only the session can say.
+    async fn resolve(&mut self, scope: &Scope, question: &Arc<str>) -> Result<Result<Believed, Refusal>, End> {
         if !scope.temporary && !self.session.disturbed() {
             let catalog = &self.target.catalog;
-            return Ok(catalog.resolve(&self.target, &*self.gate.vault, scope, question).await);
+            let answered = catalog.resolve(&self.target, &*self.gate.vault, scope, question).await;
+            return Ok(answered.map(|answered| (answered.resolution, Some(answered.until))));
         }
         if self.upstream.is_none() {
             return Ok(Err(super::own::nobody()));
@@ -156,6 +198,6 @@ impl Connection {
         let told = self.own_ask(SURVEY, &[question]).await?;
         let resolution =
             |told: String| catalog::resolution(question, &told).map_err(|error| catalog::unresolved(&error));
-        Ok(told.and_then(resolution).map(Arc::new))
+        Ok(told.and_then(resolution).map(|resolution| (Arc::new(resolution), None)))
     }
 }

@@ -1,7 +1,5 @@
 //! The server's messages: passed on as they are, looked at only where the session must know.
 
-use std::collections::HashMap;
-
 use bytes::{Buf, Bytes, BytesMut};
 use countersign_core::record::Status;
 
@@ -127,11 +125,9 @@ impl Connection {
 
     /// A transaction's end closes its portals; those that are bound since belong to the next.
     fn end_portals(&mut self) {
-        let (kept, ended) =
-            std::mem::take(&mut self.portals).into_iter().partition(|(name, _)| self.session.binding(name));
-        self.portals = kept;
-        let ended: HashMap<String, Portal> = ended;
-        ended.into_values().for_each(|portal| self.never_ran(portal));
+        let ended = self.portals.extract_if(|name, _| !self.session.binding(name)).map(|(_, portal)| portal);
+        let ended: Vec<Portal> = ended.collect();
+        ended.into_iter().for_each(|portal| self.never_ran(portal));
     }
 
     pub(super) fn drop_portals(&mut self) {

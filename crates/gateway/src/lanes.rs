@@ -1,0 +1,90 @@
+//! One event loop a processor, for connections: whoever wakes a connection's task is then on the same thread mostly, and
+//! no other thread has to be woken for it.
+//!
+//! A connection stays on the lane it was given to, the one with the fewest at that moment. The rest of the gateway
+//! (HTTP, the store, the sequencer) has the runtime it was started in.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// Threads of a lane that may wait for files at once.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Threads with an event loop each. Dropping them ends their tasks and waits for the threads.
+#[derive(Debug)]
+pub struct Lanes(Vec<Lane>);
+
+#[derive(Debug)]
+struct Lane {
+    handle: Handle,
+    load: Arc<AtomicUsize>,
+    /// Dropped, it ends the thread.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Counts a task as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lanes {
+    /// One lane a processor, on threads with this much stack.
+    ///
+    /// # Errors
+    /// The operating system gives no thread or no event queue.
+    pub fn open(name: &str, stack_bytes: usize) -> io::Result<Self> {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        (0..count)
+            .map(|number| Lane::open(format!("{name}-{number}"), stack_bytes))
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+
+    /// Runs a task on the lane that has the fewest. It is made there, so that its sockets can be that lane's.
+    pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce() -> F + Send + 'static) {
+        let Some(lane) = self.0.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed)) else { return };
+        lane.load.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(lane.load.clone());
+        lane.handle.spawn(async move {
+            let _counted = counted;
+            task().await;
+        });
+    }
+}
+
+impl Lane {
+    fn open(name: String, stack_bytes: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_stack_size(stack_bytes)
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name(name).stack_size(stack_bytes).spawn(move || {
+            // an error is the sender's end, which is what is waited for
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(Self { handle, load: Arc::default(), stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // a panic of the loop itself would have ended the gateway's connections already
+            let _ = thread.join();
+        }
+    }
+}
