@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry",   &[]),
     ("clock",       &[]),
     ("waiting",     &[]),
+    ("lanes",       &[]),
     ("policies",    &[]),
     ("identity",    &[]),
     ("store",       &[]),
@@ -45,8 +46,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("console",     &["gate", "identity", "policies", "resolve"]),
     ("channels",    &["gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["gate", "identity", "resolve", "channels"]),
-    ("protocols",   &["gate", "identity", "pipeline", "protocols/*"]),
-    ("protocols/*", &["gate", "identity", "pipeline", "protocols"]),
+    ("protocols",   &["gate", "identity", "lanes", "pipeline", "protocols/*"]),
+    ("protocols/*", &["gate", "identity", "lanes", "pipeline", "protocols"]),
 ];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {

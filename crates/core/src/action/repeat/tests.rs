@@ -1,3 +1,5 @@
+//! A kept digest is the one that would be made anew, whatever came in between.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
