@@ -107,6 +107,20 @@ fn reads_are_held_read_only() {
     );
 }
 
+/// Drivers tell a primary from a standby by what `SHOW` says: that is what the client set, not the hold.
+#[test]
+fn what_show_says_is_the_clients_own() {
+    let world = World::start();
+    let (show, mode) = ("SHOW transaction_read_only", "SELECT current_setting('transaction_read_only')");
+    let set = "SET default_transaction_read_only = on";
+    let said = script(&world, &[show, mode, show, "SHOW default_transaction_read_only", set, show, "RESET ALL", show]);
+    assert_eq!(
+        said.stdout.lines().collect::<Vec<_>>(),
+        ["off", "on", "off", "off", "SET", "on", "RESET", "off"],
+        "{said:?}"
+    );
+}
+
 /// A transaction that reads and writes in turn does both, and the record says what came of it.
 #[test]
 fn a_transaction_reads_and_writes() {
@@ -127,4 +141,73 @@ fn a_transaction_reads_and_writes() {
         );
     });
     assert_eq!(world.truth(ROW), "900");
+}
+
+/// Whatever may have changed how the session is held, or undone its change: what is approved next is written, and what is
+/// read next is held.
+#[test]
+fn a_session_of_unknown_mode_is_set_anew() {
+    let world = World::start();
+    world.truth("CREATE FUNCTION anything() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+    let mode = "SELECT current_setting('transaction_read_only')";
+    let write = |limit: u32| format!("UPDATE customers SET credit_limit = {limit} WHERE id = 3");
+    let (first, second, third) = (write(901), write(902), write(903));
+    let commands = [
+        "BEGIN",
+        "SELECT anything()",
+        "ROLLBACK",
+        &first,
+        mode,
+        &second,
+        "RESET ALL",
+        mode,
+        &third,
+        "SELECT anything()",
+        mode,
+    ];
+    let said = approved(&world, &commands);
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    let expected = ["BEGIN", "1", "ROLLBACK", "UPDATE 1", "on", "UPDATE 1", "RESET", "on", "UPDATE 1", "1", "on"];
+    assert_eq!(lines, expected, "{said:?}");
+    assert_eq!(world.truth(ROW), "903");
+}
+
+/// Runs a script while everything that it asks for is approved.
+fn approved(world: &World, commands: &[&str]) -> Finished {
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| script(world, commands));
+        while !client.is_finished() {
+            for review in world.dora().open_reviews() {
+                world.dora().approve(&review);
+                world.finn().approve(&review);
+            }
+        }
+        client.join().unwrap()
+    })
+}
+
+/// What a cursor was approved for happens as its rows are fetched, also after a read.
+#[test]
+fn a_cursor_changes_what_it_was_approved_for() {
+    let world = World::start();
+    world.truth(
+        "CREATE FUNCTION raise_limit(int) RETURNS int LANGUAGE sql AS \
+         'UPDATE customers SET credit_limit = credit_limit + 1 WHERE id = $1 RETURNING credit_limit'",
+    );
+    let declare = "DECLARE c CURSOR FOR SELECT raise_limit(3) FROM generate_series(1, 3)";
+    let read = "SELECT count(*) FROM customers";
+    let said = approved(&world, &["BEGIN", declare, read, "FETCH c", read, "FETCH ALL FROM c", "COMMIT"]);
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines, ["BEGIN", "DECLARE CURSOR", "4", "201", "4", "202", "203", "COMMIT"], "{said:?}");
+    assert_eq!(world.truth(ROW), "203");
+}
+
+/// A failed transaction is over after `PREPARE TRANSACTION`, as after `COMMIT`.
+#[test]
+fn a_failed_transaction_that_is_prepared_is_rolled_back() {
+    let world = World::start();
+    let read = "SELECT count(*) FROM customers";
+    let said = approved(&world, &["BEGIN", "SELECT 1 / 0", read, "PREPARE TRANSACTION 'never'", read]);
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines, ["BEGIN", "ROLLBACK", "4"], "{said:?}");
 }

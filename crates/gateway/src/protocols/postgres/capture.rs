@@ -129,10 +129,11 @@ impl Captured {
         }
     }
 
-    /// Whether it begins by ending a failed transaction.
+    /// Whether it begins by ending a failed transaction. `PREPARE TRANSACTION` rolls one back, as `COMMIT` does.
     pub(super) fn ends_failed_transaction(&self) -> bool {
+        use Effect::{Commit, PrepareTransaction, Rollback, RollbackTo};
         let first = self.description().effects.first();
-        matches!(first, Some(Effect::Commit { .. } | Effect::Rollback { .. } | Effect::RollbackTo { .. }))
+        matches!(first, Some(Commit { .. } | Rollback { .. } | RollbackTo { .. } | PrepareTransaction { .. }))
     }
 
     /// What can be refused before anybody decides.

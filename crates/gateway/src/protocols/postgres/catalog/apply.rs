@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_core::action::Facts;
 use countersign_core::action::sql::{SqlClass, SqlStatement, SqlTables};
 
-use super::super::describe::{Description, Effect, Name, Referents, quoted};
+use super::super::describe::{Description, Effect, Name, Referents, builtin_class, quoted};
 use super::Resolution;
 
 /// A message with its names resolved.
@@ -107,9 +107,25 @@ impl Disturbance {
 
 /// What a statement with this effect may do to names once it has run.
 pub(crate) fn disturbance(statement: &SqlStatement, effect: Option<&Effect>) -> Disturbance {
-    let definitions = statement.class >= SqlClass::Ddl;
-    let opaque = statement.class >= SqlClass::Admin;
+    let discloses = discloses(statement);
+    let definitions = statement.class >= SqlClass::Ddl && !discloses;
+    let opaque = statement.class >= SqlClass::Admin && !discloses;
     Disturbance { scope: opaque || effect.is_none_or(moves), definitions }
+}
+
+/// Whether a statement is administration only for what it shows: it reads the system's own relations, under which there
+/// is nothing of the user's, and calls nothing that does more. `pg_dump` reads `pg_subscription` in the transaction of
+/// everything else it asks.
+fn discloses(statement: &SqlStatement) -> bool {
+    let SqlStatement { verb, class, apart, code, tables, functions, has_where: _ } = statement;
+    let system = |table: &String| table.starts_with("pg_catalog.") || table.starts_with("information_schema.");
+    verb == "SELECT"
+        && (*class, *apart) == (SqlClass::Admin, SqlClass::Admin)
+        && code.is_empty()
+        && tables.write.is_empty()
+        && !tables.read.is_empty()
+        && tables.read.iter().all(system)
+        && functions.iter().all(|name| builtin_class(name).is_some_and(|class| class <= SqlClass::Session))
 }
 
 /// Whether an effect ends a transaction, or a part of it, and with it what was set only in it.
@@ -158,5 +174,50 @@ fn moves(effect: &Effect) -> bool {
         | Effect::CopyOut
         | Effect::Listen { .. }
         | Effect::Unlisten { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::describe::{NoSession, describe};
+    use super::*;
+
+    /// What a statement is taken to do to names once its own have been resolved to the system's.
+    fn check(sql: &str, expected: Disturbance) {
+        let described = describe(sql, &NoSession);
+        let mut statement = described.facts.statements[0].clone();
+        let resolved = |table: &String| if table.contains('.') { table.clone() } else { format!("pg_catalog.{table}") };
+        statement.tables.read = statement.tables.read.iter().map(resolved).collect();
+        assert_eq!(disturbance(&statement, described.effects.first()), expected, "{sql}");
+    }
+
+    #[test]
+    fn what_only_shows_the_systems_secrets_moves_no_name() {
+        for sql in [
+            "SELECT subconninfo FROM pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            "SELECT rolname, pg_catalog.length(rolpassword) FROM pg_authid",
+        ] {
+            check(sql, Disturbance::default());
+        }
+    }
+
+    #[test]
+    fn what_does_more_than_show_may_move_them() {
+        let any = Disturbance { scope: true, definitions: true };
+        for sql in [
+            "SELECT pg_reload_conf()",
+            "SELECT pg_reload_conf() FROM pg_authid",
+            "SELECT pg_catalog.pg_reload_conf() FROM pg_authid",
+            "SELECT nextval('s') FROM pg_authid, public.mine",
+            "SELECT somebodys() FROM pg_authid",
+            "SELECT a.pg_reload_conf FROM pg_authid a",
+            "SELECT * FROM pg_authid, public.mine",
+            "SELECT * INTO copied FROM pg_authid",
+            "WITH w AS (DELETE FROM mine RETURNING *) SELECT * FROM pg_authid, w",
+            "UPDATE pg_authid SET rolname = 'x'",
+            "ALTER ROLE somebody SET search_path = mine",
+        ] {
+            check(sql, any);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::Shown;
-use countersign_core::action::sql::SqlStatement;
+use countersign_core::action::sql::{SqlClass, SqlStatement};
 use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
 use countersign_core::grant::{Permit, RecordLevel};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
@@ -92,7 +92,8 @@ impl Connection {
                 let effect = meaning.description.effects.first();
                 let disturbance = statement.map(|of| catalog::disturbance(of, effect)).unwrap_or_default();
                 let prepared = prepared.clone();
-                let portal = Portal { running, prepared, disturbance, rows_max, finished: false, mask: None };
+                let changes = meaning.description.facts.class > SqlClass::Read;
+                let portal = Portal { running, prepared, disturbance, rows_max, changes, finished: false, mask: None };
                 if let Some(replaced) = self.portals.insert(bind.portal.clone(), portal) {
                     self.never_ran(replaced);
                 }

@@ -270,6 +270,9 @@ impl Connection {
         if let Err(refusal) = self.reach().await {
             return self.refuse_extended(refuse::notice(&refusal)).await;
         }
+        if self.portals.get(&execute.portal).is_some_and(|portal| portal.changes) {
+            self.leave()?; // a read may have been bound since
+        }
         if let Some(upstream) = &mut self.upstream {
             frontend::execute(&mut upstream.output, &execute)?;
         }
@@ -376,6 +379,7 @@ impl Connection {
                 frontend::sync(&mut upstream.output);
                 if !self.session.streaming_in() {
                     self.session.sent(Expected::Sync); // inside a stream the server ignores it
+                    self.hold.batch_ends();
                 }
             }
             None => backend::ready_for_query(&mut self.client.output, TransactionStatus::Idle),

@@ -31,10 +31,12 @@ const LEAVE: &str = "RELEASE SAVEPOINT countersign_read";
 /// How a session is held.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
-    /// New transactions are read-write.
-    lifted: bool,
+    /// Whether new transactions are read-write; nothing where something may have changed it, or undone its change.
+    lifted: Option<bool>,
     /// Inside the savepoint that is read-only.
     pub(super) inside: bool,
+    /// The transaction has a cursor whose rows may change something as they are fetched.
+    cursor_changes: bool,
     /// The batch that is open began read-write.
     batch_lifted: bool,
     /// The server is a standby, which has no read-write transactions.
@@ -51,7 +53,7 @@ impl Hold {
     pub(super) fn of_start(settings: &BTreeMap<String, String>) -> Self {
         let own = settings.iter().find(|(name, _)| name.eq_ignore_ascii_case(DEFAULT_READ_ONLY));
         let wish = own.is_some_and(|(_, value)| boolean(value) == Some(true));
-        Self { wish, wish_at_start: wish, told: wish, ..Self::default() }
+        Self { lifted: Some(false), wish, wish_at_start: wish, told: wish, ..Self::default() }
     }
 
     /// The client's own wish, if it was not told of it yet.
@@ -62,29 +64,40 @@ impl Hold {
         })
     }
 
+    /// The client ends its batch: what it sends next begins as the setting has it by then.
+    pub(super) fn batch_ends(&mut self) {
+        self.batch_lifted = self.lifted == Some(true);
+    }
+
     /// Takes note of what a message will do to the setting itself.
     fn note(&mut self, description: &Description) {
         for effect in &description.effects {
             match effect {
                 Effect::Set(setting) => self.set(setting),
                 Effect::Query { settings, .. } => settings.iter().for_each(|setting| self.set(setting)),
-                Effect::Reset { name, .. } if name == DEFAULT_READ_ONLY => self.wish = self.wish_at_start,
-                Effect::ResetAll | Effect::Discard(Discard::All) => self.wish = self.wish_at_start,
+                Effect::Reset { name, .. } if name == DEFAULT_READ_ONLY => self.reset(),
+                Effect::ResetAll | Effect::Discard(Discard::All) => self.reset(),
                 Effect::SetCharacteristics { modes } => {
                     self.wish = modes.read_only.unwrap_or(self.wish);
-                    self.lifted = true;
+                    self.lifted = None;
                 }
+                Effect::DeclareCursor { .. } => self.cursor_changes |= description.facts.class > SqlClass::Read,
                 _ => {}
             }
         }
         if description.facts.class >= SqlClass::Admin {
-            self.lifted = true; // who knows
+            self.lifted = None;
         }
+    }
+
+    fn reset(&mut self) {
+        self.lifted = None;
+        self.wish = self.wish_at_start;
     }
 
     fn set(&mut self, setting: &Setting) {
         if setting.name.as_deref().is_none_or(|name| name == DEFAULT_READ_ONLY) {
-            self.lifted = true;
+            self.lifted = None;
             self.wish = !setting.local && setting.value.as_deref().and_then(boolean) == Some(true);
         }
     }
@@ -108,6 +121,15 @@ pub(super) fn begins(description: &Description) -> Option<Option<bool>> {
 
 fn has_begin(description: &Description) -> bool {
     description.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }))
+}
+
+/// Whether a message only tells of settings: it can change nothing, and what it tells must be what the client set. Drivers
+/// tell a primary from a standby by `SHOW transaction_read_only`.
+fn only_shows(description: &Description) -> bool {
+    let statements = &description.facts.statements;
+    description.facts.class == SqlClass::Read
+        && !statements.is_empty()
+        && statements.iter().all(|statement| statement.verb == "SHOW")
 }
 
 /// Whether a message only reads, so that it may run inside the savepoint. `SHOW` would show it.
@@ -141,26 +163,34 @@ impl Connection {
             if lifts && let Err(refusal) = self.fresh().await? {
                 return Ok(Err(refusal));
             }
-            if begins(&description).is_none() || self.hold.lifted {
-                self.hold_outside(lifts && begins(&description).is_none())?;
+            if begins(&description).is_none() || self.hold.lifted != Some(false) {
+                self.hold_outside((lifts || only_shows(&description)) && begins(&description).is_none())?;
             }
         }
         self.hold.note(&description);
         Ok(Ok(()))
     }
 
-    /// Inside a transaction block: reads in the savepoint, everything else out of it.
+    /// Inside a transaction block: reads in the savepoint, everything else out of it. A `FETCH` runs what its cursor was
+    /// permitted for.
     fn hold_inside(&mut self, description: &Description) -> Result<(), WireError> {
-        match (self.hold.inside, only_reads(description)) {
+        let fetches = || description.effects.iter().any(|effect| matches!(effect, Effect::Fetch { .. }));
+        let reads = only_reads(description) && !(self.hold.cursor_changes && fetches());
+        match (self.hold.inside, reads) {
             (false, true) => {
                 self.hold.inside = true;
                 ENTER.into_iter().try_for_each(|sql| self.own(sql))
             }
-            (true, false) => {
-                self.hold.inside = false;
-                self.own(LEAVE)
-            }
-            (true, true) | (false, false) => Ok(()),
+            (_, false) => self.leave(),
+            (true, true) => Ok(()),
+        }
+    }
+
+    /// Leaves the savepoint that is read-only, if inside it.
+    pub(super) fn leave(&mut self) -> Result<(), WireError> {
+        match std::mem::take(&mut self.hold.inside) {
+            true => self.own(LEAVE),
+            false => Ok(()),
         }
     }
 
@@ -170,9 +200,9 @@ impl Connection {
             return Ok(()); // its transaction has begun; `fresh` saw to one that must be another
         }
         let lifts = lifts && !self.hold.wish && !self.hold.standby;
-        if lifts != self.hold.lifted {
+        if self.hold.lifted != Some(lifts) {
             self.own(if lifts { LIFT } else { RESTORE })?;
-            self.hold.lifted = lifts;
+            self.hold.lifted = Some(lifts);
         }
         self.hold.batch_lifted = lifts;
         Ok(())
@@ -181,7 +211,7 @@ impl Connection {
     /// Sees to it that what follows can begin a transaction of its own: the batch that is open has one already, which is
     /// read-only. Ending it ends its portals, so none may be unfinished.
     async fn fresh(&mut self) -> Result<Result<(), Refusal>, End> {
-        if !self.session.batch_open || (self.hold.batch_lifted && self.hold.lifted) {
+        if !self.session.batch_open || self.hold.batch_lifted {
             return Ok(Ok(()));
         }
         self.settle().await?;
@@ -212,6 +242,9 @@ impl Connection {
     pub(super) fn held_after(&mut self, status: TransactionStatus) {
         if status != TransactionStatus::InTransaction {
             self.hold.inside = false;
+        }
+        if status == TransactionStatus::Idle {
+            self.hold.cursor_changes = false;
         }
     }
 }

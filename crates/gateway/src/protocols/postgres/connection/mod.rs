@@ -80,6 +80,8 @@ struct Portal {
     disturbance: Disturbance,
     /// The most rows it may change.
     rows_max: Option<u64>,
+    /// Whether its rows may change something as they are fetched.
+    changes: bool,
     /// Whether it has run to its end.
     finished: bool,
     /// How its rows are shown, if not as they are.

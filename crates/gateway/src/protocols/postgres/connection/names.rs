@@ -109,9 +109,12 @@ impl Connection {
         {
             return Ok(Ok(meaning));
         }
-        let scope = match self.scope().await? {
-            Ok(scope) => scope,
-            Err(refusal) => return Ok(Err(refusal)),
+        let scope = match self.session.disturbed() {
+            true => None, // only the session itself can say, wherever it looks
+            false => match self.scope().await? {
+                Ok(scope) => Some(scope),
+                Err(refusal) => return Ok(Err(refusal)),
+            },
         };
         let mut until = Some(Instant::now() + FRESH);
         let mut resolutions = Vec::with_capacity(described.questions.len());
@@ -120,7 +123,7 @@ impl Connection {
                 resolutions.push(None);
                 continue;
             };
-            match self.resolve(&scope, question).await? {
+            match self.resolve(scope.as_deref(), question).await? {
                 Ok((resolution, believed)) => {
                     resolutions.push(Some(resolution));
                     until = until.min(believed);
@@ -131,7 +134,7 @@ impl Connection {
         Ok(Ok(match self.session.disturbed() {
             true => Arc::new(catalog::apply(described, &resolutions, true)),
             false => {
-                let valid = until.map(|until| Valid { scope, epoch, until });
+                let valid = until.zip(scope).map(|(until, scope)| Valid { scope, epoch, until });
                 self.names.meaning(described, resolutions, valid)
             }
         }))
@@ -186,8 +189,8 @@ impl Connection {
     }
 
     /// What names refer to, and until when others are believed about it: not at all where only the session can say.
-    async fn resolve(&mut self, scope: &Scope, question: &Arc<str>) -> Result<Result<Believed, Refusal>, End> {
-        if !scope.temporary && !self.session.disturbed() {
+    async fn resolve(&mut self, scope: Option<&Scope>, question: &Arc<str>) -> Result<Result<Believed, Refusal>, End> {
+        if let Some(scope) = scope.filter(|scope| !scope.temporary && !self.session.disturbed()) {
             let catalog = &self.target.catalog;
             let answered = catalog.resolve(&self.target, &*self.gate.vault, scope, question).await;
             return Ok(answered.map(|answered| (answered.resolution, Some(answered.until))));

@@ -65,6 +65,7 @@ impl Connection {
                 self.session.own_row(Bytes::copy_from_slice(body));
                 Reaction::Swallow
             }
+            b'N' if self.session.own_notice() => Reaction::Swallow,
             b'N' | b'A' => Reaction::Forward,
             b'1' | b'2' | b'3' => self.session.step_done(kind),
             b'T' | b'n' => return self.described(kind, body),

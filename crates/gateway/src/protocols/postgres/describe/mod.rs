@@ -62,6 +62,7 @@ pub use parser::STACK_BYTES;
 pub(super) use parser::with_tree;
 pub use referents::{Events, Name, Referents};
 pub use text::{Literal, LiteralKind, fingerprint, literals};
+pub(super) use walk::builtin_class;
 
 /// Longest message that is parsed, in bytes: 1 MiB. A longer one is opaque.
 pub const SQL_BYTES_MAX: usize = 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Expected, Kept, Reaction, Session};
+use super::{Expected, Kept, OwnStep, Reaction, Session};
 
 impl Session {
     /// Whether something on its way may change what names refer to: until it is answered, none is certain.
@@ -17,6 +17,12 @@ impl Session {
     /// Whether what the server sends now answers a command of our own.
     pub(in super::super) fn own_in_front(&self) -> bool {
         matches!(self.expected.front(), Some(Expected::Own(_)))
+    }
+
+    /// Whether a notice that comes now is about a command of our own. The end of a transaction runs what the client left
+    /// for it, such as deferred triggers: their words are the client's to hear.
+    pub(in super::super) fn own_notice(&self) -> bool {
+        matches!(self.expected.front(), Some(Expected::Own(step)) if *step != OwnStep::End)
     }
 
     /// Whether the message in front has failed.

@@ -213,3 +213,16 @@ fn a_setting_that_may_have_been_undone_binds_to_its_session() {
     session.ready(TransactionStatus::Idle);
     assert!(session.settings().values().any(|value| value == "one"), "it may not have run at all");
 }
+
+#[test]
+fn what_the_server_says_beside_our_own_commands_is_not_the_clients() {
+    for (step, own) in [(OwnStep::Parse, true), (OwnStep::Execute, true), (OwnStep::End, false)] {
+        let mut session = Session::new(BTreeMap::new());
+        session.sent(Expected::Own(step));
+        assert_eq!(session.own_notice(), own, "{step:?}");
+    }
+    let mut session = Session::new(BTreeMap::new());
+    session.sent(query("SELECT 1", "q"));
+    session.sent(Expected::Own(OwnStep::Execute));
+    assert!(!session.own_notice(), "the client's comes first");
+}

@@ -123,7 +123,7 @@ impl Walk<'_> {
         if let ["set_config"] | ["pg_catalog", "set_config"] = parts.as_slice() {
             return self.set_config(call);
         }
-        match builtin_class(&parts) {
+        match class_of(&parts) {
             Some(class) => self.call(class),
             None if is_cast(&parts, call) => {}
             None if matches!(parts.as_slice(), ["pg_catalog" | "information_schema", _]) => self.unknown(),
@@ -166,7 +166,12 @@ fn function_name(name: &[Node]) -> Option<Vec<&str>> {
     names::strings(name).filter(|parts| !parts.is_empty())
 }
 
-fn builtin_class(parts: &[&str]) -> Option<SqlClass> {
+/// The class of calling a built-in function, by its name as facts have it; nothing when it is not known.
+pub(in super::super::super) fn builtin_class(name: &str) -> Option<SqlClass> {
+    class_of(&name.split('.').collect::<Vec<_>>())
+}
+
+fn class_of(parts: &[&str]) -> Option<SqlClass> {
     match parts {
         [name] | ["pg_catalog", name] => functions::class(name),
         ["information_schema", name] => functions::information_schema_class(name),
@@ -177,7 +182,7 @@ fn builtin_class(parts: &[&str]) -> Option<SqlClass> {
 /// Whether a built-in function has an output column of this name.
 fn has_output(call: &pb::FuncCall, column: &str) -> bool {
     let Some(parts) = function_name(&call.funcname) else { return false };
-    let Some(function) = parts.last().filter(|_| builtin_class(&parts).is_some()) else { return false };
+    let Some(function) = parts.last().filter(|_| class_of(&parts).is_some()) else { return false };
     COMPOSITES.iter().any(|(name, columns)| name == function && columns.contains(&column))
 }
 

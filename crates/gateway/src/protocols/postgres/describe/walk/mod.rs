@@ -23,6 +23,8 @@ use countersign_core::action::sql::{SqlClass, SqlStatement, SqlTables};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, Node};
 
+pub(in super::super) use call::builtin_class;
+
 use super::builtin::catalogs;
 use super::effect::Setting;
 use super::referents::{Events, Name, Referents};
