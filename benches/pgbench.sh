@@ -5,39 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-5} rounds=${2:-5} clients=${3:-16}
-gateway=${COUNTERSIGN:-target/release/countersign}
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-bin=${PG_BIN:-$bin}
-for need in "$bin/initdb" "$bin/pgbench" "$gateway"; do
-    [ -x "$need" ] || { echo "missing: $need" >&2; exit 1; }
-done
+. benches/lab.sh
 command -v pgbouncer >/dev/null || { echo "missing: pgbouncer" >&2; exit 1; }
-
-work=$(mktemp -d)
-chmod 755 "$work"
-user=()
-if [ "$(id -u)" = 0 ]; then
-    user=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
-    chown nobody:nogroup "$work"
-fi
-pids=()
-cleanup() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    "${user[@]}" "$bin/pg_ctl" -D "$work/pg" -m immediate stop >/dev/null 2>&1 || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-wait_port() { for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.1; done; echo "port $1 stays closed" >&2; exit 1; }
-
-pg=$(free_port)
-echo bench >"$work/pw" && chmod 644 "$work/pw"
-"${user[@]}" "$bin/initdb" -D "$work/pg" -U bench -A scram-sha-256 --pwfile="$work/pw" -E UTF8 --locale=C >/dev/null
-printf "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nport = %s\nfsync = off\n" "$pg" >>"$work/pg/postgresql.conf"
-"${user[@]}" "$bin/pg_ctl" -D "$work/pg" -l "$work/pg.log" -w start >/dev/null
-export PGPASSWORD=bench PGHOST=127.0.0.1 PGSSLMODE=disable
-"$bin/createdb" -p "$pg" -U bench bench
-"$bin/pgbench" -p "$pg" -U bench -i -s 10 -q bench >/dev/null 2>&1
 
 pb=$(free_port)
 printf '"bench" "bench"\n' >"$work/users"
@@ -60,29 +29,8 @@ chmod 644 "$work/users" "$work/pgbouncer.ini"
 pgbouncer_pid=$!
 pids+=($!)
 
-cs=$(free_port)
-mkdir "$work/cs"
-cat >"$work/cs/countersign.toml" <<TOML
-[server]
-listen = "127.0.0.1:$(free_port)"
-data_dir = "data"
-policies = "$PWD/policies"
-[postgres]
-listen = "127.0.0.1:$cs"
-[[target]]
-name = "bench"
-protocol = "postgres"
-upstream = "postgres://bench@127.0.0.1:$pg/bench?sslmode=disable"
-credential = { env = "BENCH_PASSWORD" }
-TOML
-export COUNTERSIGN_CONFIG="$work/cs/countersign.toml" BENCH_PASSWORD=bench
-"$gateway" person add owner >/dev/null
-key=$("$gateway" agent create bench --owner owner)
-RUST_LOG=warn "$gateway" serve &
-gateway_pid=$!
-pids+=($!)
+serve_gateway
 wait_port "$pb"
-wait_port "$cs"
 
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat" 2>/dev/null || echo 0; } # user and system time of a process
 run() { # way mode clients -> tps latency_ms cpu_us

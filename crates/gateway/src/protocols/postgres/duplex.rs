@@ -13,8 +13,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 /// At which size of the opposite output a side is no longer read.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
-/// How much is read at once.
-const READ_BYTES: usize = 32 * 1024;
+/// How much is read at once, at first: what waits for people keeps no more than this.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// How much is read at once of a side that sends much.
+const READ_BYTES_MAX: usize = 32 * 1024;
 /// Capacity that an emptied buffer keeps.
 const IDLE_BYTES_MAX: usize = 64 * 1024;
 
@@ -28,6 +30,8 @@ pub(super) struct Side {
     pub(super) input: BytesMut,
     pub(super) output: BytesMut,
     written: bool,
+    /// How much is read at once.
+    read_bytes: usize,
 }
 
 /// What happened.
@@ -47,13 +51,18 @@ pub(super) enum Event {
 
 impl Side {
     pub(super) fn new(stream: Box<dyn Stream>, input: BytesMut) -> Self {
-        Self { stream, input, output: BytesMut::new(), written: false }
+        Self { stream, input, output: BytesMut::new(), written: false, read_bytes: READ_BYTES_MIN }
     }
 
     /// Reads once; `Ok(false)` at the end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.input.reserve(READ_BYTES);
+        self.input.reserve(self.read_bytes);
         let read = pin!(self.stream.read_buf(&mut self.input)).poll(cx);
+        if let Poll::Ready(Ok(bytes)) = read
+            && bytes >= self.read_bytes
+        {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        }
         read.map_ok(|bytes| bytes > 0)
     }
 
