@@ -72,13 +72,11 @@ impl Impact {
         }
         let mut words = Vec::new();
         if let Some(rows) = self.rows {
-            words.push(format!(
-                "about {rows} {} change, by the server's estimate",
-                if rows == 1 { "row" } else { "rows" }
-            ));
+            let rows = if rows == 1 { "1 row changes".to_owned() } else { format!("{} rows change", grouped(rows)) };
+            words.push(format!("about {rows}, by the server's estimate"));
         }
         if let Some(most) = self.rows_max {
-            words.push(format!("approved for at most {most} rows; more are rolled back"));
+            words.push(format!("approved for at most {} rows; more are rolled back", grouped(most)));
         }
         match self.index {
             Some(true) => words.push("finds the rows by an index".to_owned()),
@@ -86,7 +84,7 @@ impl Impact {
             None => {}
         }
         words.extend(self.tables.iter().map(|TableSize { name, rows, bytes }| {
-            format!("{name} has about {rows} rows in {} KiB", bytes.div_ceil(1024))
+            format!("{name} has about {} rows in {}", grouped(*rows), size(*bytes))
         }));
         words.extend(self.cascades.iter().map(|table| format!("cascades to {table}")));
         words.extend(self.triggers.iter().map(|trigger| format!("fires {trigger}")));
@@ -101,9 +99,39 @@ impl Impact {
     }
 }
 
+/// A count with its thousands apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in the largest unit that it fills, rounded up.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut whole, mut unit) = (bytes.div_ceil(1024), 0);
+    while whole >= 1024 && unit + 1 < UNITS.len() {
+        (whole, unit) = (whole.div_ceil(1024), unit + 1);
+    }
+    format!("{} {}", grouped(whole), UNITS[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 1_024, 156_852_224].map(size), ["0 KiB", "1 KiB", "1 KiB", "150 MiB"]);
+        assert_eq!(size(u64::MAX), "16,384 PiB");
+    }
 
     #[test]
     fn bounds_leave_room_and_stay_exact() {

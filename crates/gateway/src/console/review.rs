@@ -103,6 +103,8 @@ struct CardView {
     functions: Names,
     reason: Option<Html>,
     in_transaction: bool,
+    /// Whether the gateway could measure the impact.
+    measured: bool,
     impact: Vec<String>,
     policies: Vec<(Html, Html)>,
     action_digest: String,
@@ -241,6 +243,7 @@ fn card_view(card: Card, review: &Review) -> CardView {
         functions: names(card.resource.functions.iter()),
         reason: card.reason.as_deref().map(block),
         in_transaction: card.in_transaction,
+        measured: card.impact.known,
         impact: card.impact.words(),
         policies: card.policies.iter().map(|note| (line(&note.id), block(&note.text))).collect(),
         action_digest: card.action_digest.to_string(),

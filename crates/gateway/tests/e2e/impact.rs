@@ -28,7 +28,7 @@ fn the_card_shows_what_was_measured() {
         "{impact}"
     );
     let words = impact["words"].to_string();
-    for part in ["no index serves the WHERE", "public.things has about 1000 rows", "cascades to public.parts"] {
+    for part in ["no index serves the WHERE", "public.things has about 1,000 rows", "cascades to public.parts"] {
         assert!(words.contains(part), "{part}: {words}");
     }
     world.dora().approve(&review).ok();
