@@ -63,6 +63,8 @@ pub(super) fn all(wishes: &Wishes) -> Vec<Step> {
         return steps;
     }
     steps.push(Step::new("dependencies", &format!("{} --offline check licenses bans sources", cargo_deny().display())));
+    // a workspace of its own, which nothing else would notice to be broken
+    steps.push(Step::new("benches", "cargo clippy --locked --manifest-path benches/Cargo.toml -- -D warnings"));
     if with_fuzz {
         steps.extend(fuzz());
     }
@@ -113,7 +115,7 @@ fn fuzz_target(target: &str) -> Step {
     let mut step =
         Step::new("fuzz smoke", &format!("cargo fuzz run --fuzz-dir fuzz --sanitizer none --all-features {target}"));
     step.words.push(found.to_string_lossy().into_owned());
-    let rest = format!("fuzz/seeds/{target} -- -max_total_time={FUZZ_SECONDS} -verbosity=0 -print_final_stats=1");
+    let rest = format!("fuzz/seeds/{target} -- -seed=1 -max_total_time={FUZZ_SECONDS} -verbosity=0 -print_final_stats=1");
     step.words.extend(rest.split_whitespace().map(str::to_owned));
     step
 }
