@@ -25,7 +25,7 @@ use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::LocalVault;
 use crate::waiting::WaitingRoom;
-use crate::{api, console, resolve};
+use crate::{api, console, http, resolve};
 
 /// How often reviews are looked at for expiry.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl App {
     pub async fn serve(self) -> anyhow::Result<()> {
         let gate = &self.gate;
         let config = &gate.config;
-        let http = TcpListener::bind(config.listen)
+        let web = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on `{}` (server.listen)", config.listen))?;
         let postgres = match config.postgres.listen {
@@ -123,7 +123,7 @@ impl App {
             }
         };
         tokio::select! {
-            ended = axum::serve(http, router) => ended.context("the HTTP listener ended")?,
+            never = http::serve(web, router) => match never {},
             ended = postgres => ended.context("the PostgreSQL listener ended")?,
             ended = admin::serve(self.admin.clone(), &socket) => {
                 ended.with_context(|| format!("the socket `{}`", socket.display()))?;

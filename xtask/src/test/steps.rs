@@ -115,7 +115,8 @@ fn fuzz_target(target: &str) -> Step {
     let mut step =
         Step::new("fuzz smoke", &format!("cargo fuzz run --fuzz-dir fuzz --sanitizer none --all-features {target}"));
     step.words.push(found.to_string_lossy().into_owned());
-    let rest = format!("fuzz/seeds/{target} -- -seed=1 -max_total_time={FUZZ_SECONDS} -verbosity=0 -print_final_stats=1");
+    let rest =
+        format!("fuzz/seeds/{target} -- -seed=1 -max_total_time={FUZZ_SECONDS} -verbosity=0 -print_final_stats=1");
     step.words.extend(rest.split_whitespace().map(str::to_owned));
     step
 }

@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock",       &[]),
     ("waiting",     &[]),
     ("lanes",       &[]),
+    ("http",        &[]),
     ("policies",    &[]),
     ("identity",    &[]),
     ("store",       &[]),
