@@ -36,6 +36,28 @@ pub(super) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     Ok(writer.out)
 }
 
+/// Writes a text as a canonical string.
+pub(super) fn append_quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x09 => out.extend_from_slice(b"\\t"),
+            0x0a => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0x0d => out.extend_from_slice(b"\\r"),
+            0..0x20 => {
+                let digit = |nibble: u8| HEX_DIGITS[usize::from(nibble & 0xf)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)]);
+            }
+            plain => out.push(plain),
+        }
+    }
+    out.push(b'"');
+}
+
 /// A member of an object that is being written: where its key and all of it stand.
 #[derive(Debug, Clone)]
 struct Member {

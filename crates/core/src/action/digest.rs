@@ -18,6 +18,11 @@ pub fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, NotCanonical> {
     canonical::to_vec(value).map_err(NotCanonical)
 }
 
+/// Writes a text as canonical JSON does.
+pub(crate) fn append_quoted(out: &mut Vec<u8>, text: &str) {
+    canonical::append_quoted(out, text);
+}
+
 /// A value that has no canonical JSON form.
 #[derive(Debug, thiserror::Error)]
 #[error("the value has no canonical form")]
@@ -33,7 +38,7 @@ fn labelled(domain: &str, bytes: &[u8]) -> [u8; 32] {
 }
 
 /// How long the text of a digest is: `sha256:` and 64 digits.
-pub(super) const TEXT_BYTES: usize = 7 + 64;
+pub(crate) const TEXT_BYTES: usize = 7 + 64;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -54,7 +59,7 @@ macro_rules! digest {
             }
 
             /// Its text.
-            pub(super) fn text(&self) -> [u8; TEXT_BYTES] {
+            pub(crate) fn text(&self) -> [u8; TEXT_BYTES] {
                 let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
                 for (digits, byte) in text[7..].chunks_exact_mut(2).zip(self.0) {
                     digits[0] = DIGITS[usize::from(byte >> 4)];

@@ -37,7 +37,7 @@ impl Timestamp {
     }
 
     /// As RFC 3339 with microseconds; `None` outside of the years 0 to 9999, which have no such form.
-    fn rfc3339(self) -> Option<[u8; 27]> {
+    pub(crate) fn rfc3339(self) -> Option<[u8; 27]> {
         let time = self.0.rem_euclid(DAY_MICROS);
         let (year, month, day) = civil(self.0.div_euclid(DAY_MICROS));
         let mut text = *b"0000-00-00T00:00:00.000000Z";

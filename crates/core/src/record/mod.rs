@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+mod read;
+
 use crate::action::digest::{NotCanonical, canonical};
 use crate::action::{ActionDigest, ActionId, BundleDigest, CardDigest, GrantId, PersonId, ReviewId, Timestamp};
 use crate::policy::Quorum;
@@ -33,7 +35,10 @@ impl Record {
     /// # Errors
     /// [`EncodeError`] for a record that is too large for a leaf; it must then not be dropped: its action is refused.
     pub fn leaf(&self) -> Result<Vec<u8>, EncodeError> {
-        let bytes = canonical(self).map_err(EncodeError::NotCanonical)?;
+        let bytes = match read::leaf(self) {
+            Some(bytes) => bytes,
+            None => canonical(self).map_err(EncodeError::NotCanonical)?,
+        };
         if bytes.len() > LEAF_BYTES_MAX {
             return Err(EncodeError::TooLarge { bytes: bytes.len() });
         }
