@@ -30,7 +30,9 @@ const STATEMENTS: [(&str, &str); 6] = [
     ("error in parsing", "SELEC 1"),
 ];
 
-/// Statements with an effect that a pipeline has: the gateway records each on its own, durably, which takes its time.
+/// Statements that are sent before the first answer is read.
+const PIPELINED: (usize, usize) = (10_000, 1_000);
+/// Those with an effect: the gateway records each on its own, durably, which takes its time.
 const PIPELINED_WRITES: (u32, u32) = (10_000, 500);
 
 /// Each driver with each statement.
@@ -156,17 +158,17 @@ pub(super) fn copy(job: &Job<'_>) -> Result<Results> {
 pub(super) fn pipeline(job: &Job<'_>) -> Result<Results> {
     let report = job.dir.join("report.jsonl");
     let mut command = job.command(tools::python());
-    let writes = if job.quick { PIPELINED_WRITES.1 } else { PIPELINED_WRITES.0 };
+    let (count, writes) = if job.quick { (PIPELINED.1, PIPELINED_WRITES.1) } else { (PIPELINED.0, PIPELINED_WRITES.0) };
     command.arg(tools::data().join("pipeline.py")).env("COUNTERSIGN_REPORT", &report);
-    command.env("COUNTERSIGN_WRITES", writes.to_string());
+    command.env("COUNTERSIGN_STATEMENTS", count.to_string()).env("COUNTERSIGN_WRITES", writes.to_string());
     let finished = job.carry_out(&mut command)?;
     let lines = fs::read_to_string(&report).doing(format!("the pipelines reported nothing: {}", finished.stderr))?;
     let mut results = from_lines(&lines);
     let script = job.dir.join("pipeline.sql");
-    fs::write(&script, format!("\\startpipeline\n{}\\endpipeline\n", "SELECT 1;\n".repeat(10_000)))
+    fs::write(&script, format!("\\startpipeline\n{}\\endpipeline\n", "SELECT 1;\n".repeat(count)))
         .doing("writing the script of a pipeline")?;
     let mut command: Command = job.command(job.stage.binaries().server("pgbench"));
     command.args(["--no-vacuum", "--protocol", "extended", "--transactions", "1", "--file"]).arg(&script);
-    results.insert("pgbench: 10,000 selects".into(), verdict(&job.carry_out(&mut command)?));
+    results.insert("pgbench: selects".into(), verdict(&job.carry_out(&mut command)?));
     Ok(results)
 }

@@ -57,7 +57,7 @@ pub(super) const ALL: [Suite; 10] = [
     Suite {
         name: "pipeline",
         about: "10,000 statements before the first answer is read",
-        quick: false,
+        quick: true,
         run: programs::pipeline,
     },
     Suite { name: "pg8000", about: "pg8000's own suite", quick: false, run: pg8000 },

@@ -1,6 +1,7 @@
 //! Names mean what the executing session takes them to mean, and the server is held to what was decided.
 
 use std::process::Command;
+use std::time::Duration;
 
 use xtask::process::{Finished, run};
 
@@ -181,6 +182,7 @@ fn approved(world: &World, commands: &[&str]) -> Finished {
                 world.dora().approve(&review);
                 world.finn().approve(&review);
             }
+            std::thread::sleep(Duration::from_millis(50));
         }
         client.join().unwrap()
     })
@@ -207,7 +209,16 @@ fn a_cursor_changes_what_it_was_approved_for() {
 fn a_failed_transaction_that_is_prepared_is_rolled_back() {
     let world = World::start();
     let read = "SELECT count(*) FROM customers";
-    let said = approved(&world, &["BEGIN", "SELECT 1 / 0", read, "PREPARE TRANSACTION 'never'", read]);
+    let said = approved(&world, &["BEGIN", "SELECT 1 / 0", read, " ; ", "PREPARE TRANSACTION 'never'", read]);
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines, ["BEGIN", "ROLLBACK", "4"], "{said:?}");
+    assert_eq!(said.stderr.matches("25P02").count(), 1, "the empty one is answered: {said:?}");
+}
+
+/// The questions about names need no more than anybody has, even where the built-in casts were taken away.
+#[test]
+fn names_are_resolved_without_the_built_in_casts() {
+    let world = World::start();
+    world.truth("REVOKE ALL ON FUNCTION pg_catalog.int8(integer) FROM PUBLIC");
+    assert_eq!(script(&world, &["SELECT count(*) FROM customers"]).stdout.trim(), "4");
 }

@@ -136,6 +136,11 @@ impl Captured {
         matches!(first, Some(Commit { .. } | Rollback { .. } | RollbackTo { .. } | PrepareTransaction { .. }))
     }
 
+    /// Whether there is no statement in it: the server says so even in a failed transaction.
+    pub(super) fn is_empty(&self) -> bool {
+        self.description().effects.is_empty()
+    }
+
     /// What can be refused before anybody decides.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         super::settings::check_message(self.description(), matches!(self, Captured::Query { .. }))?;

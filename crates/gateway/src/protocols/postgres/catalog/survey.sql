@@ -25,7 +25,7 @@ roots AS MATERIALIZED (
   SELECT r.value ->> 's' AS s, r.value ->> 'n' AS n, (r.value ->> 'e')::pg_catalog.int4 AS e,
     CASE WHEN (r.value ->> 's') = '' THEN (
       SELECT c.oid FROM pg_catalog.pg_class AS c JOIN path AS p ON p.nsp = c.relnamespace
-      WHERE c.relname = (r.value ->> 'n')::pg_catalog.name ORDER BY p.ord LIMIT 1)
+      WHERE c.relname = (r.value ->> 'n')::pg_catalog.name ORDER BY p.ord LIMIT '1'::pg_catalog.int8)
     WHEN (r.value ->> 's') = 'pg_temp' THEN (
       SELECT c.oid FROM pg_catalog.pg_class AS c
       WHERE c.relname = (r.value ->> 'n')::pg_catalog.name AND c.relnamespace = pg_catalog.pg_my_temp_schema())
@@ -82,7 +82,7 @@ typed(oid, named) AS (
   SELECT COALESCE(
     CASE WHEN (t.value ->> 's') = '' THEN (
       SELECT y.oid FROM pg_catalog.pg_type AS y JOIN path AS p ON p.nsp = y.typnamespace
-      WHERE y.typname = (t.value ->> 'n')::pg_catalog.name ORDER BY p.ord LIMIT 1)
+      WHERE y.typname = (t.value ->> 'n')::pg_catalog.name ORDER BY p.ord LIMIT '1'::pg_catalog.int8)
     WHEN (t.value ->> 's') = 'pg_temp' THEN (
       SELECT y.oid FROM pg_catalog.pg_type AS y
       WHERE y.typname = (t.value ->> 'n')::pg_catalog.name AND y.typnamespace = pg_catalog.pg_my_temp_schema())

@@ -112,7 +112,8 @@ impl Connection {
 
     /// What makes the server ready by itself: refused at once, or down the line.
     async fn line(&mut self, captured: Captured) -> Result<(), End> {
-        if self.session.status() == TransactionStatus::Failed && !captured.ends_failed_transaction() {
+        let answered = captured.ends_failed_transaction() || captured.is_empty();
+        if self.session.status() == TransactionStatus::Failed && !answered {
             session::aborted().put_error(&mut self.client.output);
             backend::ready_for_query(&mut self.client.output, TransactionStatus::Failed);
             return Ok(());

@@ -155,7 +155,9 @@ impl Connection {
             self.settle().await?;
         }
         let description = captured.description().clone();
-        if self.session.in_block() {
+        if self.session.status() == TransactionStatus::Failed {
+            // nothing of ours would run in it, and nothing can be changed in it
+        } else if self.session.in_block() {
             self.hold_inside(&description)?;
         } else {
             self.hold.inside = false;
