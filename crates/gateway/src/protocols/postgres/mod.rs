@@ -10,6 +10,7 @@ mod catalog;
 mod connection;
 mod copy;
 pub mod describe;
+mod describer;
 mod duplex;
 mod function;
 mod impact;

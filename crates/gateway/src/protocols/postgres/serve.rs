@@ -14,7 +14,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::cancel::Cancel;
 use super::connection::{Connection, End, Opened};
 use super::copy::Spools;
-use super::describe::{Descriptions, STACK_BYTES};
+use super::describe::STACK_BYTES;
+use super::describer::Describer;
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
 use super::mask::{Key, KeyError};
@@ -77,7 +78,7 @@ pub struct Listener {
     pub(super) tls: ServerTls,
     pub(super) mock_secret: MockSecret,
     pub(super) targets: BTreeMap<String, Arc<Upstream>>,
-    descriptions: Arc<Descriptions>,
+    describer: Arc<Describer>,
     cancels: Mutex<HashMap<u32, (Bytes, Arc<Cancel>)>>,
     doors: Semaphore,
     places: Arc<Semaphore>,
@@ -110,7 +111,7 @@ impl Listener {
             gate,
             tls,
             targets,
-            descriptions: Arc::default(),
+            describer: Arc::default(),
             cancels: Mutex::default(),
             socket,
         })
@@ -178,10 +179,10 @@ impl Listener {
         let LoggedIn { subject, target } = logged_in;
         let Ok(decoy) = keys::random() else { return };
         let (gate, spools, startup) = (self.gate.clone(), self.spools.clone(), startup.settings);
-        let descriptions = self.descriptions.clone();
+        let describer = self.describer.clone();
         let mask_key = self.mask_key.clone();
         let opened =
-            Opened { gate, subject, target, startup, told, client, cancel, spools, mask_key, descriptions, decoy };
+            Opened { gate, subject, target, startup, told, client, cancel, spools, mask_key, describer, decoy };
         Connection::new(opened).run().await;
         self.cancels().remove(&key.process_id);
         drop(place);

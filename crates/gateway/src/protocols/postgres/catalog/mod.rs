@@ -43,6 +43,8 @@ const RESET_PATH: &str = "RESET search_path";
 
 /// How long a shared answer is believed.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
+/// Longest question that is asked on the connection that all share, in bytes: some hundred names.
+const ORDINARY_BYTES_MAX: usize = 8 * 1024;
 /// Shared answers that are kept; beyond it all are dropped.
 const ANSWERS_MAX: usize = 10_000;
 
@@ -62,6 +64,9 @@ pub(super) struct Catalog {
     /// Counts changes of definitions; an answer to an older question is not kept.
     epoch: AtomicU64,
     aside: tokio::sync::Mutex<Aside>,
+    /// Another, for questions of more than [`ORDINARY_BYTES_MAX`], which the server takes long to answer: those of one
+    /// client shall not keep others waiting.
+    large: tokio::sync::Mutex<Aside>,
     /// Another, for plans: they take longer.
     pub(super) plans: tokio::sync::Mutex<Aside>,
 }
@@ -148,7 +153,8 @@ impl Catalog {
         if let Some(known) = self.known(scope, question) {
             return Ok(known);
         }
-        let mut aside = self.aside.lock().await;
+        let ordinary = question.len() <= ORDINARY_BYTES_MAX;
+        let mut aside = if ordinary { self.aside.lock().await } else { self.large.lock().await };
         if let Some(known) = self.known(scope, question) {
             return Ok(known); // somebody before in the queue had the same question
         }
@@ -157,7 +163,11 @@ impl Catalog {
         let asked = Question { name: "survey", sql: SURVEY, types: &[], values: values(&[&with_path])? };
         let told = ask(&mut aside, target, vault, None, asked).await?;
         let resolution = resolution(question, &told).map_err(|error| unresolved(&error))?;
-        Ok(Answered { resolution: self.keep((epoch, at), scope, question, resolution), until: at + FRESH })
+        let resolution = match ordinary {
+            true => self.keep((epoch, at), scope, question, resolution),
+            false => Arc::new(resolution), // it would take much room, and comes seldom
+        };
+        Ok(Answered { resolution, until: at + FRESH })
     }
 
     fn keep(

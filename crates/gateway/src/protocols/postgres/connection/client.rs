@@ -97,7 +97,7 @@ impl Connection {
         if self.session.skipping {
             return Ok(());
         }
-        let description = self.descriptions.describe(&sql, &self.session);
+        let description = self.describer.describe(&sql, &self.session).await;
         let meaning = match self.meaning(&description).await? {
             Ok(meaning) => meaning,
             Err(refusal) => return self.refuse_simple(refuse::notice(&refusal)),
@@ -192,7 +192,7 @@ impl Connection {
                 return Ok(());
             }
         }
-        let description = self.descriptions.describe(&parse.sql, &self.session);
+        let description = self.describer.describe(&parse.sql, &self.session).await;
         let (declared, types) = (parse.types.clone(), parse.types.clone());
         let prepared = Prepared { sql: parse.sql.as_str().into(), part: String::new(), declared, types, description };
         self.deferred.push(Deferred { parse, prepared: Arc::new(prepared) });
@@ -219,7 +219,7 @@ impl Connection {
         };
         let executes = prepared.description.effects.iter().any(|effect| matches!(effect, Effect::Execute { .. }));
         let description = if executes {
-            self.descriptions.describe(&prepared.sql, &self.session) // what it executes may have changed since
+            self.describer.describe(&prepared.sql, &self.session).await // what it executes may have changed since
         } else {
             prepared.description.clone()
         };

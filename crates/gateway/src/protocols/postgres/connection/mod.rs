@@ -27,7 +27,7 @@ use super::cancel::Cancel;
 use super::capture::{Before, Subject};
 use super::catalog::Disturbance;
 use super::copy::Spools;
-use super::describe::Descriptions;
+use super::describer::Describer;
 use super::duplex::{Event, Side, pump};
 use super::mask::{Columns, Key};
 use super::session::{Prepared, Running, Session};
@@ -110,7 +110,7 @@ pub(super) struct Connection {
     spools: Arc<Spools>,
     masking: Masking,
     mask_key: Arc<Key>,
-    descriptions: Arc<Descriptions>,
+    describer: Arc<Describer>,
     /// What was asked for on this connection before.
     before: Before,
     /// What was permitted on it before.
@@ -146,14 +146,14 @@ pub(super) struct Opened {
     pub(super) cancel: Arc<Cancel>,
     pub(super) spools: Arc<Spools>,
     pub(super) mask_key: Arc<Key>,
-    pub(super) descriptions: Arc<Descriptions>,
+    pub(super) describer: Arc<Describer>,
     /// Random.
     pub(super) decoy: [u8; 16],
 }
 
 impl Connection {
     pub(super) fn new(opened: Opened) -> Self {
-        let Opened { gate, subject, target, startup, told, client, cancel, spools, mask_key, descriptions, decoy } =
+        let Opened { gate, subject, target, startup, told, client, cancel, spools, mask_key, describer, decoy } =
             opened;
         let own = PayloadDigest::of(&decoy).to_string(); // not the decoy itself, which the client must not learn
         let session = Session::new(settings::tracked(&startup)).named(own);
@@ -176,7 +176,7 @@ impl Connection {
             spools,
             masking: Masking::default(),
             mask_key,
-            descriptions,
+            describer,
             before: Before::default(),
             memo: Memo::default(),
             owed: None,

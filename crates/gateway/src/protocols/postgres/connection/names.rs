@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use countersign_core::policy::STATEMENTS_MAX;
+
 use super::{Connection, End};
 use crate::protocols::postgres::catalog::{self, FRESH, Meaning, Resolution, SCOPE, SURVEY, Scope};
 use crate::protocols::postgres::describe::Description;
@@ -12,6 +14,9 @@ use crate::refusal::Refusal;
 
 /// Meanings that a connection remembers.
 const REMEMBERED_MAX: usize = 256;
+/// Most statements of a message whose meaning is remembered, and the longest question about one of them, in bytes.
+const REMEMBERED_STATEMENTS_MAX: usize = 16;
+const REMEMBERED_BYTES_MAX: usize = 4 * 1024;
 
 /// What a connection knows of its names.
 #[derive(Default)]
@@ -61,6 +66,9 @@ impl Names {
             return known.meaning.clone();
         }
         let meaning = Arc::new(catalog::apply(description, &resolutions, false));
+        if !is_small(description) {
+            return meaning;
+        }
         if self.remembered.len() >= REMEMBERED_MAX {
             self.remembered.clear();
         }
@@ -72,6 +80,12 @@ impl Names {
 
 /// What names refer to, and until when that is believed.
 type Believed = (Arc<Resolution>, Option<Instant>);
+
+/// Whether a description takes little memory.
+fn is_small(description: &Description) -> bool {
+    description.questions.len() <= REMEMBERED_STATEMENTS_MAX
+        && description.questions.iter().flatten().all(|question| question.len() <= REMEMBERED_BYTES_MAX)
+}
 
 fn same(one: &[Option<Arc<Resolution>>], other: &[Option<Arc<Resolution>>]) -> bool {
     let same = |pair: (&Option<Arc<Resolution>>, &Option<Arc<Resolution>>)| match pair {
@@ -89,8 +103,9 @@ impl Connection {
             self.settle().await?; // a batch may move the search path and read by it
         }
         self.note_moves();
-        if described.questions.iter().all(Option::is_none) {
-            let moved = self.session.disturbed();
+        let undecidable = described.questions.len() > STATEMENTS_MAX; // too many to be decided on: nobody is asked
+        if undecidable || described.questions.iter().all(Option::is_none) {
+            let moved = undecidable || self.session.disturbed();
             return Ok(Ok(match moved {
                 true => Arc::new(catalog::apply(described, &[], true)),
                 false => self.names.meaning(described, Vec::new(), None),

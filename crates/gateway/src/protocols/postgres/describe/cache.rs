@@ -78,19 +78,27 @@ impl Default for Descriptions {
 }
 
 impl Descriptions {
+    /// How a message was described before, if that is remembered.
+    pub fn known(&self, sql: &str) -> Option<Arc<Description>> {
+        if sql.len() > TEXT_BYTES_MAX {
+            return None;
+        }
+        let shape = shape(sql).map(|shape| PayloadDigest::of(&shape));
+        let kept = shape.and_then(|shape| self.shapes.get(&shape));
+        let kept = kept.or_else(|| self.texts.get(&PayloadDigest::of(sql.as_bytes())));
+        kept.map(|kept| kept.description)
+    }
+
     /// Describes a message as [`describe`] does, or remembers how it was described.
     pub fn describe(&self, sql: &str, session: &dyn SessionFacts) -> Arc<Description> {
+        if let Some(known) = self.known(sql) {
+            return known;
+        }
         if sql.len() > TEXT_BYTES_MAX {
             return Arc::new(describe(sql, session));
         }
         let shape = shape(sql).map(|shape| PayloadDigest::of(&shape));
-        if let Some(kept) = shape.and_then(|shape| self.shapes.get(&shape)) {
-            return kept.description;
-        }
         let text = PayloadDigest::of(sql.as_bytes());
-        if let Some(kept) = self.texts.get(&text) {
-            return kept.description;
-        }
         let watched = Watched { session, asked: AtomicBool::new(false) };
         let description = Arc::new(describe(sql, &watched));
         if !watched.asked.into_inner() && description.facts.class < SqlClass::Ddl {

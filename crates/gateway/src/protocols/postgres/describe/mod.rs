@@ -41,6 +41,7 @@ mod effect;
 pub(super) mod names;
 mod parser;
 mod referents;
+mod size;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -61,10 +62,11 @@ pub(super) use names::quoted;
 pub use parser::STACK_BYTES;
 pub(super) use parser::with_tree;
 pub use referents::{Events, Name, Referents};
+pub(super) use size::SHORT_BYTES_MAX;
 pub use text::{Literal, LiteralKind, fingerprint, literals};
 pub(super) use walk::builtin_class;
 
-/// Longest message that is parsed, in bytes: 1 MiB. A longer one is opaque.
+/// Longest message that is parsed, in bytes: 1 MiB. A longer one is opaque, as is one of too many tokens (`size.rs`).
 pub const SQL_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest reason taken from a comment, in characters.
@@ -74,6 +76,12 @@ pub const REASON_CHARS_MAX: usize = 1_000;
 pub trait SessionFacts: Sync {
     /// Facts and names of the statement prepared under `name`, or `None` when the session has not seen it.
     fn prepared(&self, name: &str) -> Option<(&SqlStatement, &Referents)>;
+}
+
+/// A session that can be taken along to another thread.
+pub(super) trait Sketched: SessionFacts {
+    /// What it has prepared at this moment.
+    fn sketch(&self) -> Box<dyn SessionFacts + Send>;
 }
 
 /// A session that has prepared nothing.
@@ -140,6 +148,11 @@ fn describe_statements(statements: &[NodeEnum], session: &dyn SessionFacts) -> D
         effects.push(effect);
     }
     Description { facts, effects, fingerprint: None, reason: None, parse_error: None, referents, questions }
+}
+
+/// What is said of a text that nobody could examine: it is opaque.
+pub(super) fn unexamined() -> Description {
+    unparsed(parser::Error::Stopped.to_string())
 }
 
 fn unparsed(error: String) -> Description {

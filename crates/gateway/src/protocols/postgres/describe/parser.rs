@@ -14,7 +14,10 @@
 //! ([`STACK_BYTES`]). Only touched pages cost memory. The walk has a bound of its own besides (`walk::DEPTH_MAX`).
 //! Measured: 700 chained operators, casts, calls or joins, 1,000 branches of a `UNION`, 250 nested scalar subqueries, 350
 //! in `FROM`, and `AND` or `OR` of any length (the grammar makes those flat) are understood; deeper ones are refused
-//! within milliseconds. A message of 1 MiB made of the smallest terms takes about a second, nearly all of it in the crate.
+//! within milliseconds.
+//!
+//! *Time.* How long a text takes is bounded before it is parsed, by `size.rs`. A long one may still take some tenths of a
+//! second, most of it under the lock; `protocols/postgres/describer.rs` lets one at a time come here.
 //!
 //! *Panics.* The crate indexes into trees it trusts. A panic there, or here, makes the message opaque.
 
@@ -25,7 +28,7 @@ use std::thread;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{RawStmt, ScanToken};
 
-use super::SQL_BYTES_MAX;
+use super::{SQL_BYTES_MAX, size};
 
 /// Stack that must be left on the calling thread, in bytes: 48 MiB. The deepest tree the C code lets through takes less
 /// than 32 MiB in an unoptimised build, and a fraction of that in an optimised one.
@@ -42,6 +45,12 @@ pub(in crate::protocols::postgres) enum Error {
     /// Longer than [`SQL_BYTES_MAX`].
     #[error("the message has {0} bytes; at most {SQL_BYTES_MAX} are read")]
     TooLong(usize),
+    /// Runs of operator characters that would take the scanner long; see `size.rs`.
+    #[error("the message has too many operator characters in a row")]
+    TooManyOperators,
+    /// More than [`size::TOKENS_MAX`].
+    #[error("the message has {0} tokens; at most {max} are read", max = size::TOKENS_MAX)]
+    TooManyTokens(usize),
     /// The grammar, or a bound of the parser, refused the text.
     #[error(transparent)]
     Parse(#[from] pg_query::Error),
@@ -64,20 +73,29 @@ pub(in crate::protocols::postgres) fn with_tree<T: Send>(
 /// The tokens of `sql`, comments included; `None` when the text cannot be scanned or is too long. Not by the crate's
 /// `scan_tokens`, which reads through a null pointer when there is no token.
 pub(super) fn tokens(sql: &str) -> Option<Vec<ScanToken>> {
-    if sql.len() > SQL_BYTES_MAX {
-        return None;
-    }
+    scan(sql).ok()
+}
+
+/// The same, with the reason where there are none.
+pub(super) fn scan(sql: &str) -> Result<Vec<ScanToken>, Error> {
+    readable(sql)?;
     let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
-    pg_query::scan(sql).ok().map(|result| result.tokens)
+    Ok(pg_query::scan(sql)?.tokens)
 }
 
 /// libpg_query's fingerprint of `sql`; `None` when it does not parse or is too long.
 pub(super) fn fingerprint(sql: &str) -> Option<String> {
-    if sql.len() > SQL_BYTES_MAX {
-        return None;
-    }
+    readable(sql).and_then(|()| size::parsable(sql)).ok()?;
     let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
     pg_query::fingerprint(sql, 0, 0).ok().map(|fingerprint| fingerprint.hex)
+}
+
+/// What the library may be given: everything else in this module asks this first.
+fn readable(sql: &str) -> Result<(), Error> {
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(Error::TooLong(sql.len()));
+    }
+    size::scannable(sql)
 }
 
 fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, Error> {
@@ -92,9 +110,8 @@ fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, Error> {
 }
 
 fn parse(sql: &str) -> Result<Vec<NodeEnum>, Error> {
-    if sql.len() > SQL_BYTES_MAX {
-        return Err(Error::TooLong(sql.len()));
-    }
+    readable(sql)?;
+    size::parsable(sql)?;
     let parsed = {
         let _one_at_a_time = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
         pg_query::parse(sql, 0)?

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use countersign_core::action::sql::{SqlClass, SqlStatement};
+use countersign_core::action::sql::SqlClass;
 use countersign_core::action::{ActionDigest, ActionId};
 use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 pub(super) use self::expected::{Ended, Expected, Kept, OwnStep, Prepared, Reaction, Running};
 use self::outcomes::{Parts, outcome};
 use super::catalog::{self, Disturbance};
-use super::describe::{Effect, Referents, SessionFacts};
+use super::describe::Effect;
 use super::mask::Columns;
 use super::wire::TransactionStatus;
 use super::wire::notice::{Notice, SqlState};
@@ -32,6 +32,7 @@ use crate::pipeline::Outcomes;
 
 mod effects;
 mod expected;
+mod facts;
 mod outcomes;
 mod own;
 #[cfg(test)]
@@ -122,13 +123,6 @@ pub(super) struct Session {
     pub(super) skipping: bool,
     /// What ended, for the record.
     pub(super) ended: Vec<Ended>,
-}
-
-impl SessionFacts for Session {
-    fn prepared(&self, name: &str) -> Option<(&SqlStatement, &Referents)> {
-        let description = &self.prepared.get(name)?.description;
-        Some((description.facts.statements.first()?, description.referents.first()?))
-    }
 }
 
 impl Session {
