@@ -25,8 +25,10 @@ pub(super) fn for_building(install: bool) -> Result<()> {
 pub(crate) fn for_everything(install: bool, with_fuzz: bool, voice: Voice) -> Result<()> {
     system(&needs::TEST, install)?;
     voice.good("system packages");
-    python(install)?;
+    python("requirements.txt", "python", install)?;
     voice.good("Python clients");
+    python("requirements-attackers.txt", "attackers", install)?;
+    voice.good("attack tools");
     node(install)?;
     voice.good("Node clients");
     cargo_install(CARGO_DENY, install)?;
@@ -49,9 +51,9 @@ pub(crate) fn system(wanted: &[Need], install: bool) -> Result<()> {
     xtask::fail!("missing: {}{line}", needs::names(&missing))
 }
 
-/// A virtual environment with the pinned clients, made anew when the pins change.
-fn python(install: bool) -> Result<()> {
-    let (wanted, home) = (repository().join(CLIENTS).join("requirements.txt"), test_tools_dir().join("python"));
+/// A virtual environment with what a list pins, made anew when the pins change.
+fn python(list: &str, name: &str, install: bool) -> Result<()> {
+    let (wanted, home) = (repository().join(CLIENTS).join(list), test_tools_dir().join(name));
     if up_to_date(&wanted, &home) {
         return Ok(());
     }

@@ -8,6 +8,7 @@ mod manifests;
 mod purity;
 mod shape;
 mod source;
+mod threats;
 mod words;
 
 use std::fmt;
@@ -87,6 +88,7 @@ fn findings(root: &Path, texts: &[Text]) -> Vec<Finding> {
     all.extend(adr::check(texts));
     all.extend(links::check(root, texts));
     all.extend(purity::check(texts));
+    all.extend(threats::check(texts));
     all
 }
 

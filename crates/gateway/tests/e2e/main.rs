@@ -7,15 +7,20 @@
 
 mod harness;
 
+mod attackers;
 mod bad_input;
+mod builtins;
 mod copy;
 mod crash;
+mod hostile;
 mod impact;
 mod ledger;
 mod main_job;
 mod mask;
 mod names;
+mod oracle;
 mod protocol;
 mod raw;
 mod self_approval;
 mod sessions;
+mod threats;

@@ -49,6 +49,16 @@ impl Gateway {
         self.postgres
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// The password of the gateway's own account at the database.
+    pub(crate) fn upstream_password(&self) -> &str {
+        &self.upstream_password
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.join("countersign.toml")
     }

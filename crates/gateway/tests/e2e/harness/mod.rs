@@ -32,7 +32,8 @@ pub(crate) const TARGET: &str = "orders";
 pub(crate) const AGENT: &str = "coder";
 /// A row that tests change: its credit limit is 200 at first.
 pub(crate) const ROW: &str = "SELECT credit_limit FROM customers WHERE id = 3";
-const UPSTREAM_USER: &str = "app";
+/// The gateway's own account at the database.
+pub(crate) const UPSTREAM_USER: &str = "app";
 
 /// What differs from the usual world.
 #[derive(Debug, Default)]
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     policy: Vec<(&'static str, &'static str)>,
     /// Policies beside the starter pack.
     more_policies: &'static str,
+    /// Policies in the place of the starter pack.
+    own_policies: Option<&'static str>,
     /// `copy_bytes_max` of `[postgres]`.
     copy_bytes_max: Option<u64>,
     /// Bytes of a small disk of its own for the gateway's data.
@@ -57,6 +60,12 @@ impl Plan {
     /// Adds policies to the starter pack.
     pub(crate) fn policies_beside(mut self, text: &'static str) -> Self {
         self.more_policies = text;
+        self
+    }
+
+    /// Only these policies are in force.
+    pub(crate) fn only_policies(mut self, text: &'static str) -> Self {
+        self.own_policies = Some(text);
         self
     }
 
@@ -109,6 +118,9 @@ impl Plan {
     }
 
     fn policies(&self) -> String {
+        if let Some(own) = self.own_policies {
+            return own.to_owned();
+        }
         let mut text = fs::read_to_string(repository().join("policies/starter.cedar")).unwrap();
         for (from, to) in &self.policy {
             assert!(text.contains(from), "the starter policies have no {from}");

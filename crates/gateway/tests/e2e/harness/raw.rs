@@ -13,6 +13,8 @@ use super::{AGENT, SOON, TARGET, World};
 /// A connection to the gateway that sends whatever it is told to.
 pub(crate) struct Raw {
     stream: TcpStream,
+    /// Port, process and secret of its cancel requests.
+    cancel: (u16, [u8; 8]),
 }
 
 /// A message of the server: its letter, and its body.
@@ -92,19 +94,41 @@ impl Raw {
 
     /// The same, with settings of the start-up packet.
     pub(crate) fn login_with(world: &World, settings: &[(&str, &str)]) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", world.gateway.postgres_port())).unwrap();
+        Self::login_to(world.gateway.postgres_port(), (AGENT, &world.key), settings)
+    }
+
+    /// Logs in to the target's database as somebody with a password: at the gateway, or at a server that takes
+    /// connections without TLS.
+    pub(crate) fn login_to(port: u16, (user, password): (&str, &str), settings: &[(&str, &str)]) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let mut raw = Self { stream };
-        let mut scram = ScramSha256::new(world.key.as_bytes(), ChannelBinding::unsupported());
-        let parameters = [("user", AGENT), ("database", TARGET)].into_iter().chain(settings.iter().copied());
+        stream.set_nodelay(true).unwrap();
+        let mut raw = Self { stream, cancel: (port, [0; 8]) };
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        let parameters = [("user", user), ("database", TARGET)].into_iter().chain(settings.iter().copied());
         raw.put(|out| frontend::startup_message(parameters, out).unwrap());
         raw.next();
         raw.put(|out| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out).unwrap());
         scram.update(&raw.next().1[4..]).unwrap();
         raw.put(|out| frontend::sasl_response(scram.message(), out).unwrap());
         scram.finish(&raw.next().1[4..]).unwrap();
-        assert_eq!(raw.until_ready().last().unwrap(), "Z I");
-        raw
+        loop {
+            match raw.next() {
+                Reply('K', key) => raw.cancel.1 = key.try_into().unwrap(),
+                Reply('Z', status) => {
+                    assert_eq!(status, b"I");
+                    return raw;
+                }
+                reply => assert_ne!(reply.0, 'E', "{reply:?}"),
+            }
+        }
+    }
+
+    /// Asks, on a connection of its own, to end what is running.
+    pub(crate) fn cancel(&self) {
+        let (port, key) = self.cancel;
+        let request = [&16_u32.to_be_bytes()[..], &80_877_102_u32.to_be_bytes(), &key].concat();
+        TcpStream::connect(("127.0.0.1", port)).unwrap().write_all(&request).unwrap();
     }
 
     pub(crate) fn put(&mut self, write: impl FnOnce(&mut BytesMut)) {
@@ -132,6 +156,16 @@ impl Raw {
             }
         }
         gists
+    }
+
+    /// Sends SQL as one simple query. Returns everything that comes until the server is ready.
+    pub(crate) fn simple(&mut self, sql: &str) -> Vec<Reply> {
+        self.send(&batch().query(sql));
+        let mut replies: Vec<Reply> = Vec::new();
+        while replies.last().is_none_or(|reply| reply.0 != 'Z') {
+            replies.push(self.next());
+        }
+        replies
     }
 
     /// Sends a batch as one segment.
