@@ -12,6 +12,8 @@ const BYTES: usize = 1024 * 1024 - 64;
 const READS: usize = 60;
 /// The longest that one of them may take. Alone it takes milliseconds; a machine may be busy with other tests.
 const DELAY_MAX: Duration = Duration::from_secs(5);
+/// The longest that the hostile client itself waits for one of its answers.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Most memory that the gateway may ever have had, in KiB: an unoptimised build included.
 const MEMORY_KIB_MAX: u64 = 1_500_000;
 
@@ -62,7 +64,7 @@ fn others_are_served_beside_hostile_statements() {
     let (mut sent, mut beside) = (0, (Vec::new(), Vec::new()));
     std::thread::scope(|scope| {
         let attack = scope.spawn(|| {
-            let (mut raw, mut sent) = (Raw::login(&world), 0);
+            let (mut raw, mut sent) = (Raw::login(&world).patient(PATIENCE), 0);
             for sql in hostile().iter().cycle() {
                 let replies = raw.simple(sql);
                 assert!(replies.iter().any(|reply| reply.0 == 'E'), "{}", &sql[..40]);

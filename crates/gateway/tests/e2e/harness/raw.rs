@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::IsNull;
@@ -129,6 +130,12 @@ impl Raw {
         let (port, key) = self.cancel;
         let request = [&16_u32.to_be_bytes()[..], &80_877_102_u32.to_be_bytes(), &key].concat();
         TcpStream::connect(("127.0.0.1", port)).unwrap().write_all(&request).unwrap();
+    }
+
+    /// Waits this long for an answer, instead of the usual bound.
+    pub(crate) fn patient(self, bound: Duration) -> Self {
+        self.stream.set_read_timeout(Some(bound)).unwrap();
+        self
     }
 
     pub(crate) fn put(&mut self, write: impl FnOnce(&mut BytesMut)) {
