@@ -5,57 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-10} clients=${2:-1}
-gateway=${COUNTERSIGN:-target/release/countersign} python=${PYTHON:-python3}
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-bin=${PG_BIN:-$bin}
-for need in "$bin/initdb" "$gateway"; do
-    [ -x "$need" ] || { echo "missing: $need" >&2; exit 1; }
-done
+python=${PYTHON:-python3}
 "$python" -c 'import psycopg' || { echo "missing: psycopg; name a Python that has it in PYTHON" >&2; exit 1; }
-
-work=$(mktemp -d)
-chmod 755 "$work"
-user=()
-if [ "$(id -u)" = 0 ]; then
-    user=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
-    chown nobody:nogroup "$work"
-fi
-gateway_pid=
-cleanup() {
-    [ -z "$gateway_pid" ] || kill "$gateway_pid" 2>/dev/null || true
-    "${user[@]}" "$bin/pg_ctl" -D "$work/pg" -m immediate stop >/dev/null 2>&1 || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-wait_port() { for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.1; done; echo "port $1 stays closed" >&2; exit 1; }
-
-pg=$(free_port) cs=$(free_port)
-echo bench >"$work/pw" && chmod 644 "$work/pw"
-"${user[@]}" "$bin/initdb" -D "$work/pg" -U bench -A scram-sha-256 --pwfile="$work/pw" -E UTF8 --locale=C >/dev/null
-printf "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nport = %s\nfsync = off\n" "$pg" >>"$work/pg/postgresql.conf"
-"${user[@]}" "$bin/pg_ctl" -D "$work/pg" -l "$work/pg.log" -w start >/dev/null
-mkdir "$work/cs"
-cat >"$work/cs/countersign.toml" <<TOML
-[server]
-listen = "127.0.0.1:$(free_port)"
-data_dir = "data"
-policies = "$PWD/policies"
-[postgres]
-listen = "127.0.0.1:$cs"
-[[target]]
-name = "postgres"
-protocol = "postgres"
-upstream = "postgres://bench@127.0.0.1:$pg/postgres?sslmode=disable"
-credential = { env = "BENCH_PASSWORD" }
-TOML
-export COUNTERSIGN_CONFIG="$work/cs/countersign.toml" BENCH_PASSWORD=bench
-"$gateway" person add owner >/dev/null
-key=$("$gateway" agent create bench --owner owner)
-RUST_LOG=error "$gateway" serve >/dev/null &
-gateway_pid=$!
-wait_port "$cs"
-PGHOST=127.0.0.1 PGPORT=$cs PGUSER=bench PGDATABASE=postgres PGPASSWORD=$key "$python" - "$seconds" "$clients" "$gateway_pid" <<'PY'
+. benches/lab.sh
+serve_gateway
+PGHOST=127.0.0.1 PGPORT=$cs PGUSER=bench PGDATABASE=bench PGPASSWORD=$key "$python" - "$seconds" "$clients" "$gateway_pid" <<'PY'
 import statistics, sys, threading, time
 import psycopg
 
