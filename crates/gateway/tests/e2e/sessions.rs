@@ -1,10 +1,12 @@
 //! What a client may rely on in a session: transactions, several statements in one message, COPY, cancel, settings.
 
 use std::process::Command;
+use std::time::Duration;
 
 use xtask::process::{Finished, run, wait_until};
 
 use crate::harness::clients::Client;
+use crate::harness::raw::{Raw, batch};
 use crate::harness::{AGENT, ROW, SOON, TARGET, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
@@ -77,6 +79,27 @@ fn copy_out_passes() {
     let world = World::start();
     let said = script(&world, &["COPY (SELECT id, city FROM customers ORDER BY id) TO STDOUT"]);
     assert!(said.stdout.starts_with("1\tAurora\n2\tBoreal\n"), "{said:?}");
+}
+
+/// A cancel request may come while the gateway prepares the session for what the client sent: the statement is cancelled, or
+/// has been done by then, and the session goes on.
+#[test]
+fn a_cancel_at_any_moment_leaves_the_session() {
+    let world = World::start();
+    let mut raw = Raw::login(&world);
+    for attempt in 0..150 {
+        raw.send(&batch().query("BEGIN"));
+        assert_eq!(raw.until_ready(), ["C BEGIN", "Z T"]);
+        let cancel = std::thread::spawn(raw.canceller());
+        std::thread::sleep(Duration::from_micros(attempt * 20));
+        raw.send(&batch().query("SELECT pg_sleep(0.01)"));
+        cancel.join().unwrap();
+        let said = raw.until_ready();
+        let cancelled = said.ends_with(&["E 57014".to_owned(), "Z E".to_owned()]);
+        assert!(cancelled || said == ["T", "D", "C SELECT 1", "Z T"], "{attempt}: {said:?}");
+        raw.send(&batch().query("ROLLBACK"));
+        assert_eq!(raw.until_ready(), ["C ROLLBACK", "Z I"]);
+    }
 }
 
 /// Whoever cancels a statement that hangs has not run it.

@@ -127,9 +127,18 @@ impl Raw {
 
     /// Asks, on a connection of its own, to end what is running.
     pub(crate) fn cancel(&self) {
+        self.canceller()();
+    }
+
+    /// The same, for another thread.
+    pub(crate) fn canceller(&self) -> impl FnOnce() + Send + use<> {
         let (port, key) = self.cancel;
-        let request = [&16_u32.to_be_bytes()[..], &80_877_102_u32.to_be_bytes(), &key].concat();
-        TcpStream::connect(("127.0.0.1", port)).unwrap().write_all(&request).unwrap();
+        move || {
+            let request = [&16_u32.to_be_bytes()[..], &80_877_102_u32.to_be_bytes(), &key].concat();
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.write_all(&request).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "closed once it was passed on");
+        }
     }
 
     /// Waits this long for an answer, instead of the usual bound.

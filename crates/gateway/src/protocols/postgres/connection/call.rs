@@ -244,6 +244,7 @@ impl PgCall<'_> {
     /// what was put off.
     async fn ready(&mut self) -> Result<(), Refusal> {
         self.connection.connect().await?;
+        self.connection.cancelled().await;
         let prepared = match self.prepare().await {
             Ok(prepared) => prepared,
             Err(end) => {

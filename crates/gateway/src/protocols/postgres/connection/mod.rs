@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use countersign_core::action::PayloadDigest;
 use countersign_core::policy::Memo;
+use tokio::task::JoinHandle;
 
 use self::hold::{DEFAULT_READ_ONLY, Hold};
 use self::mask::Masking;
@@ -98,6 +99,10 @@ pub(super) struct Connection {
     pub(super) client: Side,
     /// Raised by a cancel request for this session.
     pub(super) cancel: Arc<Cancel>,
+    /// A cancel request waits until the gateway's own commands are done.
+    cancel_waits: bool,
+    /// A cancel request on its way to the server.
+    cancelling: Option<JoinHandle<()>>,
     pub(super) session: Session,
     upstream: Option<Side>,
     scanner: Scanner,
@@ -166,6 +171,8 @@ impl Connection {
             startup,
             client,
             cancel,
+            cancel_waits: false,
+            cancelling: None,
             session,
             upstream: None,
             scanner,

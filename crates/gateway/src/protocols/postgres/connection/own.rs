@@ -32,6 +32,7 @@ impl Connection {
         if self.session.skipping || self.session.status() == TransactionStatus::Failed {
             return Ok(Err(catalog::unresolved(&"an earlier statement failed")));
         }
+        self.cancelled().await;
         self.own_step(NO_JIT, &[])?;
         self.own_step(sql, values)?;
         match self.session.batch_open {

@@ -26,6 +26,9 @@ impl Connection {
         let result = self.relay_from(&mut input);
         upstream.input = input;
         self.upstream = Some(upstream);
+        if self.cancel_waits {
+            self.cancel_upstream();
+        }
         result
     }
 
@@ -65,7 +68,7 @@ impl Connection {
                 self.session.own_row(Bytes::copy_from_slice(body));
                 Reaction::Swallow
             }
-            b'N' if self.session.own_notice() => Reaction::Swallow,
+            b'N' if self.session.own_runs() => Reaction::Swallow,
             b'N' | b'A' => Reaction::Forward,
             b'1' | b'2' | b'3' => self.session.step_done(kind),
             b'T' | b'n' => return self.described(kind, body),
@@ -152,18 +155,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Passes a cancel request on, if there is anything to cancel.
-    pub(super) fn cancel_upstream(&self) {
+    /// Passes a cancel request on, if there is anything to cancel. What the gateway does for itself comes to its end first: a
+    /// session in which that was cancelled is in no known state, and would have to end.
+    pub(super) fn cancel_upstream(&mut self) {
+        self.cancel_waits = self.session.own_runs();
+        if self.cancel_waits {
+            return;
+        }
         let cancel = self.cancel.clone();
         match self.upstream_key.clone().filter(|_| !self.session.settled()) {
             Some(key) => {
                 let target = self.target.clone();
-                tokio::spawn(async move {
+                self.cancelling = Some(tokio::spawn(async move {
                     target.cancel(&key).await;
                     cancel.answered();
-                });
+                }));
             }
             None => cancel.answered(),
+        }
+    }
+
+    /// Waits until a cancel request that is on its way has arrived: it is not meant for what is sent next.
+    pub(super) async fn cancelled(&mut self) {
+        if let Some(cancelling) = self.cancelling.take() {
+            let _ = cancelling.await; // it cannot fail; if it did, nothing is on its way
         }
     }
 }

@@ -19,9 +19,10 @@ impl Session {
         matches!(self.expected.front(), Some(Expected::Own(_)))
     }
 
-    /// Whether a notice that comes now is about a command of our own. The end of a transaction runs what the client left
-    /// for it, such as deferred triggers: their words are the client's to hear.
-    pub(in super::super) fn own_notice(&self) -> bool {
+    /// Whether what the server does now is for ourselves alone: its notices are not the client's to hear, and it is not the
+    /// client's to cancel. The end of a transaction is no such thing, since it runs what the client left for it, such as
+    /// deferred triggers.
+    pub(in super::super) fn own_runs(&self) -> bool {
         matches!(self.expected.front(), Some(Expected::Own(step)) if *step != OwnStep::End)
     }
 

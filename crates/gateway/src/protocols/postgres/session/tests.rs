@@ -219,10 +219,10 @@ fn what_the_server_says_beside_our_own_commands_is_not_the_clients() {
     for (step, own) in [(OwnStep::Parse, true), (OwnStep::Execute, true), (OwnStep::End, false)] {
         let mut session = Session::new(BTreeMap::new());
         session.sent(Expected::Own(step));
-        assert_eq!(session.own_notice(), own, "{step:?}");
+        assert_eq!(session.own_runs(), own, "{step:?}");
     }
     let mut session = Session::new(BTreeMap::new());
     session.sent(query("SELECT 1", "q"));
     session.sent(Expected::Own(OwnStep::Execute));
-    assert!(!session.own_notice(), "the client's comes first");
+    assert!(!session.own_runs(), "the client's comes first");
 }
