@@ -160,14 +160,14 @@ mod tests {
             "protocols/postgres/serve.rs",
             "use crate::protocols::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, pipeline, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, protocols",
             ],
         );
         check(
             "protocols/postgres/serve.rs",
             "use super::super::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, pipeline, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, protocols",
             ],
         );
     }
