@@ -42,6 +42,9 @@ pub struct Memo {
     pub(super) recalled: usize,
 }
 
+/// The most names in a message whose permit is kept.
+const NAMES_MAX: usize = 256;
+
 /// Who asks for what where, as it was when the entities were built.
 #[derive(Debug)]
 struct Side {
@@ -66,6 +69,15 @@ struct Kept {
     facts: Arc<Facts>,
     policies: Arc<[PolicyNote]>,
     masks: Masks,
+}
+
+/// Whether facts are small enough to be kept.
+fn is_small(facts: &Facts) -> bool {
+    let Facts::Sql(facts) = facts;
+    let names = facts.statements.iter().map(|statement| {
+        statement.tables.read.len() + statement.tables.write.len() + statement.functions.len() + statement.code.len()
+    });
+    names.sum::<usize>() <= NAMES_MAX
 }
 
 /// Whether two are equal; what is shared is, without a look.
@@ -173,6 +185,7 @@ impl Bundle {
         if let Decision::Permit(permitted) = &decision
             && plain
             && memo.side.is_some()
+            && is_small(facts)
             && self.steady(facts, STATEMENTS_MAX)
         {
             let (policies, masks) = (permitted.shared_policies(), permitted.masks().clone());

@@ -122,7 +122,7 @@ impl Failure {
     /// Too much at once.
     pub(super) fn busy() -> Self {
         let detail = "Too many pages listen for changes.";
-        let advice = "This page does not update by itself for now; reload it by hand.";
+        let advice = "This page does not update by itself; reload it by hand, or close another.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooManyConnections, "Busy", detail, advice)
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Subject {
 
 /// The most meanings whose session is kept.
 const SESSIONS_MAX: usize = 64;
+/// The longest text whose facts are kept, in bytes: longer ones take memory, and little of their time is spent here.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// What one connection asked for before: what repeats is not made again.
 #[derive(Default)]
@@ -50,6 +52,9 @@ pub(super) struct Before {
 impl Before {
     /// The facts of the session: those of the last time, if all of them are equal.
     fn session_facts(&mut self, captured: &Captured, session: &Session) -> Arc<SessionFacts> {
+        if !captured.is_short() {
+            return Arc::new(captured.session_facts(session, captured.executes(session)));
+        }
         let at = self.sessions.iter().position(|(meaning, _)| Arc::ptr_eq(meaning, captured.meaning()));
         let kept = at.and_then(|at| self.sessions.remove(at));
         let prepared = captured.executes(session);
@@ -111,6 +116,11 @@ impl Captured {
             Captured::Query { sql, .. } => sql,
             Captured::Portal { prepared, .. } | Captured::Function { prepared, .. } => &prepared.sql,
         }
+    }
+
+    /// Whether what is made of it is small enough to be kept for the next time.
+    fn is_short(&self) -> bool {
+        self.sql().len() <= KEPT_BYTES_MAX
     }
 
     pub(super) fn fingerprint(&self, target: &str) -> String {
@@ -224,7 +234,11 @@ impl Captured {
             payload: payload.digest(),
             at: scribe.now(),
         };
-        ActionRequest::again(described, payload, &mut before.digests)
+        let request = match self.is_short() {
+            true => ActionRequest::again(described, payload, &mut before.digests),
+            false => ActionRequest::new(described, payload),
+        };
+        request
             .map_err(|error| Refusal::new(Code::RecordUnavailable, format!("the action cannot be described: {error}")))
     }
 

@@ -166,7 +166,11 @@ impl Connection {
         match self.upstream_key.clone().filter(|_| !self.session.settled()) {
             Some(key) => {
                 let target = self.target.clone();
+                let before = self.cancelling.take();
                 self.cancelling = Some(tokio::spawn(async move {
+                    if let Some(before) = before {
+                        let _ = before.await; // an earlier request is waited for with this one
+                    }
                     target.cancel(&key).await;
                     cancel.answered();
                 }));
