@@ -22,7 +22,8 @@ use crate::config::Config;
 use crate::identity::keys;
 use crate::identity::people::Roster;
 use crate::ports::{
-    Agent, Credential, CredentialKind, Directory, LogView, Person, Scope, ScramVerifier, Scribe, StoreError,
+    Agent, AgentKey, Credential, CredentialKind, Directory, LogView, NewAgentKey, Person, Scope, ScramVerifier, Scribe,
+    StoreError,
 };
 
 /// The longest request line.
@@ -170,10 +171,10 @@ impl Admin {
         check_name(&name)?;
         self.check_groups(&groups)?;
         let id = PersonId::new(format!("p_{}", uuid::Uuid::new_v4().simple()));
-        let person = Person { id: id.clone(), name, email, groups, suspended: false, created_at: self.scribe.now() };
+        let person = Person::new(id.clone(), name, email, groups, self.scribe.now());
         let record = self.enrolled("person", id.as_str(), Some(&id), "added");
         let answer = json!(person);
-        self.directory.add_person(person, record).await?;
+        self.directory.add_person(person, None, vec![record]).await?;
         Ok(answer)
     }
 
@@ -182,7 +183,7 @@ impl Admin {
         let change = if suspended { "suspended" } else { "restored" };
         let record = self.enrolled("person", person.id.as_str(), Some(&person.id), change);
         let answer = json!(person);
-        self.directory.update_person(person, record).await?;
+        self.directory.update_person(person, vec![record]).await?;
         Ok(answer)
     }
 
@@ -220,9 +221,11 @@ impl Admin {
             .map_err(|error| Failure::from(keys::NoRandomness::from(error)))?;
         let id = AgentId::new(format!("a_{}", uuid::Uuid::new_v4().simple()));
         let record = self.enrolled("agent", id.as_str(), Some(&owner.id), "added");
-        let created_at = self.scribe.now();
-        let agent = Agent { id, name: name.clone(), owner: owner.id, groups, created_at, revoked_at: None };
-        self.directory.add_agent(agent, verifier, keys::hash(&key), record).await?;
+        let now = self.scribe.now();
+        let agent = Agent::new(id, name.clone(), owner.id, groups, now);
+        let own = AgentKey::own(format!("k_{}", uuid::Uuid::now_v7().simple()), &agent, now);
+        let new_key = NewAgentKey { key: own, verifier, hash: keys::hash(&key) };
+        self.directory.add_agent(agent, new_key, record).await?;
         Ok(json!({"name": name, "owner": owner.name, "key": *key}))
     }
 
@@ -241,7 +244,7 @@ impl Admin {
         let agent = agents.into_iter().find(|agent| agent.name == name && agent.revoked_at.is_none());
         let agent = agent.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no agent `{name}`")))?;
         let record = self.enrolled("agent", agent.id.as_str(), Some(&agent.owner), "revoked");
-        self.directory.revoke_agent(name, record).await?;
+        self.directory.update_agent(Agent { revoked_at: Some(self.scribe.now()), ..agent }, record).await?;
         Ok(json!({"name": name, "revoked": true}))
     }
 
@@ -264,15 +267,8 @@ impl Admin {
     }
 
     fn credential(&self, person: &Person, scope: Scope, seconds: i64) -> Credential {
-        let now = self.scribe.now();
-        Credential {
-            id: uuid::Uuid::now_v7().to_string(),
-            person: person.id.clone(),
-            scope,
-            local: true,
-            authenticated_at: now,
-            expires_at: now.plus_seconds(seconds),
-        }
+        let id = uuid::Uuid::now_v7().to_string();
+        Credential::local(id, person.id.clone(), scope, self.scribe.now(), seconds)
     }
 
     fn check_groups(&self, groups: &BTreeSet<String>) -> Result<(), Failure> {

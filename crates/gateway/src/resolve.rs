@@ -123,7 +123,7 @@ pub async fn expire_due(gate: &Gate) -> Result<(), StoreError> {
 /// A vote that was accepted, as far as it still counts for a request: its voter stands outside that request's side, and the
 /// groups are those they may still speak for. How they were authenticated was frozen when they voted.
 pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vote> {
-    let linked = moment.people.linked_now(request);
+    let linked = moment.people.linked_now(request, moment.now);
     if vote.verdict != Verdict::Approve || separation::independent(&vote.person, request, &linked).is_err() {
         return None;
     }
@@ -177,7 +177,7 @@ fn voter(caller: &Caller) -> Result<&SignedIn, Denied> {
 
 fn eligible(moment: &Moment, review: &Review, voter: &SignedIn, vote: &VoteRequest) -> Result<EligibleVote, Denied> {
     let matter = review.matter();
-    let linked = moment.people.linked_now(&matter.described);
+    let linked = moment.people.linked_now(&matter.described, moment.now);
     let independent = separation::independent(&voter.person.id, &matter.described, &linked)
         .map_err(|error| Denied::new(Code::SelfApproval, error.to_string()))?;
     let approvable = approvable(moment, review, voter)?;

@@ -252,14 +252,8 @@ impl World {
     async fn credential(&self, kind: CredentialKind, secret: Kind, person: &str, scope: Scope) -> String {
         let secret = keys::make(secret).expect("randomness").to_string();
         let now = self.gate.scribe.now();
-        let credential = Credential {
-            id: secret[..12].to_owned(),
-            person: PersonId::new(format!("p-{person}")),
-            scope,
-            local: true,
-            authenticated_at: now,
-            expires_at: now.plus_seconds(3_600),
-        };
+        let (id, person) = (secret[..12].to_owned(), PersonId::new(format!("p-{person}")));
+        let credential = Credential::local(id, person, scope, now, 3_600);
         self.store.add_credential(kind, keys::hash(&secret), credential, None).await.expect("adds");
         secret
     }
@@ -361,31 +355,21 @@ fn config(folder: &Path) -> Config {
 }
 
 async fn add_person(store: &SqliteStore, scribe: &Scribe, name: &str, groups: &[&str], suspended: bool) {
-    let person = Person {
-        id: PersonId::new(format!("p-{name}")),
-        name: name.to_owned(),
-        email: None,
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        suspended,
-        created_at: scribe.now(),
-    };
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    let mut person = Person::new(PersonId::new(format!("p-{name}")), name.to_owned(), None, groups, scribe.now());
+    person.suspended = suspended;
     let record = scribe.record(Event::ConfigChanged { what: "test".to_owned() });
-    store.add_person(person.clone(), record.clone()).await.expect("adds");
-    store.update_person(person, record).await.expect("updates");
+    store.add_person(person, None, vec![record]).await.expect("adds");
 }
 
 async fn add_agent(store: &SqliteStore, scribe: &Scribe, name: &str, owner: &str) {
-    let agent = Agent {
-        id: AgentId::new(format!("g-{name}")),
-        name: name.to_owned(),
-        owner: PersonId::new(format!("p-{owner}")),
-        groups: BTreeSet::new(),
-        created_at: scribe.now(),
-        revoked_at: None,
-    };
+    let (id, owner) = (AgentId::new(format!("g-{name}")), PersonId::new(format!("p-{owner}")));
+    let agent = Agent::new(id, name.to_owned(), owner, BTreeSet::new(), scribe.now());
     let verifier = ScramVerifier { salt: vec![1; 16], iterations: 4_096, stored_key: [2; 32], server_key: [3; 32] };
+    let own = AgentKey::own(format!("k-{name}"), &agent, scribe.now());
+    let key = NewAgentKey { key: own, verifier, hash: keys::hash(&agent_key(name)) };
     let record = scribe.record(Event::ConfigChanged { what: "test".to_owned() });
-    store.add_agent(agent, verifier, keys::hash(&agent_key(name)), record).await.expect("adds");
+    store.add_agent(agent, key, record).await.expect("adds");
 }
 
 fn described(agent: &str, statement: &str, at: Timestamp) -> Described {

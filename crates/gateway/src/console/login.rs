@@ -113,14 +113,8 @@ async fn look_up(console: &Console, secret: &str) -> Result<Option<(Credential, 
 async fn begin_session(console: &Console, link: &Credential) -> Result<String, Failure> {
     let secret = keys::make(keys::Kind::Session).map_err(Failure::unavailable)?;
     let now = console.gate.scribe.now();
-    let credential = Credential {
-        id: uuid::Uuid::now_v7().to_string(),
-        person: link.person.clone(),
-        scope: link.scope,
-        local: link.local,
-        authenticated_at: now,
-        expires_at: now.plus_seconds(SESSION_SECONDS),
-    };
+    let id = uuid::Uuid::now_v7().to_string();
+    let credential = Credential::local(id, link.person.clone(), link.scope, now, SESSION_SECONDS);
     let record = enrolled(console, "session", &credential, "added");
     let added =
         console.gate.directory.add_credential(CredentialKind::Session, keys::hash(&secret), credential, Some(record));

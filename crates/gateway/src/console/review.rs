@@ -260,9 +260,7 @@ fn names<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> Names {
 fn own_side(moment: &Moment, review: &Review) -> Vec<Html> {
     let request = &review.matter().described;
     let names = standing::names(moment);
-    let mut own = std::collections::BTreeSet::clone(&request.closure);
-    own.extend(moment.people.linked_now(request));
-    own.extend([request.on_behalf_of.id.clone(), request.requester.owner().id.clone()]);
+    let own = moment.people.linked_now(request, moment.now);
     let name = |id: &PersonId| line(names.get(id).map_or_else(|| id.as_str(), String::as_str));
     own.iter().map(name).collect()
 }

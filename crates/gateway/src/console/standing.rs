@@ -129,7 +129,7 @@ fn asked(moment: &Moment, review: &Review, who: &SignedIn) -> Standing {
 
 fn is_own_side(moment: &Moment, review: &Review, person: &PersonId) -> bool {
     let request = &review.matter().described;
-    independent(person, request, &moment.people.linked_now(request)).is_err()
+    independent(person, request, &moment.people.linked_now(request, moment.now)).is_err()
 }
 
 fn in_one_of(asked: &BTreeSet<String>, own: &BTreeSet<String>) -> bool {

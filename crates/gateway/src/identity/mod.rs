@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use countersign_core::action::{PersonId, Timestamp};
+use countersign_core::action::Timestamp;
 use countersign_core::review::Method;
 
-use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, StoreError};
+use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, SecretHash, StoreError};
 
+pub mod closure;
 pub mod keys;
 pub mod people;
 
@@ -68,9 +69,7 @@ impl Authenticator {
                 let credential = self.directory.credential(CredentialKind::Token, &hash, now).await?;
                 Ok(Caller::Person(Box::new(self.signed_in(credential.ok_or(Error::Unknown)?, now).await?)))
             }
-            Some(keys::Kind::AgentKey) => {
-                Ok(Caller::Agent(self.directory.agent_by_key(&hash).await?.ok_or(Error::Unknown)?))
-            }
+            Some(keys::Kind::AgentKey) => Ok(Caller::Agent(self.agent(&hash, now).await?)),
             Some(keys::Kind::LoginLink | keys::Kind::Session) | None => Err(Error::Unknown),
         }
     }
@@ -87,21 +86,23 @@ impl Authenticator {
         self.signed_in(credential.ok_or(Error::Unknown)?, now).await
     }
 
+    async fn agent(&self, key: &SecretHash, now: Timestamp) -> Result<Agent, Error> {
+        let (agent, _) = self.directory.agent_by_key(key, now).await?.ok_or(Error::Unknown)?;
+        Ok(agent)
+    }
+
     async fn signed_in(&self, credential: Credential, now: Timestamp) -> Result<SignedIn, Error> {
-        let person = self.person(&credential.person).await?.ok_or(Error::Unknown)?;
+        let person = self.directory.person(&credential.person).await?.ok_or(Error::Unknown)?;
         if person.suspended {
             return Err(Error::Unknown);
         }
-        // until an identity provider is configured, a local credential counts as a fresh second factor and says `local`
+        // what the gateway's own host minted counts as a fresh second factor and says `local`
         let (method, age_seconds) = if credential.local {
             (Method::Local, 0)
         } else {
-            (Method::Api, now.seconds_since(credential.authenticated_at))
+            (credential.method, now.seconds_since(credential.authenticated_at))
         };
-        Ok(SignedIn { person, scope: credential.scope, method, mfa: credential.local, age_seconds })
-    }
-
-    async fn person(&self, id: &PersonId) -> Result<Option<Person>, StoreError> {
-        Ok(self.directory.people().await?.into_iter().find(|person| &person.id == id))
+        let mfa = credential.local || credential.mfa;
+        Ok(SignedIn { person, scope: credential.scope, method, mfa, age_seconds })
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use countersign_core::action::{Described, PersonId, Requester};
+use countersign_core::action::{Described, PersonId, PersonRef, Requester, Timestamp};
 use countersign_core::policy::{AgentFacts, People, PersonFacts};
 
-use crate::ports::{Agent, Directory, Person, StoreError};
+use super::closure;
+use crate::ports::{Agent, AgentKey, Delegation, Directory, Elevation, Person, StoreError};
 
 /// A snapshot of the directory.
 #[derive(Debug, Default)]
@@ -15,26 +16,64 @@ pub struct Snapshot {
     /// What policy is asked with.
     pub people: People,
     agents: Vec<Agent>,
+    /// Those who were enrolled or elevated by somebody.
+    elevated: Vec<(PersonId, Vec<Elevation>)>,
 }
 
 impl Snapshot {
     fn new(persons: Vec<Person>, agents: Vec<Agent>) -> Self {
+        let elevated = persons.iter().filter(|person| !person.elevations.is_empty());
+        let elevated = elevated.map(|person| (person.id.clone(), person.elevations.clone())).collect();
         let persons =
             persons.into_iter().map(|p| (p.id, PersonFacts { name: p.name, groups: p.groups, suspended: p.suspended }));
         let facts = agents.iter().filter(|agent| agent.revoked_at.is_none());
         let facts = facts.map(|agent| (agent.id.clone(), AgentFacts { groups: agent.groups.clone() }));
-        Self { people: People { persons: persons.collect(), agents: facts.collect() }, agents }
+        Self { people: People { persons: persons.collect(), agents: facts.collect() }, agents, elevated }
     }
 
-    /// Who answers for the requester as of now, besides those frozen in the request.
-    pub fn linked_now(&self, request: &Described) -> BTreeSet<PersonId> {
-        match &*request.requester {
-            Requester::Person { .. } => BTreeSet::new(),
-            Requester::Agent { id, .. } => {
-                self.agents.iter().filter(|agent| &agent.id == id).map(|agent| agent.owner.clone()).collect()
-            }
+    /// Everyone who stands on the requester's side as of now, those frozen in the request included.
+    pub fn linked_now(&self, request: &Described, now: Timestamp) -> BTreeSet<PersonId> {
+        let mut side = BTreeSet::clone(&request.closure);
+        side.insert(request.on_behalf_of.id.clone());
+        side.insert(request.requester.owner().id.clone());
+        if let Requester::Agent { id, .. } = &*request.requester {
+            let agent = self.agents.iter().filter(|agent| &agent.id == id);
+            side.extend(agent.flat_map(|agent| closure::of_agent(agent, &Delegation::default(), now)));
         }
+        let elevated = self.elevated.iter().map(|(person, elevations)| (person, elevations.as_slice()));
+        closure::with_elevated(side, elevated, now)
     }
+
+    /// An agent with a key of it as the requester of actions: who asks, for whom, and who stands on its side.
+    /// `None` when one of the people behind it is unknown, suspended, or has not accepted it: it does nothing then.
+    pub fn requester(&self, agent: &Agent, key: &AgentKey, now: Timestamp) -> Option<Side> {
+        agent.accepted_at?;
+        let side = closure::of_agent(agent, &key.delegation, now);
+        let live = |person: &PersonId| self.people.persons.get(person).filter(|facts| !facts.suspended);
+        let name =
+            |person: &PersonId| live(person).map(|facts| PersonRef { id: person.clone(), name: facts.name.clone() });
+        let owner = name(&agent.owner)?;
+        let on_behalf_of = match &key.delegation.on_behalf_of {
+            Some(person) => name(person)?,
+            None => owner.clone(),
+        };
+        key.delegation.through.iter().all(|person| live(person).is_some()).then(|| Side {
+            requester: Requester::Agent { id: agent.id.clone(), name: agent.name.clone(), owner },
+            on_behalf_of,
+            closure: side,
+        })
+    }
+}
+
+/// The requester's side of a session, frozen when it begins.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// Who asks.
+    pub requester: Requester,
+    /// For whom.
+    pub on_behalf_of: PersonRef,
+    /// None of these may approve.
+    pub closure: BTreeSet<PersonId>,
 }
 
 /// The snapshot in force.

@@ -107,6 +107,9 @@ async fn an_agent_reads_its_own_and_nothing_else() {
 async fn a_revoked_agent_is_out() {
     let world = World::new().await;
     let record = world.gate.scribe.record(crate::policies::activated(world.gate.policies.current().digest()));
-    world.store.revoke_agent("coder", record).await.expect("revokes");
+    let mut agents = world.store.agents().await.expect("reads");
+    let mut coder = agents.remove(agents.iter().position(|agent| agent.name == "coder").expect("there"));
+    coder.revoked_at = Some(world.gate.scribe.now());
+    world.store.update_agent(coder, record).await.expect("revokes");
     world.get("/api/v1/whoami", &agent_key("coder")).await.refused(401, "unauthenticated");
 }

@@ -36,15 +36,10 @@ fn check(path: &str, body: &str) {
 async fn nothing_hostile_gets_onto_a_page() {
     let world = World::new().await;
     let record = world.gate.scribe.record(Event::SystemAlarm { code: HOSTILE.to_owned(), detail: HOSTILE.to_owned() });
-    let person = Person {
-        id: PersonId::new("p-mallory"),
-        name: HOSTILE.to_owned(),
-        email: Some(HOSTILE.to_owned()),
-        groups: ["dba".to_owned(), HOSTILE.to_owned()].into(),
-        suspended: false,
-        created_at: Timestamp::from_seconds(0),
-    };
-    world.gate.directory.add_person(person, record).await.expect("adds");
+    let groups = ["dba".to_owned(), HOSTILE.to_owned()].into();
+    let (id, at) = (PersonId::new("p-mallory"), Timestamp::from_seconds(0));
+    let person = Person::new(id, HOSTILE.to_owned(), Some(HOSTILE.to_owned()), groups, at);
+    world.gate.directory.add_person(person, None, vec![record]).await.expect("adds");
     world.gate.roster.refresh().await.expect("reads");
     let mallory = world.browser("mallory").await;
 

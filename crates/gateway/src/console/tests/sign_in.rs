@@ -133,7 +133,7 @@ async fn a_suspended_person_is_out_at_once() {
     let mut dora = people.remove(people.iter().position(|person| person.name == "dora").expect("there"));
     dora.suspended = true;
     let record = world.gate.scribe.record(Event::ConfigChanged { what: "test".to_owned() });
-    world.gate.directory.update_person(dora, record).await.expect("updates");
+    world.gate.directory.update_person(dora, vec![record]).await.expect("updates");
     assert_eq!(browser.get("/").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(browser.post("/login", &[("secret", &link)]).await.status, StatusCode::GONE);
 }

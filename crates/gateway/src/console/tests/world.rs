@@ -141,14 +141,8 @@ impl World {
     pub(super) async fn link(&self, person: &str, scope: Scope) -> String {
         let secret = keys::make(Kind::LoginLink).expect("randomness").to_string();
         let now = self.gate.scribe.now();
-        let link = Credential {
-            id: format!("link-{}", &secret[4..12]),
-            person: PersonId::new(format!("p-{person}")),
-            scope,
-            local: true,
-            authenticated_at: now,
-            expires_at: now.plus_seconds(900),
-        };
+        let (id, person) = (format!("link-{}", &secret[4..12]), PersonId::new(format!("p-{person}")));
+        let link = Credential::local(id, person, scope, now, 900);
         self.store.add_credential(CredentialKind::LoginLink, keys::hash(&secret), link, None).await.expect("adds");
         secret
     }
@@ -361,29 +355,19 @@ fn config(folder: &Path, public_url: &str) -> Config {
 }
 
 async fn add_person(store: &SqliteStore, scribe: &Scribe, name: &str, groups: &[&str]) {
-    let person = Person {
-        id: PersonId::new(format!("p-{name}")),
-        name: name.to_owned(),
-        email: Some(format!("{name}@example.org")),
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        suspended: false,
-        created_at: scribe.now(),
-    };
-    store.add_person(person, scribe.record(enrolled("person", name))).await.expect("adds");
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    let (id, email) = (PersonId::new(format!("p-{name}")), Some(format!("{name}@example.org")));
+    let person = Person::new(id, name.to_owned(), email, groups, scribe.now());
+    store.add_person(person, None, vec![scribe.record(enrolled("person", name))]).await.expect("adds");
 }
 
 async fn add_agent(store: &SqliteStore, scribe: &Scribe) {
-    let agent = Agent {
-        id: AgentId::new("g-coder"),
-        name: "coder".to_owned(),
-        owner: PersonId::new("p-ada"),
-        groups: BTreeSet::new(),
-        created_at: scribe.now(),
-        revoked_at: None,
-    };
+    let (id, owner) = (AgentId::new("g-coder"), PersonId::new("p-ada"));
+    let agent = Agent::new(id, "coder".to_owned(), owner, BTreeSet::new(), scribe.now());
     let verifier = ScramVerifier { salt: vec![1; 16], iterations: 4_096, stored_key: [2; 32], server_key: [3; 32] };
-    let record = scribe.record(enrolled("agent", "ada"));
-    store.add_agent(agent, verifier, keys::hash("csk_coder"), record).await.expect("adds");
+    let own = AgentKey::own("k-coder".to_owned(), &agent, scribe.now());
+    let key = NewAgentKey { key: own, verifier, hash: keys::hash("csk_coder") };
+    store.add_agent(agent, key, scribe.record(enrolled("agent", "ada"))).await.expect("adds");
 }
 
 fn enrolled(what: &str, person: &str) -> Event {

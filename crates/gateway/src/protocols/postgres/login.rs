@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use countersign_core::action::{PersonId, Requester, Target};
+use countersign_core::action::Target;
 use countersign_core::record::Event;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,7 +25,8 @@ use super::wire::startup::{CancelKey, Opening, Startup, StartupError, next_openi
 use super::wire::{WireError, backend, frontend};
 use super::{refuse, settings};
 use crate::codes::Code;
-use crate::ports::Agent;
+use crate::identity::people::Side;
+use crate::ports::{Agent, AgentKey};
 use crate::refusal::Refusal;
 
 /// The first byte of a TLS record that carries a handshake: TLS without asking (`sslnegotiation=direct`).
@@ -145,14 +146,14 @@ impl Entering {
             let refusal = Refusal::new(Code::Unsupported, "replication connections are not supported by the gateway");
             return Err(fatal(&refusal));
         }
-        let found = listener.gate.directory.agent_login(&startup.user).await;
+        let found = listener.gate.directory.agent_login(&startup.user, listener.gate.scribe.now()).await;
         let found = found.map_err(|error| fatal(&Refusal::new(Code::RecordUnavailable, error.to_string())))?;
-        let (agent, verifier) = found.unzip();
+        let (known, verifier) = found.map(|(agent, key, verifier)| ((agent, key), verifier)).unzip();
         let endpoint = if self.encrypted { listener.tls.endpoint.clone() } else { None };
         let login = Login { user: &startup.user, verifier, mock_secret: &listener.mock_secret, endpoint };
         self.prove(Server::new(login), &startup.user, &mut out).await?;
-        let agent = agent.ok_or(End::Left)?;
-        self.admit(listener, startup, agent).await
+        let (agent, key) = known.ok_or(End::Left)?;
+        self.admit(listener, startup, &agent, &key).await
     }
 
     async fn prove(&mut self, server: Server, user: &str, out: &mut BytesMut) -> Result<(), End> {
@@ -174,7 +175,13 @@ impl Entering {
     }
 
     /// Who this is, and where it wants to go. Told only to a client that proved its key.
-    async fn admit(&self, listener: &Listener, startup: &Startup, agent: Agent) -> Result<LoggedIn, End> {
+    async fn admit(
+        &self,
+        listener: &Listener,
+        startup: &Startup,
+        agent: &Agent,
+        key: &AgentKey,
+    ) -> Result<LoggedIn, End> {
         settings::check_startup(&startup.settings).map_err(|refusal| fatal(&refusal))?;
         let Some(target) = listener.targets.get(&startup.database) else {
             let names: Vec<&str> = listener.targets.keys().map(String::as_str).collect();
@@ -184,7 +191,9 @@ impl Entering {
             return Err(fatal(&refusal));
         };
         let requester = agent.id.to_string();
-        let subject = subject(listener, agent, target, startup).ok_or_else(|| unauthenticated(&startup.user))?;
+        let side = listener.gate.roster.current().requester(agent, key, listener.gate.scribe.now());
+        let side = side.ok_or_else(|| not_in_force(&startup.user))?;
+        let subject = subject(side, target, startup);
         let opened = Event::SessionOpened { requester, target: startup.database.clone() };
         let recorded = listener.gate.journal.record(&listener.gate.scribe.record(opened)).await;
         recorded.map_err(|error| fatal(&Refusal::new(Code::RecordUnavailable, error.to_string())))?;
@@ -192,28 +201,31 @@ impl Entering {
     }
 }
 
-/// The requester's side, frozen for the session: the agent, its owner, for whom it acts.
-fn subject(listener: &Listener, agent: Agent, target: &Upstream, startup: &Startup) -> Option<Subject> {
-    let people = listener.gate.roster.current();
-    let facts = people.people.persons.get(&agent.owner)?;
-    if facts.suspended {
-        return None;
-    }
-    let owner = countersign_core::action::PersonRef { id: agent.owner, name: facts.name.clone() };
-    let closure: std::collections::BTreeSet<PersonId> = [owner.id.clone()].into();
+/// Who is connected to what, frozen for the session.
+fn subject(side: Side, target: &Upstream, startup: &Startup) -> Subject {
     let target = Target {
         name: target.config.name.clone(),
         environment: target.config.environment,
         sensitivity: target.config.sensitivity,
         generation: target.config.generation(),
     };
-    Some(Subject {
-        requester: Requester::Agent { id: agent.id, name: agent.name, owner: owner.clone() }.into(),
-        on_behalf_of: owner.into(),
-        closure: closure.into(),
+    Subject {
+        requester: side.requester.into(),
+        on_behalf_of: side.on_behalf_of.into(),
+        closure: side.closure.into(),
         target: target.into(),
         stated_reason: stated_reason(startup.settings.get("application_name")),
-    })
+    }
+}
+
+/// Told only to a client that proved its key.
+fn not_in_force(user: &str) -> End {
+    let message =
+        format!("agent \"{user}\" does nothing: somebody who answers for it is suspended or has not accepted it");
+    let refusal = Refusal::new(Code::Unauthenticated, message);
+    fatal(
+        &refusal.hint("its owner accepts it on the console's page \"You\"; an administrator sees why under \"People\""),
+    )
 }
 
 fn unauthenticated(user: &str) -> End {

@@ -20,8 +20,8 @@ const QUEUE_MAX: usize = 4_096;
 const GROUP_MAX: usize = 512;
 /// How long SQLite waits for another process's lock before it fails.
 const BUSY: Duration = Duration::from_secs(5);
-/// The version of `schema.sql`.
-const SCHEMA_VERSION: i64 = 1;
+/// What makes each version of the store out of the one before; never changed once released, only added to.
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// What a job does inside the transaction. A run that returns an error is rolled back alone.
 pub(super) trait Work: Send {
@@ -134,19 +134,19 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    match version {
-        0 => {
-            let transaction = connection.transaction().map_err(failed)?;
-            transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
-            transaction.commit().map_err(failed)
-        }
-        SCHEMA_VERSION => Ok(()),
-        other => {
-            Err(StoreError::Unavailable(format!("the store has version {other}, this program knows {SCHEMA_VERSION}")))
-        }
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    let Some(missing) = MIGRATIONS.get(version as usize..) else {
+        let newest = MIGRATIONS.len();
+        let detail = format!("the store has version {version}, this program knows {newest}; use a newer one");
+        return Err(StoreError::Unavailable(detail));
+    };
+    if missing.is_empty() {
+        return Ok(());
     }
+    let transaction = connection.transaction().map_err(failed)?;
+    missing.iter().try_for_each(|script| transaction.execute_batch(script)).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32).map_err(failed)?;
+    transaction.commit().map_err(failed)
 }
 
 fn spawn(

@@ -1,6 +1,6 @@
 //! The store of one gateway, in SQLite: WAL, `synchronous=FULL`, one writer thread with group commit.
 //!
-//! Every method of [`Store`] and [`Directory`] that changes something is one transaction that carries its records with
+//! Every method of [`Store`] and `Directory` that changes something is one transaction that carries its records with
 //! it: state and record commit together, or neither does. Bodies are JSON of the domain types; what is searched, compared
 //! or swapped has its own column.
 
@@ -11,14 +11,18 @@ use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, Revie
 use countersign_core::grant::Grant;
 use countersign_core::record::Record;
 use countersign_core::review::Review;
+use rusqlite::{Connection, Params};
 
 use crate::ports::{
-    Agent, Ask, Asked, Attempt, Credential, CredentialKind, Directory, Ended, IntentError, LogHead, PendingRecord,
-    Person, RecordSource, ReviewFilter, ScramVerifier, SecretHash, Store, StoreError, Versioned,
+    Ask, Asked, Attempt, Ended, IntentError, LogHead, PendingRecord, RecordSource, ReviewFilter, Store, StoreError,
+    Versioned,
 };
 
+mod agents;
 mod attempts;
+mod credentials;
 mod db;
+mod directory;
 mod people;
 mod records;
 mod reviews;
@@ -53,78 +57,25 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError
     serde_json::from_str(text).map_err(|e| StoreError::Unavailable(format!("cannot decode what was stored: {e}")))
 }
 
-#[async_trait]
-impl Directory for SqliteStore {
-    async fn add_person(&self, person: Person, record: Record) -> Result<(), StoreError> {
-        self.db.write(move |c| people::add(c, &person, &record)).await
-    }
+/// [`to_json`] for use inside rusqlite's closures.
+fn to_body<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    to_json(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+}
 
-    async fn update_person(&self, person: Person, record: Record) -> Result<(), StoreError> {
-        self.db.write(move |c| people::update(c, &person, &record)).await
-    }
+fn bodies<T: serde::de::DeserializeOwned>(
+    c: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = c.prepare_cached(sql).map_err(failed)?;
+    let rows = statement.query_map(params, |row| row.get::<_, String>(0)).map_err(failed)?;
+    rows.map(|row| from_json(&row.map_err(failed)?)).collect()
+}
 
-    async fn people(&self) -> Result<Vec<Person>, StoreError> {
-        self.db.read(people::all).await
-    }
-
-    async fn add_agent(
-        &self,
-        agent: Agent,
-        verifier: ScramVerifier,
-        key: SecretHash,
-        record: Record,
-    ) -> Result<(), StoreError> {
-        self.db.write(move |c| people::add_agent(c, &agent, &verifier, &key, &record)).await
-    }
-
-    async fn revoke_agent(&self, name: &str, record: Record) -> Result<(), StoreError> {
-        let name = name.to_owned();
-        self.db.write(move |c| people::revoke_agent(c, &name, &record)).await
-    }
-
-    async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
-        self.db.read(people::agents).await
-    }
-
-    async fn agent_login(&self, name: &str) -> Result<Option<(Agent, ScramVerifier)>, StoreError> {
-        let name = name.to_owned();
-        self.db.read(move |c| people::agent_login(c, &name)).await
-    }
-
-    async fn agent_by_key(&self, key: &SecretHash) -> Result<Option<Agent>, StoreError> {
-        let key = *key;
-        self.db.read(move |c| people::agent_by_key(c, &key)).await
-    }
-
-    async fn add_credential(
-        &self,
-        kind: CredentialKind,
-        hash: SecretHash,
-        credential: Credential,
-        record: Option<Record>,
-    ) -> Result<(), StoreError> {
-        self.db.write(move |c| people::add_credential(c, kind, &hash, &credential, record.as_ref())).await
-    }
-
-    async fn credential(
-        &self,
-        kind: CredentialKind,
-        hash: &SecretHash,
-        now: Timestamp,
-    ) -> Result<Option<Credential>, StoreError> {
-        let hash = *hash;
-        self.db.read(move |c| people::credential(c, kind, &hash, now)).await
-    }
-
-    async fn take_credential(
-        &self,
-        kind: CredentialKind,
-        hash: &SecretHash,
-        now: Timestamp,
-        record: Option<Record>,
-    ) -> Result<Option<Credential>, StoreError> {
-        let hash = *hash;
-        self.db.write(move |c| people::take_credential(c, kind, &hash, now, record.as_ref())).await
+fn taken(error: rusqlite::Error, name: &str) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::NameTaken(name.to_owned()),
+        _ => failed(error),
     }
 }
 

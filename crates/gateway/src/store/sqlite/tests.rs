@@ -13,7 +13,7 @@ use countersign_core::record::Event;
 use countersign_core::review::{Closed, Matter};
 
 use super::*;
-use crate::ports::{IntentError, ReviewLimits};
+use crate::ports::{CredentialKind, Directory as _, IntentError, Once, ReviewLimits};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_700_000_000 + seconds)
@@ -154,4 +154,49 @@ async fn what_was_running_is_unknown_after_a_restart() {
 async fn two_processes_do_not_share_a_store() {
     let (dir, _store) = store();
     assert!(matches!(SqliteStore::open(dir.path()), Err(StoreError::Unavailable(_))));
+}
+
+/// A store as the first version left it: people, agents and tokens go on as they were.
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let old = rusqlite::Connection::open(dir.path().join("countersign.db")).expect("opens");
+    old.execute_batch(include_str!("schema/1.sql")).expect("the first schema");
+    let day = "1970-01-02T00:00:00.000000Z";
+    old.execute_batch(&format!(
+        r#"PRAGMA user_version = 1;
+        INSERT INTO person VALUES ('p1', 'ada', 0,
+            '{{"id":"p1","name":"ada","email":null,"groups":["dba"],"suspended":false,"created_at":"{day}"}}');
+        INSERT INTO agent VALUES ('g1', 'coder', zeroblob(32),
+            '{{"salt":[1],"iterations":4096,"stored_key":{key},"server_key":{key}}}', 0,
+            '{{"id":"g1","name":"coder","owner":"p1","groups":[],"created_at":"{day}","revoked_at":null}}');
+        INSERT INTO credential VALUES ('token', zeroblob(32), 9000000000000000, 0,
+            '{{"id":"c1","person":"p1","scope":"review:vote","local":true,"authenticated_at":"{day}","expires_at":"{day}"}}');"#,
+        key = serde_json::to_string(&[0_u8; 32]).expect("plain"),
+    ))
+    .expect("the first version's rows");
+    drop(old);
+
+    let store = SqliteStore::open(dir.path()).expect("opens");
+    assert_eq!(store.people().await.expect("reads").len(), 1);
+    let (agent, key, _) = store.agent_login("coder", at(1)).await.expect("reads").expect("logs in");
+    assert_eq!((agent.accepted_at, &key.agent), (Some(Timestamp::from_seconds(86_400)), &agent.id));
+    assert_eq!(store.agent_by_key(&[0; 32], at(1)).await.expect("reads").expect("known").1, key);
+    let token = store.credential(CredentialKind::Token, &[0; 32], at(1)).await.expect("reads").expect("in force");
+    let ada = PersonId::new("p1");
+    assert_eq!(store.credentials(Some(&ada), at(1)).await.expect("reads"), [(CredentialKind::Token, token)]);
+    assert_eq!(store.end_credentials(vec!["c1".to_owned()], vec![]).await.expect("ends"), 1);
+    assert_eq!(store.credentials(Some(&ada), at(1)).await.expect("reads"), []);
+}
+
+#[tokio::test]
+async fn what_may_happen_once_happens_once() {
+    let (_dir, store) = store();
+    let once = |key: u8| Once { kind: "sign_in", key: [key; 32], body: "there".to_owned(), expires_at: at(60) };
+    store.put_once(once(1), at(0)).await.expect("written");
+    assert_eq!(store.take_once("challenge", &[1; 32], at(1)).await.expect("reads"), None, "another kind");
+    assert_eq!(store.take_once("sign_in", &[1; 32], at(1)).await.expect("reads").as_deref(), Some("there"));
+    assert_eq!(store.take_once("sign_in", &[1; 32], at(1)).await.expect("reads"), None, "taken already");
+    store.put_once(once(2), at(0)).await.expect("written");
+    assert_eq!(store.take_once("sign_in", &[2; 32], at(60)).await.expect("reads"), None, "too late");
 }

@@ -1,0 +1,90 @@
+//! The traits through which the line reaches the outside world; adapters live in `store`, `ledger`, `vault`.
+//!
+//! `pipeline`, `resolve`, `api`, `console` and the channels know these and the core, never an adapter. Every failure of a
+//! port is a refusal (invariant I4): none of the methods here may report success for something that did not happen.
+
+use async_trait::async_trait;
+use countersign_core::action::Timestamp;
+use countersign_core::record::{Event, Record};
+
+mod directory;
+mod journal;
+mod log;
+mod store;
+
+pub use directory::*;
+pub use journal::*;
+pub use log::*;
+pub use store::*;
+
+/// The time, never earlier than what was last recorded.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Why the store did not do what was asked. Nothing of it happened then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed; after a failed commit the store refuses until a restart.
+    #[error("the store failed: {0}")]
+    Unavailable(String),
+    /// Something else got there first.
+    #[error("somebody else changed it first")]
+    Conflict,
+    /// There is no such thing.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The name is taken.
+    #[error("the name `{0}` is taken")]
+    NameTaken(String),
+}
+
+/// The credential of an upstream; leaves the vault only where a permit is executed.
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// The secret of a target.
+    ///
+    /// # Errors
+    /// [`VaultError`]; the action is refused.
+    async fn secret(&self, target: &str) -> Result<secrecy::SecretString, VaultError>;
+}
+
+/// The vault has no secret for a target, or cannot read it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the credential of target `{target}` cannot be read: {detail}")]
+pub struct VaultError {
+    /// The target.
+    pub target: String,
+    /// What went wrong, without the secret.
+    pub detail: String,
+}
+
+/// Makes a record of an event, now, by this gateway.
+#[derive(Clone)]
+pub struct Scribe {
+    clock: std::sync::Arc<dyn Clock>,
+    node: String,
+}
+
+impl Scribe {
+    /// For one gateway.
+    pub fn new(clock: std::sync::Arc<dyn Clock>, node: String) -> Self {
+        Self { clock, node }
+    }
+
+    /// The record.
+    pub fn record(&self, event: Event) -> Record {
+        Record { at: self.clock.now(), node: self.node.clone(), event }
+    }
+
+    /// The clock behind it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// This gateway's name.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+}
