@@ -60,6 +60,8 @@ pub struct Postgres {
     pub tls: Option<TlsFiles>,
     /// Clients at once.
     pub connections_max: usize,
+    /// Clients of one address that are logging in at once.
+    pub logins_per_address_max: usize,
     /// The most data of a `COPY` that waits for a review, in bytes.
     pub copy_bytes_max: u64,
 }

@@ -80,6 +80,8 @@ struct RawPostgres {
     tls_key: Option<PathBuf>,
     #[serde(default = "connections_max")]
     connections_max: usize,
+    #[serde(default = "logins_per_address_max")]
+    logins_per_address_max: usize,
     #[serde(default = "copy_bytes_max")]
     copy_bytes_max: u64,
 }
@@ -90,6 +92,11 @@ fn postgres_listen() -> SocketAddr {
 
 fn connections_max() -> usize {
     20_000
+}
+
+/// A quarter of those who may be logging in at once.
+fn logins_per_address_max() -> usize {
+    256
 }
 
 fn copy_bytes_max() -> u64 {
@@ -246,8 +253,13 @@ fn listener(check: &Check<'_>, raw: Option<RawPostgres>, targets: &[Target]) -> 
     let wanted = targets.iter().any(|target| target.protocol == Protocol::Postgres);
     let Some(raw) = raw else {
         let listen = wanted.then(postgres_listen);
-        let (connections_max, copy_bytes_max) = (connections_max(), copy_bytes_max());
-        return Ok(Postgres { listen, tls: None, connections_max, copy_bytes_max });
+        return Ok(Postgres {
+            listen,
+            tls: None,
+            connections_max: connections_max(),
+            logins_per_address_max: logins_per_address_max(),
+            copy_bytes_max: copy_bytes_max(),
+        });
     };
     let tls = match (raw.tls_cert, raw.tls_key) {
         (Some(cert), Some(key)) => Some(TlsFiles { cert: check.resolve(cert), key: check.resolve(key) }),
@@ -258,11 +270,19 @@ fn listener(check: &Check<'_>, raw: Option<RawPostgres>, targets: &[Target]) -> 
     if raw.connections_max == 0 {
         return check.fail("postgres.connections_max", "is 0; nobody could connect");
     }
+    if raw.logins_per_address_max == 0 {
+        return check.fail("postgres.logins_per_address_max", "is 0; nobody could log in");
+    }
     if !(1..=COPY_BYTES_MAX).contains(&raw.copy_bytes_max) {
         return check.fail("postgres.copy_bytes_max", format!("must be 1 to {COPY_BYTES_MAX} bytes"));
     }
-    let (connections_max, copy_bytes_max) = (raw.connections_max, raw.copy_bytes_max);
-    Ok(Postgres { listen: Some(raw.listen), tls, connections_max, copy_bytes_max })
+    Ok(Postgres {
+        listen: Some(raw.listen),
+        tls,
+        connections_max: raw.connections_max,
+        logins_per_address_max: raw.logins_per_address_max,
+        copy_bytes_max: raw.copy_bytes_max,
+    })
 }
 
 fn waits(check: &Check<'_>, review: &RawReview) -> Result<Waits, Error> {

@@ -11,6 +11,7 @@ mod connection;
 mod copy;
 pub mod describe;
 mod describer;
+mod doors;
 mod duplex;
 mod function;
 mod impact;

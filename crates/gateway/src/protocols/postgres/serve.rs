@@ -9,13 +9,14 @@ use bytes::{Bytes, BytesMut};
 use subtle::ConstantTimeEq;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::cancel::Cancel;
 use super::connection::{Connection, End, Opened};
 use super::copy::Spools;
 use super::describe::STACK_BYTES;
 use super::describer::Describer;
+use super::doors::{Door, Doors};
 use super::duplex::Side;
 use super::login::{Entered, Entering, LoggedIn, enter};
 use super::mask::{Key, KeyError};
@@ -80,7 +81,7 @@ pub struct Listener {
     pub(super) targets: BTreeMap<String, Arc<Upstream>>,
     describer: Arc<Describer>,
     cancels: Mutex<HashMap<u32, (Bytes, Arc<Cancel>)>>,
-    doors: Semaphore,
+    doors: Doors,
     places: Arc<Semaphore>,
     spools: Arc<Spools>,
     mask_key: Arc<Key>,
@@ -104,7 +105,7 @@ impl Listener {
         let socket = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         Ok(Self {
             mock_secret: MockSecret::new(keys::random()?),
-            doors: Semaphore::new(ENTERING_MAX),
+            doors: Doors::new(ENTERING_MAX, gate.config.postgres.logins_per_address_max),
             places: Arc::new(Semaphore::new(gate.config.postgres.connections_max)),
             spools: Arc::new(Spools::new(gate.config.data_dir.clone(), gate.config.postgres.copy_bytes_max)),
             mask_key: Arc::new(Key::load_or_create(&gate.config.data_dir)?),
@@ -147,7 +148,7 @@ impl Listener {
 
     async fn client(&self, socket: TcpStream, peer: SocketAddr) {
         let _ = socket.set_nodelay(true); // speed only
-        let Ok(door) = self.doors.try_acquire() else { return };
+        let Some(door) = self.doors.enter(peer.ip()) else { return };
         let entered = tokio::time::timeout(LOGIN_TIME_MAX, enter(self, socket, peer)).await;
         match entered {
             Ok(Ok(Entered::Cancel(key))) => self.cancel(&key).await,
@@ -156,7 +157,7 @@ impl Listener {
         }
     }
 
-    async fn start(&self, mut entering: Entering, startup: Startup, door: SemaphorePermit<'_>) {
+    async fn start(&self, mut entering: Entering, startup: Startup, door: Door<'_>) {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let refusal = Refusal::new(Code::TooManyConnections, "too many connections to the gateway");
             return goodbye(entering, End::Fatal(Box::new(refuse::fatal(&refusal)))).await;
