@@ -70,27 +70,25 @@ fn is_operator(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::super::{NoSession, SQL_BYTES_MAX, describe, fingerprint, literals};
+    use super::super::{Literal, NoSession, SQL_BYTES_MAX, describe, fingerprint, literals};
     use super::*;
 
     fn filled(unit: &str) -> String {
         format!("SELECT 1{}", unit.repeat((SQL_BYTES_MAX - 100) / unit.len()))
     }
 
-    /// Every door to the parser is closed to what would keep it busy for minutes, each of these for one or more.
+    /// Every door to the parser is closed to what would keep it busy for minutes, each of these for one or more. That they
+    /// are refused for their operators tells that nothing has scanned them: each may be scanned as far as its length goes.
     #[test]
     fn runs_of_operators_are_refused_at_once() {
-        let start = Instant::now();
         for unit in ["/**/", "/*", "+", "-+", "*/", "=-", "/**/~"] {
             let sql = filled(unit);
             let described = describe(&sql, &NoSession);
             assert!(described.parse_error.is_some_and(|error| error.contains("operator characters")), "{unit}");
-            assert_eq!(literals(&sql).len(), 1, "all of it is redacted");
+            assert!(matches!(parser::scan(&sql), Err(Error::TooManyOperators)), "{unit}");
+            assert!(matches!(literals(&sql)[..], [Literal { start: 0, end, .. }] if end == sql.len()), "{unit}");
             assert_eq!(fingerprint(&sql), None);
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     }
 
     #[test]
