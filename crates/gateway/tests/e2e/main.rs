@@ -12,6 +12,7 @@ mod bad_input;
 mod builtins;
 mod copy;
 mod crash;
+mod faithful;
 mod hostile;
 mod impact;
 mod ledger;

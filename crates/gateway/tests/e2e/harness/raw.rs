@@ -56,6 +56,12 @@ impl Batch {
         self
     }
 
+    /// Up to so many rows; the portal stays open for more.
+    pub(crate) fn fetch(mut self, portal: &str, rows_max: i32) -> Self {
+        frontend::execute(portal, rows_max, &mut self.0).unwrap();
+        self
+    }
+
     pub(crate) fn close(mut self, statement: &str) -> Self {
         frontend::close(b'S', statement, &mut self.0).unwrap();
         self

@@ -158,6 +158,7 @@ fn moves(effect: &Effect) -> bool {
         Effect::Commit { .. } | Effect::Rollback { .. } | Effect::RollbackTo { .. } => false, // see `ends_transaction`
         Effect::PrepareTransaction { .. } | Effect::FinishPrepared { .. } => false,
         Effect::None
+        | Effect::InSteps
         | Effect::Begin { .. }
         | Effect::Savepoint { .. }
         | Effect::Release { .. }

@@ -111,12 +111,36 @@ pub(super) fn at_start(settings: &BTreeMap<String, String>) -> BTreeMap<String, 
     settings
 }
 
-/// Whether a message begins a transaction block, and does nothing else.
+/// Whether a message begins a transaction block, and does nothing else that may fail.
 pub(super) fn begins(description: &Description) -> Option<Option<bool>> {
     match description.effects.as_slice() {
-        [Effect::Begin { modes }] => Some(modes.read_only),
+        [Effect::Begin { modes }] | [Effect::Rollback { chain: false }, Effect::Begin { modes }] => {
+            Some(modes.read_only)
+        }
         _ => None,
     }
+}
+
+/// Whether a message ends the transaction block around it and goes on with what changes something; if so, whether the
+/// first end of a block in it is one that settings outlive.
+fn changes_beyond(description: &Description) -> Option<bool> {
+    let out = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Commit { chain: false } | Effect::Rollback { chain: false } | Effect::PrepareTransaction { .. }
+        )
+    };
+    let effects = &description.effects;
+    let outside = effects.iter().position(out)? + 1;
+    let mut beyond = effects.iter().zip(&description.facts.statements).skip(outside);
+    let changes =
+        beyond.any(|(effect, statement)| statement.class > SqlClass::Session || matches!(effect, Effect::Begin { .. }));
+    let first = effects.iter().take(outside).find(|effect| out(effect) || is_chained(effect))?;
+    changes.then_some(!matches!(first, Effect::Rollback { .. }))
+}
+
+fn is_chained(effect: &Effect) -> bool {
+    matches!(effect, Effect::Commit { chain: true } | Effect::Rollback { chain: true })
 }
 
 fn has_begin(description: &Description) -> bool {
@@ -148,6 +172,12 @@ fn only_reads(description: &Description) -> bool {
         })
 }
 
+/// Why a message is refused that would be stopped by the hold although it is permitted.
+fn beyond_the_end() -> Refusal {
+    let message = "a change cannot follow the end of a rolled back transaction in the same message";
+    Refusal::new(Code::Unsupported, message).hint("send ROLLBACK alone, and then the rest")
+}
+
 impl Connection {
     /// Puts the session into the state that a permitted message runs in, before anything of it is sent.
     pub(super) async fn hold(&mut self, captured: &Captured) -> Result<Result<(), Refusal>, End> {
@@ -156,9 +186,20 @@ impl Connection {
         }
         let description = captured.description().clone();
         if self.session.status() == TransactionStatus::Failed {
-            // nothing of ours would run in it, and nothing can be changed in it
+            // nothing of ours would run in it, and nothing can be changed in it; nor could its names be asked about
+            if self.needs_lift(captured.described()).is_some() {
+                return Ok(Err(beyond_the_end()));
+            }
         } else if self.session.in_block() {
             self.hold_inside(&description)?;
+            match self.needs_lift(&description) {
+                Some(true) => {
+                    self.own(LIFT)?;
+                    self.hold.lifted = None; // that depends on how the transaction ends
+                }
+                Some(false) => return Ok(Err(beyond_the_end())),
+                None => {}
+            }
         } else {
             self.hold.inside = false;
             let lifts = description.facts.class > SqlClass::Session || has_begin(&description);
@@ -186,6 +227,13 @@ impl Connection {
             (_, false) => self.leave(),
             (true, true) => Ok(()),
         }
+    }
+
+    /// Whether a message goes on after the transaction block that it is sent in, with what the session is held from; if so,
+    /// whether what is set in that block now will hold then.
+    fn needs_lift(&self, description: &Description) -> Option<bool> {
+        let free = self.hold.lifted == Some(true) || self.hold.wish || self.hold.standby;
+        if free || begins(description).is_some() { None } else { changes_beyond(description) }
     }
 
     /// Leaves the savepoint that is read-only, if inside it.
@@ -234,8 +282,11 @@ impl Connection {
 
     /// A transaction block that the client began without saying how is read-write, as it would be without the hold.
     pub(super) fn open_block(&mut self, description: &Description) -> Result<(), WireError> {
+        let anew = description.effects.len() > 1; // the block around the message is over by then
         match begins(description) {
-            Some(None) if !self.hold.wish && !self.hold.standby && !self.session.in_block() => self.own(READ_WRITE),
+            Some(None) if !self.hold.wish && !self.hold.standby && (anew || !self.session.in_block()) => {
+                self.own(READ_WRITE)
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -52,6 +52,8 @@ pub enum Discard {
 pub enum Effect {
     /// Nothing the session machine must know.
     None,
+    /// Nothing, but that it commits in steps, the first of which stay when a later one fails: `CONCURRENTLY`.
+    InSteps,
     /// Not known: the statement is opaque.
     Unknown,
     /// A query that changes settings through `set_config`, or makes a temporary object.
@@ -221,7 +223,28 @@ pub(super) fn of(node: &NodeEnum, walk: &Walk<'_>) -> Effect {
         NodeEnum::UnlistenStmt(statement) => {
             Effect::Unlisten { channel: unless(statement.conditionname.is_empty(), &statement.conditionname) }
         }
+        _ if concurrent(node) => match query(walk) {
+            Effect::None => Effect::InSteps,
+            _ => Effect::Unknown,
+        },
         _ => query(walk),
+    }
+}
+
+/// Whether an index is made or dropped, or a partition detached, `CONCURRENTLY`. `REINDEX` may commit in steps without.
+fn concurrent(node: &NodeEnum) -> bool {
+    let detaches = |command: &Node| match &command.node {
+        Some(NodeEnum::AlterTableCmd(command)) => match command.def.as_ref().and_then(|def| def.node.as_ref()) {
+            Some(NodeEnum::PartitionCmd(partition)) => partition.concurrent,
+            _ => false,
+        },
+        _ => false,
+    };
+    match node {
+        NodeEnum::IndexStmt(statement) => statement.concurrent,
+        NodeEnum::DropStmt(statement) => statement.concurrent,
+        NodeEnum::AlterTableStmt(statement) => statement.cmds.iter().any(detaches),
+        _ => false,
     }
 }
 

@@ -205,6 +205,7 @@ impl Known<'_> {
                 self.forgotten = true;
             }
             Effect::None
+            | Effect::InSteps
             | Effect::Unknown
             | Effect::Query { .. }
             | Effect::Begin { .. }

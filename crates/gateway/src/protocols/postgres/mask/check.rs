@@ -126,6 +126,7 @@ fn keeps_names(effect: &Effect) -> bool {
     matches!(
         effect,
         Effect::None
+            | Effect::InSteps
             | Effect::Begin { .. }
             | Effect::Commit { .. }
             | Effect::Savepoint { .. }

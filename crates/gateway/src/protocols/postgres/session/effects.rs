@@ -98,6 +98,7 @@ impl Session {
                 }
             }
             Effect::None
+            | Effect::InSteps
             | Effect::Unknown
             | Effect::Begin { .. }
             | Effect::Commit { .. }

@@ -394,7 +394,7 @@ impl Session {
                     let outcome = outcome(&running, rows, stream, None);
                     self.finished.push((running, outcome));
                 }
-                self.note_escape(prepared.as_ref().and_then(|p| p.description.facts.statements.first()));
+                self.note_escape(prepared.as_ref().map(|prepared| &*prepared.description), 0);
                 let effect = prepared.as_ref().and_then(|prepared| prepared.description.effects.first());
                 let effect = effect.cloned().unwrap_or(Effect::None);
                 let sql = prepared.map_or_else(|| "".into(), |prepared| prepared.sql.clone());
@@ -409,7 +409,7 @@ impl Session {
                 self.completed += 1;
                 let statement = description.facts.statements.get(at);
                 self.disturb(statement.map_or(DISTURBED, |of| catalog::disturbance(of, Some(&effect))));
-                self.note_escape(description.facts.statements.get(at));
+                self.note_escape(Some(&description), at);
                 self.part_done(tag, &effect);
                 self.rows = rows.or(self.rows);
                 self.stream_done = stream.or(self.stream_done.take());
@@ -450,7 +450,7 @@ impl Session {
             }
             Some(Expected::Own(step)) => desynchronised(&format!("error {class} in answer to our own {step:?}")),
             Some(Expected::Query { running, description, sql }) => {
-                self.note_escape(description.facts.statements.get(self.completed));
+                self.note_escape(Some(&description), self.completed);
                 self.forget_unreported(&description);
                 self.error = Some(class.to_owned());
                 if description.facts.class >= SqlClass::Admin {
@@ -493,7 +493,7 @@ impl Session {
             Expected::Parse { name, kept: false, .. } => self.undo(&name, None),
             Expected::Execute { running, prepared, disturbance, mask: _ } => {
                 self.disturb(disturbance);
-                self.note_escape(prepared.as_ref().and_then(|p| p.description.facts.statements.first()));
+                self.note_escape(prepared.as_ref().map(|prepared| &*prepared.description), 0);
                 if let Some(running) = running {
                     let outcome = outcome(&running, None, None, Some(class.to_owned()));
                     self.finished.push((running, outcome));

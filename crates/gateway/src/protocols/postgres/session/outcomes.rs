@@ -1,6 +1,5 @@
 //! What came of the actions: in their batch, in their transaction, on a connection that was lost.
 
-use countersign_core::action::sql::SqlStatement;
 use countersign_core::action::{ActionDigest, ActionId};
 use countersign_core::grant::RecordLevel;
 use countersign_core::record::Status;
@@ -8,11 +7,11 @@ use sha2::Digest as _;
 
 use super::{Ended, Expected, Running, Session, StreamIn};
 use crate::pipeline::Outcomes;
-use crate::protocols::postgres::describe::Effect;
+use crate::protocols::postgres::describe::{Description, Effect};
 use crate::protocols::postgres::wire::TransactionStatus;
 
 /// Commands that commit by themselves what an error after it does not undo: they run in transactions of their own, or may
-/// leave something behind when they fail. A plain `CREATE INDEX` is among them for the sake of `CONCURRENTLY`.
+/// leave something behind when they fail. So does what has [`Effect::InSteps`].
 const ESCAPING: &[&str] = &[
     "ALTER DATABASE",
     "ALTER SUBSCRIPTION",
@@ -21,12 +20,10 @@ const ESCAPING: &[&str] = &[
     "CLUSTER",
     "COMMIT PREPARED",
     "CREATE DATABASE",
-    "CREATE INDEX",
     "CREATE SUBSCRIPTION",
     "CREATE TABLESPACE",
     "DO",
     "DROP DATABASE",
-    "DROP INDEX",
     "DROP SUBSCRIPTION",
     "DROP TABLESPACE",
     "REINDEX",
@@ -119,8 +116,11 @@ impl Session {
     }
 
     /// Takes note of a statement that may have committed something for good. Inside a transaction block it cannot.
-    pub(super) fn note_escape(&mut self, statement: Option<&SqlStatement>) {
-        let escapes = statement.is_some_and(|statement| ESCAPING.contains(&statement.verb.as_str()));
+    pub(super) fn note_escape(&mut self, description: Option<&Description>, at: usize) {
+        let Some(description) = description else { return };
+        let statement = description.facts.statements.get(at);
+        let escapes = statement.is_some_and(|statement| ESCAPING.contains(&statement.verb.as_str()))
+            || description.effects.get(at) == Some(&Effect::InSteps);
         self.escaped |= escapes && self.status == TransactionStatus::Idle;
     }
 

@@ -117,6 +117,25 @@ fn a_failed_batch_takes_its_parts_along() {
     );
 }
 
+/// An index made in one step is not there when that fails; one made concurrently is, and is invalid.
+#[test]
+fn what_commits_in_steps_may_be_there_when_it_fails() {
+    for (sql, status) in [
+        ("CREATE INDEX i ON t (x)", Status::Failed),
+        ("DROP INDEX i", Status::Failed),
+        ("CREATE INDEX CONCURRENTLY i ON t (x)", Status::Unknown),
+        ("DROP INDEX CONCURRENTLY i", Status::Unknown),
+        ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", Status::Unknown),
+        ("REINDEX TABLE t", Status::Unknown),
+    ] {
+        let mut session = Session::new(BTreeMap::new());
+        session.sent(query(sql, sql));
+        session.failed("23505");
+        session.ready(TransactionStatus::Idle);
+        assert_eq!(statuses(&mut session), [ended(sql, status)]);
+    }
+}
+
 #[test]
 fn a_decoy_speaks_our_words() {
     let mut session = Session::new(BTreeMap::new());

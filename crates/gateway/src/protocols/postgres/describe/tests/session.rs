@@ -91,6 +91,13 @@ fn effects() {
         ("UNLISTEN *", Effect::Unlisten { channel: None }),
         ("CREATE TEMP TABLE t (a int)", Effect::Query { settings: vec![], temporary: true }),
         ("CREATE TABLE pg_temp.t (a int)", Effect::Query { settings: vec![], temporary: true }),
+        ("CREATE INDEX i ON t (x)", Effect::None),
+        ("CREATE INDEX CONCURRENTLY i ON t (x)", Effect::InSteps),
+        ("CREATE INDEX CONCURRENTLY i ON t (set_config('a.b', x, false))", Effect::Unknown),
+        ("DROP INDEX i", Effect::None),
+        ("DROP INDEX CONCURRENTLY i", Effect::InSteps),
+        ("ALTER TABLE t DETACH PARTITION p", Effect::None),
+        ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", Effect::InSteps),
         ("SELECT 1 INTO TEMP t", Effect::Query { settings: vec![], temporary: true }),
     ] {
         assert_eq!(described(sql).effects, [effect], "{sql}");
