@@ -8,6 +8,8 @@ use countersign_core::review::Method;
 use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, SecretHash, StoreError};
 
 pub mod closure;
+pub mod jwks;
+pub mod jwt;
 pub mod keys;
 pub mod people;
 
