@@ -17,10 +17,12 @@ use crate::admin::{self, Admin};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::gate::{Changes, Gate};
+use crate::identity::oidc::Provider;
 use crate::identity::people::Roster;
+use crate::identity::sign_in::{Reception, SignIn};
 use crate::ledger::{self, Ledger};
 use crate::policies::{self, Policies};
-use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Store};
+use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Store, Vault};
 use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::LocalVault;
@@ -79,12 +81,19 @@ impl App {
 
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
         let roster = Arc::new(Roster::open(directory.clone()).await.context("cannot read the directory")?);
+        let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(&config));
+        let sign_in = config.oidc.clone().map(|oidc| -> anyhow::Result<SignIn> {
+            let provider = Provider::new(oidc.clone(), &config.public_url, vault.clone())?;
+            let reception = Reception::new(config.clone(), oidc, directory.clone(), scribe.clone());
+            Ok(SignIn { provider, reception })
+        });
         let gate = Arc::new(Gate {
             store: Arc::new(store),
             directory: directory.clone(),
             journal: ledger.journal(),
             log: ledger.clone(),
-            vault: Arc::new(LocalVault::new(&config.targets)),
+            vault,
+            sign_in: sign_in.transpose()?,
             policies,
             roster: roster.clone(),
             scribe: scribe.clone(),

@@ -79,6 +79,12 @@ codes! {
     SelfApproval => "self_approval",
     /// The voter is in none of the groups asked.
     NotAReviewer => "not_a_reviewer",
+    /// What is known of the voter is too old.
+    SignInAgain => "sign_in_again",
+    /// A credential minted on the gateway's host does not count here.
+    LocalCredential => "local_credential",
+    /// The identity provider did not prove who this is, or nobody here is that.
+    SignInFailed => "sign_in_failed",
     /// The caller may not do this.
     Forbidden => "forbidden",
     /// The review is closed.

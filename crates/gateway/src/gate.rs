@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use countersign_core::action::{ActionDigest, Described, Timestamp};
+use countersign_core::action::{ActionDigest, Described, Environment, Timestamp};
 use countersign_core::policy::{Bundle, Circumstances, Quorum};
 use countersign_core::record::{ActionSummary, Event};
+use countersign_core::review::Method;
 use tokio::sync::broadcast;
 
 use crate::config::Config;
 use crate::identity::people::{Roster, Snapshot};
+use crate::identity::sign_in::SignIn;
 use crate::policies::Policies;
 use crate::ports::{Directory, Journal, LogView, Scribe, Store, Vault};
 use crate::waiting::WaitingRoom;
@@ -35,6 +37,8 @@ pub struct Gate {
     pub policies: Arc<Policies>,
     /// The people there are.
     pub roster: Arc<Roster>,
+    /// How people sign in with an identity provider, where one is configured.
+    pub sign_in: Option<SignIn>,
     /// Makes records.
     pub scribe: Scribe,
     /// Calls that wait.
@@ -83,9 +87,19 @@ pub struct Moment {
     /// The time.
     pub now: Timestamp,
     utc_offset_minutes: i32,
+    /// With an identity provider: how old what it said of a voter's groups may be, in seconds.
+    pub groups_max_age: Option<u32>,
 }
 
 impl Moment {
+    /// Whether a vote by this way can count for a request at all: what the gateway's host mints serves a first run, and
+    /// no production target once people can prove who they are.
+    pub fn counts(&self, method: Method, request: &Described) -> bool {
+        method != Method::Local
+            || self.groups_max_age.is_none()
+            || request.target.environment != Environment::Production
+    }
+
     /// The circumstances of a question, with these approvals.
     pub fn with<'a>(&'a self, approvals: &'a BTreeSet<Quorum>) -> Circumstances<'a> {
         Circumstances {
@@ -106,6 +120,7 @@ impl Gate {
             people: self.roster.current(),
             now: self.scribe.now(),
             utc_offset_minutes: self.config.utc_offset_minutes,
+            groups_max_age: self.config.oidc.as_ref().map(|oidc| oidc.groups_max_age_seconds),
         }
     }
 

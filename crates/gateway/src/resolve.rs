@@ -15,8 +15,9 @@ use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote, tok
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, Moment};
+use crate::identity::sign_in::groups_are_old;
 use crate::identity::{Caller, SignedIn};
-use crate::ports::{Scope, StoreError, Versioned};
+use crate::ports::{Role, Scope, StoreError, Versioned};
 
 /// How often a vote is tried again when another changed the review first.
 const TRIES_MAX: usize = 8;
@@ -124,7 +125,8 @@ pub async fn expire_due(gate: &Gate) -> Result<(), StoreError> {
 /// groups are those they may still speak for. How they were authenticated was frozen when they voted.
 pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vote> {
     let linked = moment.people.linked_now(request, moment.now);
-    if vote.verdict != Verdict::Approve || separation::independent(&vote.person, request, &linked).is_err() {
+    let counts = vote.verdict == Verdict::Approve && moment.counts(vote.method, request);
+    if !counts || separation::independent(&vote.person, request, &linked).is_err() {
         return None;
     }
     let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method };
@@ -145,6 +147,7 @@ type Resolved = (Review, Option<Grant>, Vec<Record>);
 fn try_cast(gate: &Gate, found: &Versioned, caller: &Caller, request: &VoteRequest) -> Result<Resolved, Denied> {
     let voter = voter(caller)?;
     let moment = gate.moment();
+    known_well(&moment, &found.review.matter().described, voter)?;
     let vote = eligible(&moment, &found.review, voter, request)?;
     let Review::Open(open) = &found.review else { return Err(already_closed(&found.review)) };
     seen(&found.review, request)?;
@@ -172,6 +175,28 @@ fn voter(caller: &Caller) -> Result<&SignedIn, Denied> {
         Caller::Person(signed_in) if signed_in.scope >= Scope::ReviewVote => Ok(signed_in),
         Caller::Person(_) => Err(Denied::new(Code::Forbidden, "this token may read reviews, not vote on them")),
         Caller::Agent(_) => Err(Denied::new(Code::SelfApproval, "an agent never approves; people do")),
+    }
+}
+
+/// What is known of a voter must be as good and as fresh as their word: groups that a provider told a while ago may be
+/// theirs no longer, auditors decide nothing, and what the host minted does not count everywhere.
+///
+/// # Errors
+/// [`Denied`], with what the voter can do about it.
+pub fn known_well(moment: &Moment, request: &Described, voter: &SignedIn) -> Result<(), Denied> {
+    if voter.person.roles.contains(&Role::Auditor) {
+        return Err(Denied::new(Code::Forbidden, "an auditor reads everything and decides nothing"));
+    }
+    if !moment.counts(voter.method, request) {
+        let message = "a link or token made on the gateway's own host does not count for production; sign in";
+        return Err(Denied::new(Code::LocalCredential, message));
+    }
+    match moment.groups_max_age {
+        Some(max_age) if groups_are_old(&voter.person, max_age, moment.now) => {
+            let message = format!("your groups were last confirmed more than {max_age} seconds ago; sign in again");
+            Err(Denied::new(Code::SignInAgain, message))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

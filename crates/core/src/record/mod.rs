@@ -277,6 +277,14 @@ pub enum Event {
         /// Minted on the gateway's own host.
         local: bool,
     },
+    /// Somebody or something could not prove who it is, where that is worth a record.
+    #[serde(rename = "identity.refused")]
+    IdentityRefused {
+        /// `sign_in`, `token_exchange`.
+        what: String,
+        /// The stable code.
+        code: String,
+    },
     /// A client logged in to a target.
     #[serde(rename = "session.opened")]
     SessionOpened {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use futures::StreamExt as _;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Shared;
 use super::problem::Problem;
 use crate::codes::Code;
-use crate::identity::Caller;
+use crate::identity::{Browser, Caller};
 
 /// The largest request body: 64 KiB.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -43,7 +43,7 @@ impl FromRequestParts<Shared> for Known {
         match session(&parts.headers, name).filter(|_| reads) {
             Some(secret) => {
                 same_site(&parts.headers)?;
-                let signed_in = api.authenticator.session(secret, now).await?;
+                let signed_in = api.authenticator.session(secret, &browser(&parts.headers), now).await?;
                 Ok(Self(Caller::Person(Box::new(signed_in))))
             }
             None => Err(Problem::new(Code::Unauthenticated, "send a token: `Authorization: Bearer …`")),
@@ -78,6 +78,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         return Err(malformed());
     }
     Ok(Some(secret))
+}
+
+/// What the caller's browser calls itself.
+fn browser(headers: &HeaderMap) -> Browser {
+    Browser::new(headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default())
 }
 
 /// The console's session cookie; it serves reading only.

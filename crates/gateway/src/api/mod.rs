@@ -61,7 +61,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
 
 fn state(gate: Arc<Gate>) -> Shared {
     Arc::new(Api {
-        authenticator: Authenticator::new(Arc::clone(&gate.directory)),
+        authenticator: Authenticator::new(Arc::clone(&gate.directory), &gate.config),
         gate,
         listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
         counted: Mutex::new(None),

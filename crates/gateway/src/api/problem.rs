@@ -147,6 +147,9 @@ pub fn status(code: Code) -> StatusCode {
         | Code::RejectedRecently
         | Code::SelfApproval
         | Code::NotAReviewer
+        | Code::SignInAgain
+        | Code::LocalCredential
+        | Code::SignInFailed
         | Code::Forbidden
         | Code::SettingRefused
         | Code::TlsRequired
@@ -198,6 +201,9 @@ fn title(code: Code) -> &'static str {
         Code::UnknownTarget => "there is no such target",
         Code::SelfApproval => "nobody approves their own action",
         Code::NotAReviewer => "the person is not asked to review this",
+        Code::SignInAgain => "the person must sign in again",
+        Code::LocalCredential => "a credential of the gateway's own host does not count here",
+        Code::SignInFailed => "nobody was signed in",
         Code::Forbidden => "the caller may not do this",
         Code::ReviewClosed => "the review is closed",
         Code::VotedAlready => "the person has voted already",

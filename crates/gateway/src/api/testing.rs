@@ -233,6 +233,7 @@ impl World {
             log: log.clone(),
             vault: Arc::new(LocalVault::default()),
             scribe,
+            sign_in: None,
             waiting: WaitingRoom::default(),
             changes: Changes::default(),
         });

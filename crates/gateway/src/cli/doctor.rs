@@ -1,15 +1,17 @@
 //! `countersign doctor` and `countersign connect`: is everything in place, and how does one get in.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::Context;
 use super::output::{self, FAILED, Paint};
 use crate::admin::{self, Request};
-use crate::config::{Config, Target};
+use crate::config::{Config, Oidc, Target};
+use crate::identity::oidc::{Flow, Provider, Wish};
 use crate::policies;
-use crate::ports::Vault as _;
+use crate::ports::{OIDC_CLIENT_SECRET, Vault as _};
 use crate::protocols::postgres::tls::ServerTls;
 use crate::protocols::postgres::upstream::{Connector, Endpoint, Timeouts};
 use crate::vault::LocalVault;
@@ -38,6 +40,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     findings.push(Finding::of("data directory", data_dir(&config)));
     findings.push(Finding::of("certificate", certificate(&config)));
     findings.push(Finding::of("server", server(&config).await));
+    if let Some(oidc) = &config.oidc {
+        findings.push(Finding::of("identity provider", provider(&config, oidc).await));
+    }
     for target in &config.targets {
         findings.push(Finding::of(format!("target {}", target.name), upstream(&config, target).await));
     }
@@ -98,11 +103,22 @@ async fn server(config: &Config) -> anyhow::Result<String> {
     }
 }
 
+async fn provider(config: &Config, oidc: &Oidc) -> anyhow::Result<String> {
+    let vault = Arc::new(LocalVault::new(config));
+    if oidc.client_secret.is_some() {
+        vault.secret(OIDC_CLIENT_SECRET).await?;
+    }
+    Provider::new(oidc.clone(), &config.public_url, vault)?
+        .authorization_url(&Flow::new("doctor"), Wish::default())
+        .await?;
+    Ok(format!("{}, redirecting to {}/login/oidc/callback", oidc.issuer, config.public_url))
+}
+
 async fn upstream(config: &Config, target: &Target) -> anyhow::Result<String> {
     let endpoint: Endpoint = target.upstream.parse()?;
     let address = endpoint.address();
     let secret = match &target.credential {
-        Some(_) => Some(LocalVault::new(&config.targets).secret(&target.name).await?),
+        Some(_) => Some(LocalVault::new(config).secret(&target.name).await?),
         None => None,
     };
     let connector = Connector::new(endpoint)?;

@@ -13,11 +13,13 @@ use countersign_core::review;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+mod identity;
 mod raw;
 #[cfg(test)]
 mod tests;
 
 use crate::ports::ReviewLimits;
+pub use identity::Oidc;
 pub use raw::CredentialSource;
 
 /// Everything the gateway was told, checked.
@@ -47,6 +49,8 @@ pub struct Config {
     pub waits: Waits,
     /// Bounds on open reviews.
     pub limits: ReviewLimits,
+    /// The identity provider; without one, people sign in by what the gateway's host mints.
+    pub oidc: Option<Oidc>,
     /// The upstreams.
     pub targets: Vec<Target>,
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use countersign_core::action::{Environment, Sensitivity};
 use serde::Deserialize;
 
+use super::identity::{self, RawOidc};
 use super::{Config, Error, Ledger, Postgres, Protocol, Target, TlsFiles, Waits};
 use crate::ports::ReviewLimits;
 
@@ -22,6 +23,7 @@ pub(super) struct Raw {
     ledger: RawLedger,
     #[serde(default)]
     review: RawReview,
+    oidc: Option<RawOidc>,
     #[serde(default)]
     target: Vec<RawTarget>,
 }
@@ -175,12 +177,12 @@ struct RawTarget {
 const WAIT_SECONDS: std::ops::RangeInclusive<u32> = 1..=7 * 24 * 60 * 60;
 
 /// Collects what every check needs: the file's name for messages, its folder for relative paths.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     path: &'a Path,
 }
 
 impl Check<'_> {
-    fn fail<T>(&self, key: &str, problem: impl Into<String>) -> Result<T, Error> {
+    pub(super) fn fail<T>(&self, key: &str, problem: impl Into<String>) -> Result<T, Error> {
         Err(Error::Value { path: self.path.to_owned(), key: key.to_owned(), problem: problem.into() })
     }
 
@@ -188,6 +190,13 @@ impl Check<'_> {
         match self.path.parent() {
             Some(folder) if path.is_relative() => folder.join(path),
             _ => path,
+        }
+    }
+
+    pub(super) fn source(&self, source: CredentialSource) -> CredentialSource {
+        match source {
+            CredentialSource::File(path) => CredentialSource::File(self.resolve(path)),
+            CredentialSource::Env(name) => CredentialSource::Env(name),
         }
     }
 
@@ -199,7 +208,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn wait(&self, key: &str, seconds: u32) -> Result<u32, Error> {
+    pub(super) fn wait(&self, key: &str, seconds: u32) -> Result<u32, Error> {
         if !WAIT_SECONDS.contains(&seconds) {
             return self.fail(key, format!("is {seconds}; use 1 to {} seconds", WAIT_SECONDS.end()));
         }
@@ -209,7 +218,7 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, target } = raw;
+    let Raw { server, policy, postgres, ledger, review, oidc, target } = raw;
     let Changes::File = policy.changes;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
@@ -222,6 +231,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         return check.fail("policy.utc_offset_minutes", "must be between -840 and 840");
     }
     let targets = targets(&check, target)?;
+    let oidc = oidc.map(|raw| identity::validated(&check, raw, &policy.groups)).transpose()?;
     Ok(Config {
         path: path.to_owned(),
         listen: server.listen,
@@ -235,6 +245,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         ledger: Ledger { reads_durable: matches!(ledger.reads, Reads::Durable), origin: ledger.origin },
         waits: waits(&check, &review)?,
         limits: limits(&check, &review)?,
+        oidc,
         targets,
     })
 }
@@ -333,10 +344,7 @@ fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
             (other, _) => return check.fail("target.labels", format!("has `{other}`; the label is `sensitivity`")),
         };
     }
-    let credential = raw.credential.map(|source| match source {
-        CredentialSource::File(path) => CredentialSource::File(check.resolve(path)),
-        CredentialSource::Env(name) => CredentialSource::Env(name),
-    });
+    let credential = raw.credential.map(|source| check.source(source));
     Ok(Target {
         name: raw.name,
         protocol: raw.protocol,

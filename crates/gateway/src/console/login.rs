@@ -12,9 +12,9 @@ use serde::Deserialize;
 
 use super::Console;
 use super::page::{Failure, Frame, render};
-use super::session::{self, SESSION_SECONDS, Session};
+use super::session::{self, Session};
 use super::show::{Html, line};
-use crate::identity::keys;
+use crate::identity::{Browser, keys};
 use crate::ports::{Credential, CredentialKind, Person, StoreError};
 
 #[derive(Template)]
@@ -29,6 +29,12 @@ struct LoginPage {
 #[template(path = "login_needed.html")]
 struct NeededPage {
     frame: Frame,
+    /// The identity provider, where one is configured.
+    provider: Option<Html>,
+    /// Whether links made on the gateway's host still work.
+    links: bool,
+    /// Where signing in leads to.
+    back: String,
     /// Where to try again at once, when the browser withheld the cookie only because another site's link led here.
     again: Option<String>,
 }
@@ -45,21 +51,36 @@ pub(super) struct Secret {
     secret: String,
 }
 
+impl NeededPage {
+    fn new(console: &Console, back: &str, again: Option<String>) -> Self {
+        let oidc = console.gate.config.oidc.as_ref();
+        let host = |issuer: &str| issuer.split("//").last().unwrap_or(issuer).split('/').next().map(line);
+        Self {
+            frame: Frame::open("Sign in"),
+            provider: oidc.and_then(|oidc| host(&oidc.issuer)),
+            links: oidc.is_none_or(|oidc| oidc.login_links),
+            back: back.to_owned(),
+            again,
+        }
+    }
+}
+
 /// How to get in.
-pub(super) async fn explain() -> Response {
-    render(StatusCode::OK, &NeededPage { frame: Frame::open("Sign in"), again: None })
+pub(super) async fn explain(State(console): State<Console>) -> Response {
+    render(StatusCode::OK, &NeededPage::new(&console, "/", None))
 }
 
 /// The answer to anyone without a session.
 ///
 /// Browsers withhold a `SameSite=Strict` cookie when a link of another site (a chat message) leads here. The page then
 /// loads the same address again by itself, which counts as our own request.
-pub(super) fn needed(request: &Request) -> Response {
+pub(super) fn needed(console: &Console, request: &Request) -> Response {
     let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     let address = request.uri().path();
     let ours = request.method() == Method::GET && address.starts_with('/') && !address.starts_with("//");
     let again = (from_elsewhere && ours).then(|| address.to_owned());
-    render(StatusCode::UNAUTHORIZED, &NeededPage { frame: Frame::open("Sign in"), again })
+    let back = if ours { address } else { "/" };
+    render(StatusCode::UNAUTHORIZED, &NeededPage::new(console, back, again))
 }
 
 /// Shows the button of a login link; the link stays good.
@@ -82,7 +103,11 @@ pub(super) async fn sign_in(
     let taken = console.gate.directory.take_credential(CredentialKind::LoginLink, &hash, now, Some(used));
     let Some(link) = taken.await? else { return Ok(gone()) }; // somebody was faster
     end_session(&console, &headers).await?;
-    let cookie = begin_session(&console, &link).await?;
+    let browser = session::browser(&headers);
+    let id = uuid::Uuid::now_v7().to_string();
+    let seconds = session::session_seconds(&console);
+    let local = Credential::local(id, link.person.clone(), link.scope, now, seconds);
+    let cookie = begin_session(&console, local, browser).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
@@ -110,11 +135,14 @@ async fn look_up(console: &Console, secret: &str) -> Result<Option<(Credential, 
     Ok(person.map(|person| (link, person)))
 }
 
-async fn begin_session(console: &Console, link: &Credential) -> Result<String, Failure> {
+/// Begins a session under a secret that nobody has seen before, for this browser alone.
+pub(super) async fn begin_session(
+    console: &Console,
+    credential: Credential,
+    browser: Browser,
+) -> Result<String, Failure> {
     let secret = keys::make(keys::Kind::Session).map_err(Failure::unavailable)?;
-    let now = console.gate.scribe.now();
-    let id = uuid::Uuid::now_v7().to_string();
-    let credential = Credential::local(id, link.person.clone(), link.scope, now, SESSION_SECONDS);
+    let credential = Credential { browser: Some(browser.digest), label: browser.label, ..credential };
     let record = enrolled(console, "session", &credential, "added");
     let added =
         console.gate.directory.add_credential(CredentialKind::Session, keys::hash(&secret), credential, Some(record));
@@ -123,7 +151,7 @@ async fn begin_session(console: &Console, link: &Credential) -> Result<String, F
 }
 
 /// Ends the session that the browser came with, if any: signing in never continues an older one.
-async fn end_session(console: &Console, headers: &HeaderMap) -> Result<(), StoreError> {
+pub(super) async fn end_session(console: &Console, headers: &HeaderMap) -> Result<(), StoreError> {
     let Some(secret) = session::secret(console, headers) else { return Ok(()) };
     let (directory, hash, now) = (&console.gate.directory, keys::hash(&secret), console.gate.scribe.now());
     let Some(old) = directory.credential(CredentialKind::Session, &hash, now).await? else { return Ok(()) };

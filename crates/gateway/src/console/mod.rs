@@ -27,6 +27,7 @@ mod guard;
 mod history;
 mod inbox;
 mod login;
+mod oidc;
 mod page;
 mod record;
 mod review;
@@ -52,7 +53,7 @@ struct Console {
 
 /// The console's routes, with a page for every address that is not one; merge nothing else that has a fallback.
 pub fn router(gate: Arc<Gate>) -> Router {
-    let authenticator = Authenticator::new(Arc::clone(&gate.directory));
+    let authenticator = Authenticator::new(Arc::clone(&gate.directory), &gate.config);
     let console = Console { gate, authenticator, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) };
     open()
         .merge(signed_in().layer(from_fn_with_state(console.clone(), session::require)))
@@ -69,6 +70,8 @@ fn open() -> Router<Console> {
     Router::new()
         .route("/assets/{*name}", get(assets::serve))
         .route("/login", get(login::explain).post(login::sign_in))
+        .route("/login/oidc", get(oidc::begin))
+        .route("/login/oidc/callback", get(oidc::finish))
         .route("/login/{secret}", get(login::confirm))
 }
 

@@ -119,6 +119,13 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, Code::CrossSite, "Refused", detail, advice)
     }
 
+    /// Somebody could not be signed in.
+    pub(super) fn sign_in(detail: impl Into<String>) -> Self {
+        let advice = "Begin again from the console's own sign-in page. If it stays like this, show this page to whoever \
+                      runs the gateway.";
+        Self::new(StatusCode::FORBIDDEN, Code::SignInFailed, "You are not signed in", detail, advice)
+    }
+
     /// Too much at once.
     pub(super) fn busy() -> Self {
         let detail = "Too many pages listen for changes.";
@@ -191,6 +198,8 @@ pub(super) fn status(code: Code) -> StatusCode {
 /// What a person can do about a refusal of their vote.
 pub(super) fn advice(code: Code) -> &'static str {
     match code {
+        Code::SignInAgain => "Sign in again with the button below, then decide.",
+        Code::LocalCredential => "Sign in with the identity provider, then decide.",
         Code::SelfApproval => "Ask one of the people named below; your attempt was recorded.",
         Code::NotAReviewer => "Ask one of the people named below, or have yourself added to a group that was asked.",
         Code::ReviewClosed => "Nothing is left to decide; the outcome is shown on this page.",

@@ -158,6 +158,7 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let whose = person.as_ref().map(|person| format!(" of {}", name(person.as_str()))).unwrap_or_default();
             format!("{} {change}{whose}", what.replace('_', " "))
         }
+        Event::IdentityRefused { what, code } => format!("a {} was refused: {code}", what.replace('_', " ")),
         Event::SessionOpened { requester, target } => format!("{} logged in to {target}", name(requester)),
         Event::SystemStarted { version, closed_unknown } => {
             format!("gateway {version} started; {closed_unknown} intents closed as unknown")

@@ -65,6 +65,8 @@ struct View {
     card: CardView,
     standing: Standing,
     sentence: Html,
+    /// Where to prove who one is once more, when that may help.
+    sign_in: Option<String>,
     can_withdraw: bool,
     justify: bool,
     reason_bytes_max: usize,
@@ -194,8 +196,10 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let standing = Standing::of(&moment, &review, &session.signed_in);
     let (left, soon) = left(matter.expires_at, moment.now);
     let is_open = matches!(review, Review::Open(_));
+    let may_help = console.gate.sign_in.is_some() && matches!(standing, Standing::Barred(_));
     Ok(View {
         id: id.to_string(),
+        sign_in: may_help.then(|| format!("/login/oidc?again=true&return=/reviews/{id}")),
         state: review.state(),
         version: format!("{}-{}", review.state(), review.votes().len()),
         look_again: look_again(&review, &attempts, moment.now),

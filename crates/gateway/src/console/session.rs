@@ -11,10 +11,10 @@ use subtle::ConstantTimeEq as _;
 
 use super::page::Failure;
 use super::{Console, FORM_BYTES_MAX, login};
-use crate::identity::{Caller, Error, SignedIn};
+use crate::identity::{Browser, Caller, Error, SignedIn};
 
 /// How long a session lasts: 12 hours, a working day.
-pub(super) const SESSION_SECONDS: i64 = 12 * 60 * 60;
+const SESSION_SECONDS: i64 = 12 * 60 * 60;
 
 /// The person behind a request, and the token their forms carry.
 #[derive(Clone)]
@@ -33,11 +33,11 @@ impl Session {
 /// Lets only requests with a live session pass and, when they could change something, only with the session's token.
 pub(super) async fn require(State(console): State<Console>, mut request: Request, next: Next) -> Response {
     let Some(secret) = secret(&console, request.headers()) else {
-        return login::needed(&request);
+        return login::needed(&console, &request);
     };
-    let session = match authenticate(&console, &secret).await {
+    let session = match authenticate(&console, &secret, &browser(request.headers())).await {
         Ok(session) => session,
-        Err(Error::Unknown) => return login::needed(&request),
+        Err(Error::Unknown) => return login::needed(&console, &request),
         Err(Error::Store(error)) => return Failure::from(error).into_response(),
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -50,17 +50,22 @@ pub(super) async fn require(State(console): State<Console>, mut request: Request
     next.run(request).await
 }
 
-async fn authenticate(console: &Console, secret: &str) -> Result<Session, Error> {
-    let signed_in = console.authenticator.session(secret, console.gate.scribe.now()).await?;
+async fn authenticate(console: &Console, secret: &str, browser: &Browser) -> Result<Session, Error> {
+    let signed_in = console.authenticator.session(secret, browser, console.gate.scribe.now()).await?;
     Ok(Session { signed_in, csrf: token(secret) })
 }
 
 /// Whether a session still stands; for pages that stay open.
 pub(super) async fn stands(console: &Console, headers: &HeaderMap) -> bool {
     match secret(console, headers) {
-        Some(secret) => authenticate(console, &secret).await.is_ok(),
+        Some(secret) => authenticate(console, &secret, &browser(headers)).await.is_ok(),
         None => false,
     }
+}
+
+/// What the browser calls itself.
+pub(super) fn browser(headers: &HeaderMap) -> Browser {
+    Browser::new(headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default())
 }
 
 /// Bound to the session by its secret, and no help in finding it.
@@ -87,9 +92,13 @@ async fn with_token(request: Request, expected: &str) -> Result<Request, Failure
     }
 }
 
-/// The session's secret in the cookie; a name that stands there twice is somebody's trick, and counts as none.
+/// The session's secret in its cookie.
 pub(super) fn secret(console: &Console, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(console);
+    the_one_cookie(cookie_name(console), headers)
+}
+
+/// A cookie's value; a name that stands there twice is somebody's trick, and counts as none.
+pub(super) fn the_one_cookie(name: &str, headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut found = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut named = found.by_ref().filter(|(given, _)| *given == name).map(|(_, value)| value.to_owned());
@@ -99,10 +108,19 @@ pub(super) fn secret(console: &Console, headers: &HeaderMap) -> Option<String> {
 
 /// The header that gives a browser its session, or takes it away when `secret` is empty.
 pub(super) fn cookie(console: &Console, secret: &str) -> String {
-    let name = cookie_name(console);
-    let age = if secret.is_empty() { 0 } else { SESSION_SECONDS };
+    let age = if secret.is_empty() { 0 } else { session_seconds(console) };
+    set_cookie(console, cookie_name(console), secret, age, "Strict")
+}
+
+/// How long a session lasts: as configured with the identity provider.
+pub(super) fn session_seconds(console: &Console) -> i64 {
+    console.gate.config.oidc.as_ref().map_or(SESSION_SECONDS, |oidc| i64::from(oidc.session_seconds))
+}
+
+/// A header that sets a cookie for this host alone, which no script reads.
+pub(super) fn set_cookie(console: &Console, name: &str, secret: &str, age: i64, same_site: &str) -> String {
     let secure = if is_https(console) { "; Secure" } else { "" };
-    format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
+    format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite={same_site}{secure}")
 }
 
 /// `__Host-` (RFC 6265bis, section 4.1.3.2) keeps other hosts and paths from setting it; browsers take it over TLS only.
@@ -110,6 +128,6 @@ fn cookie_name(console: &Console) -> &'static str {
     if is_https(console) { "__Host-countersign_session" } else { "countersign_session" }
 }
 
-fn is_https(console: &Console) -> bool {
+pub(super) fn is_https(console: &Console) -> bool {
     console.gate.config.public_url.starts_with("https://")
 }

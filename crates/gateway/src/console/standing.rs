@@ -58,7 +58,10 @@ impl Standing {
         if who.scope < Scope::ReviewVote {
             return Standing::ReadOnly;
         }
-        asked(moment, review, who)
+        match resolve::known_well(moment, &review.matter().described, who) {
+            Ok(()) => asked(moment, review, who),
+            Err(denied) => Standing::Barred(denied.message),
+        }
     }
 
     /// A guess from groups alone, for sorting long lists before asking policy about what is shown.

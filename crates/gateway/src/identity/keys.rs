@@ -21,10 +21,12 @@ pub enum Kind {
     LoginLink,
     /// A console session's cookie.
     Session,
+    /// The browser's part of a sign-in under way.
+    SignIn,
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::AgentKey, Kind::Token, Kind::LoginLink, Kind::Session];
+    const ALL: [Kind; 5] = [Kind::AgentKey, Kind::Token, Kind::LoginLink, Kind::Session, Kind::SignIn];
 
     fn prefix(self) -> &'static str {
         match self {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Token => "cst_",
             Kind::LoginLink => "csl_",
             Kind::Session => "css_",
+            Kind::SignIn => "csi_",
         }
     }
 }

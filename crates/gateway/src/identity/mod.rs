@@ -5,19 +5,25 @@ use std::sync::Arc;
 use countersign_core::action::Timestamp;
 use countersign_core::review::Method;
 
+use crate::config::Config;
 use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, SecretHash, StoreError};
 
 pub mod closure;
+pub mod fetch;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
+pub mod oidc;
 pub mod people;
+pub mod sign_in;
 
 /// A person who proved who they are, and how.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     /// Who.
     pub person: Person,
+    /// The handle of their credential.
+    pub credential: String,
     /// What their credential may do.
     pub scope: Scope,
     /// How a vote of theirs is marked.
@@ -26,6 +32,31 @@ pub struct SignedIn {
     pub mfa: bool,
     /// How long ago they authenticated, in seconds.
     pub age_seconds: i64,
+}
+
+impl SignedIn {
+    /// Whether they may read what others asked for: reviewers, auditors and administrators may. Others read what their
+    /// own side asks.
+    pub fn reads_all(&self) -> bool {
+        self.method == Method::Local || !self.person.groups.is_empty() || !self.person.roles.is_empty()
+    }
+}
+
+/// What a browser calls itself. It proves nothing; but a session that shows up in another browser was carried there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Browser {
+    /// Its `User-Agent`, cut to what a list can show.
+    pub label: String,
+    /// The hash of all of it.
+    pub digest: String,
+}
+
+impl Browser {
+    /// By its `User-Agent`.
+    pub fn new(user_agent: &str) -> Self {
+        let label = user_agent.chars().filter(|c| !c.is_control()).take(120).collect();
+        Self { label, digest: hex::encode(keys::hash(user_agent)) }
+    }
 }
 
 /// A caller of the API.
@@ -48,16 +79,33 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
+/// What credentials minted on the gateway's own host are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Local {
+    /// No identity provider is configured: they count as a fresh second factor, and say `local`.
+    Full,
+    /// One is: they sign people in, without a second factor.
+    Weak,
+    /// They do nothing.
+    Off,
+}
+
 /// Authenticates callers against the directory, freshly each time.
 #[derive(Clone)]
 pub struct Authenticator {
     directory: Arc<dyn Directory>,
+    local: Local,
 }
 
 impl Authenticator {
     /// Over a directory.
-    pub fn new(directory: Arc<dyn Directory>) -> Self {
-        Self { directory }
+    pub fn new(directory: Arc<dyn Directory>, config: &Config) -> Self {
+        let local = match &config.oidc {
+            None => Local::Full,
+            Some(oidc) if oidc.login_links => Local::Weak,
+            Some(_) => Local::Off,
+        };
+        Self { directory, local }
     }
 
     /// A bearer secret: a person's token, or an agent's key.
@@ -72,20 +120,24 @@ impl Authenticator {
                 Ok(Caller::Person(Box::new(self.signed_in(credential.ok_or(Error::Unknown)?, now).await?)))
             }
             Some(keys::Kind::AgentKey) => Ok(Caller::Agent(self.agent(&hash, now).await?)),
-            Some(keys::Kind::LoginLink | keys::Kind::Session) | None => Err(Error::Unknown),
+            Some(keys::Kind::LoginLink | keys::Kind::Session | keys::Kind::SignIn) | None => Err(Error::Unknown),
         }
     }
 
-    /// A console session's cookie.
+    /// A console session's cookie, in the browser that it was made for.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn session(&self, secret: &str, now: Timestamp) -> Result<SignedIn, Error> {
+    pub async fn session(&self, secret: &str, browser: &Browser, now: Timestamp) -> Result<SignedIn, Error> {
         if keys::kind(secret) != Some(keys::Kind::Session) {
             return Err(Error::Unknown);
         }
         let credential = self.directory.credential(CredentialKind::Session, &keys::hash(secret), now).await?;
-        self.signed_in(credential.ok_or(Error::Unknown)?, now).await
+        let credential = credential.ok_or(Error::Unknown)?;
+        if credential.browser.as_ref().is_some_and(|own| *own != browser.digest) {
+            return Err(Error::Unknown);
+        }
+        self.signed_in(credential, now).await
     }
 
     async fn agent(&self, key: &SecretHash, now: Timestamp) -> Result<Agent, Error> {
@@ -98,13 +150,16 @@ impl Authenticator {
         if person.suspended {
             return Err(Error::Unknown);
         }
-        // what the gateway's own host minted counts as a fresh second factor and says `local`
+        if credential.local && self.local == Local::Off {
+            return Err(Error::Unknown);
+        }
         let (method, age_seconds) = if credential.local {
             (Method::Local, 0)
         } else {
             (credential.method, now.seconds_since(credential.authenticated_at))
         };
-        let mfa = credential.local || credential.mfa;
-        Ok(SignedIn { person, scope: credential.scope, method, mfa, age_seconds })
+        let mfa = if credential.local { self.local == Local::Full } else { credential.mfa };
+        let (credential, scope) = (credential.id, credential.scope);
+        Ok(SignedIn { person, credential, scope, method, mfa, age_seconds })
     }
 }

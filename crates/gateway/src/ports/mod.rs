@@ -40,10 +40,13 @@ pub enum StoreError {
     NameTaken(String),
 }
 
+/// What the vault calls the secret of the identity provider's client; no target can have this name.
+pub const OIDC_CLIENT_SECRET: &str = "oidc:client_secret";
+
 /// The credential of an upstream; leaves the vault only where a permit is executed.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// The secret of a target.
+    /// The secret of a target, or of another service by its reserved name.
     ///
     /// # Errors
     /// [`VaultError`]; the action is refused.

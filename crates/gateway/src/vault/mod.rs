@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::config::{CredentialSource, Target};
-use crate::ports::{Vault, VaultError};
+use crate::config::{Config, CredentialSource};
+use crate::ports::{OIDC_CLIENT_SECRET, Vault, VaultError};
 
 /// The longest secret that is read from a file: 64 KiB.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -19,10 +19,12 @@ pub struct LocalVault {
 }
 
 impl LocalVault {
-    /// The sources of all targets that have one.
-    pub fn new(targets: &[Target]) -> Self {
-        let sources = targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?))).collect();
-        Self { sources }
+    /// The sources of all targets that have one, and of the identity provider's client.
+    pub fn new(config: &Config) -> Self {
+        let of_targets = config.targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?)));
+        let client = config.oidc.as_ref().and_then(|oidc| oidc.client_secret.clone());
+        let of_client = client.map(|source| (OIDC_CLIENT_SECRET.to_owned(), source));
+        Self { sources: of_targets.chain(of_client).collect() }
     }
 }
 

@@ -24,4 +24,5 @@ mod protocol;
 mod raw;
 mod self_approval;
 mod sessions;
+mod sign_in;
 mod threats;

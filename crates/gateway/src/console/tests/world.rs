@@ -130,6 +130,7 @@ impl World {
             log: ledger.clone(),
             vault: Arc::new(LocalVault::default()),
             scribe,
+            sign_in: None,
             waiting: WaitingRoom::default(),
             changes: Changes::default(),
         });

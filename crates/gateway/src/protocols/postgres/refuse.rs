@@ -38,6 +38,9 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::BoundExceeded
         | Code::SelfApproval
         | Code::NotAReviewer
+        | Code::SignInAgain
+        | Code::LocalCredential
+        | Code::SignInFailed
         | Code::Forbidden
         | Code::ReviewClosed
         | Code::VotedAlready

@@ -1,14 +1,19 @@
-//! The console as a browser without scripts would use it: a cookie, pages, and their forms.
+//! The console as a browser without scripts would use it: cookies, pages, and their forms.
 
-use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, ORIGIN, SET_COOKIE};
+use std::collections::BTreeMap;
+
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE, USER_AGENT};
 
 use super::api::Review;
 use super::{SOON, World};
 
-/// A signed-in browser.
+/// A browser, and where the console is for it.
 pub(crate) struct Browser {
     base: String,
-    cookie: String,
+    /// Cookies by origin and name.
+    jar: BTreeMap<String, BTreeMap<String, String>>,
+    /// What it calls itself.
+    name: String,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -19,22 +24,109 @@ pub(crate) struct Page {
     pub(crate) status: u16,
     pub(crate) text: String,
     headers: HeaderMap,
+    url: String,
+}
+
+impl Page {
+    /// Where it sends the browser.
+    fn location(&self) -> Option<String> {
+        let location = self.headers.get(LOCATION)?.to_str().unwrap();
+        Some(if location.starts_with('/') { format!("{}{location}", origin(&self.url)) } else { location.to_owned() })
+    }
+}
+
+/// The scheme, host and port of an address.
+fn origin(url: &str) -> String {
+    url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
 }
 
 impl Browser {
+    /// One that nobody has used yet.
+    pub(crate) fn new(world: &World) -> Self {
+        let client = reqwest::Client::builder().timeout(SOON).pool_max_idle_per_host(0);
+        let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { base: world.gateway.url(), jar: BTreeMap::new(), name: "Test/1".to_owned(), client, runtime }
+    }
+
     /// Uses a fresh login link of a person.
     pub(crate) fn sign_in(world: &World, person: &str) -> Self {
         let link = world.gateway.administer(&["person", "login-link", person]);
         let secret = link.rsplit('/').next().unwrap().to_owned();
-        let client = reqwest::Client::builder().timeout(SOON).pool_max_idle_per_host(0);
-        let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut browser = Self { base: world.gateway.url(), cookie: String::new(), client, runtime };
+        let mut browser = Self::new(world);
         let signed_in = browser.post("/login", &[("secret", &secret)]);
-        let cookie = signed_in.headers.get(SET_COOKIE).unwrap_or_else(|| panic!("no session: {signed_in:?}"));
-        browser.cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+        assert!(signed_in.headers.contains_key(SET_COOKIE), "no session: {signed_in:?}");
+        browser.keep(&world.gateway.url(), &signed_in.headers);
         assert!(browser.post("/login", &[("secret", &secret)]).headers.get(SET_COOKIE).is_none(), "a link works once");
         browser
+    }
+
+    /// Signs in with the identity provider as one of its people. Returns the page it ends on.
+    pub(crate) fn sign_in_with_provider(&mut self, who: &str) -> Page {
+        let answer = self.answer_of_provider(who);
+        self.follow(answer)
+    }
+
+    /// Goes to the provider, signs in there, and stops before its answer is brought to the gateway: its address.
+    pub(crate) fn answer_of_provider(&mut self, who: &str) -> String {
+        let back = |url: &str| url.contains("/login/oidc/callback");
+        let begin = format!("{}/login/oidc?again=true&return=/me", self.base);
+        let asked = self.until(begin, |url| url.contains("/sign-in/") || back(url));
+        if back(&asked) {
+            return asked; // the provider remembers them
+        }
+        let chosen = self.visit(&asked, Some(&format!("who={who}")));
+        let next = chosen.location().unwrap_or_else(|| panic!("the provider lets nobody in: {chosen:?}"));
+        self.until(next, back)
+    }
+
+    /// Follows redirects to the page at their end.
+    pub(crate) fn follow(&mut self, url: String) -> Page {
+        let mut page = self.visit(&url, None);
+        while let Some(next) = page.location() {
+            page = self.visit(&next, None);
+        }
+        page
+    }
+
+    /// Follows redirects to the first address that is wanted, without visiting it.
+    fn until(&mut self, url: String, wanted: impl Fn(&str) -> bool) -> String {
+        let mut next = url;
+        while !wanted(&next) {
+            let page = self.visit(&next, None);
+            next = page.location().unwrap_or_else(|| panic!("no way on from {next}: {page:?}"));
+        }
+        next
+    }
+
+    /// One request to any address, with the cookies of its origin and a form if there is one.
+    fn visit(&mut self, url: &str, form: Option<&str>) -> Page {
+        let origin = origin(url);
+        let mut request = match form {
+            None => self.client.get(url),
+            Some(form) => self.client.post(url).body(form.to_owned()),
+        };
+        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").header(ORIGIN, &origin);
+        let mut page = self.send_to(&origin, request);
+        self.keep(&origin, &page.headers);
+        page.url = url.to_owned();
+        page
+    }
+
+    /// Says from here on that it is another browser, with the same cookies.
+    pub(crate) fn call_itself(&mut self, name: &str) {
+        self.name = name.to_owned();
+    }
+
+    fn keep(&mut self, origin: &str, headers: &HeaderMap) {
+        let jar = self.jar.entry(origin.to_owned()).or_default();
+        for cookie in headers.get_all(SET_COOKIE) {
+            let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            match value {
+                "" => jar.remove(name),
+                _ => jar.insert(name.to_owned(), value.to_owned()),
+            };
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Page {
@@ -49,10 +141,16 @@ impl Browser {
     }
 
     fn send(&self, request: reqwest::RequestBuilder) -> Page {
+        self.send_to(&self.base, request)
+    }
+
+    fn send_to(&self, origin: &str, request: reqwest::RequestBuilder) -> Page {
+        let cookies = self.jar.get(origin).into_iter().flatten().map(|(name, value)| format!("{name}={value}"));
+        let request = request.header(COOKIE, cookies.collect::<Vec<_>>().join("; ")).header(USER_AGENT, &self.name);
         self.runtime.block_on(async {
-            let answer = request.header(COOKIE, &self.cookie).send().await.unwrap();
+            let answer = request.send().await.unwrap();
             let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-            Page { status, text: answer.text().await.unwrap(), headers }
+            Page { status, text: answer.text().await.unwrap(), headers, url: origin.to_owned() }
         })
     }
 

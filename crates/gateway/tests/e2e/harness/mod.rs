@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod clients;
 pub(crate) mod console;
 pub(crate) mod gateway;
+pub(crate) mod idp;
 pub(crate) mod raw;
 pub(crate) mod record;
 
@@ -22,6 +23,8 @@ use xtask::{repository, target_dir};
 use api::{Api, Review};
 use clients::{Call, Client};
 use gateway::{Gateway, Ports};
+use idp::Idp;
+use serde_json::Value;
 
 /// How long anything that should happen at once may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -46,6 +49,8 @@ pub(crate) struct Plan {
     own_policies: Option<&'static str>,
     /// `copy_bytes_max` of `[postgres]`.
     copy_bytes_max: Option<u64>,
+    /// An identity provider with these people, and more settings of `[oidc]`.
+    oidc: Option<(Value, &'static str)>,
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -72,6 +77,12 @@ impl Plan {
     /// Keeps at most so much data of a COPY that waits.
     pub(crate) fn copy_bytes_max(mut self, bytes: u64) -> Self {
         self.copy_bytes_max = Some(bytes);
+        self
+    }
+
+    /// People sign in with an identity provider that knows these.
+    pub(crate) fn identity_provider(mut self, people: Value, settings: &'static str) -> Self {
+        self.oidc = Some((people, settings));
         self
     }
 
@@ -112,9 +123,14 @@ impl Plan {
         if let Some(setting) = copy_bytes_max {
             configuration = configuration.replace(&format!("listen = \"127.0.0.1:{}\"", ports.postgres), &setting);
         }
+        let idp = self.oidc.map(|(people, settings)| {
+            let idp = Idp::start(&dir, ports.http, &people, sweeper.clone());
+            configuration.push_str(&idp.configuration(settings));
+            idp
+        });
         fs::write(dir.join("countersign.toml"), configuration).unwrap();
         let gateway = Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes);
-        World { gateway, cluster, ada: None, dora: None, finn: None, key: String::new(), dir, sweeper }
+        World { gateway, cluster, idp, ada: None, dora: None, finn: None, key: String::new(), dir, sweeper }
     }
 
     fn policies(&self) -> String {
@@ -179,6 +195,7 @@ fn fill(cluster: &Cluster, password: &str) {
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) cluster: Cluster,
+    idp: Option<Idp>,
     /// Owner of the agent, and a DBA.
     ada: Option<Api>,
     /// A DBA.
@@ -217,6 +234,10 @@ impl World {
     /// The API with any bearer token.
     pub(crate) fn api(&self, token: &str) -> Api {
         Api::new(&self.gateway.url(), token)
+    }
+
+    pub(crate) fn idp(&mut self) -> &mut Idp {
+        self.idp.as_mut().unwrap()
     }
 
     pub(crate) fn ada(&self) -> &Api {
@@ -295,6 +316,7 @@ impl Drop for World {
         }
         self.gateway.kill();
         self.cluster.stop();
+        drop(self.idp.take());
         self.sweeper.finish();
     }
 }

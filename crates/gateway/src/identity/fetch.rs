@@ -1,0 +1,103 @@
+//! Asking identity providers over HTTP: no redirects, bounded in time and size.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::Value;
+
+/// How long one exchange may take.
+const TIME_MAX: Duration = Duration::from_secs(10);
+/// The largest answer: 1 MiB. Documents and key sets have a few kilobytes.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached, or broke off.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The answer is too long.
+    #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
+    TooLong,
+    /// The answer is a failure or not what was asked for.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// An answer on its way.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Vec<u8>>, Error>> + Send>>;
+
+/// A client for all providers.
+#[derive(Clone)]
+pub struct Fetch {
+    client: reqwest::Client,
+}
+
+impl Fetch {
+    /// # Errors
+    /// No client can be made on this machine.
+    pub fn new() -> Result<Self, Error> {
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIME_MAX);
+        let client = builder.build().map_err(|error| Error::Unreachable(error.to_string()))?;
+        Ok(Self { client })
+    }
+
+    /// Sends a request as it is.
+    pub(super) fn send(self, request: http::Request<Vec<u8>>) -> Answering {
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request).map_err(|e| Error::Unusable(e.to_string()))?;
+            let url = request.url().clone();
+            let answer = self.client.execute(request).await;
+            let answer = answer.map_err(|error| Error::Unreachable(format!("{url}: {}", without_url(error))))?;
+            let mut response = http::Response::new(Vec::new());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = answer.headers().clone();
+            let mut pieces = answer.bytes_stream();
+            while let Some(piece) = pieces.next().await {
+                let piece = piece.map_err(|error| Error::Unreachable(format!("{url}: {}", without_url(error))))?;
+                if response.body().len() + piece.len() > ANSWER_BYTES_MAX {
+                    return Err(Error::TooLong);
+                }
+                response.body_mut().extend_from_slice(&piece);
+            }
+            Ok(response)
+        })
+    }
+
+    /// A JSON document, asked for with a bearer token where one is needed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn json(&self, url: &str, bearer: Option<&str>) -> Result<Value, Error> {
+        let mut request = http::Request::get(url).header(http::header::ACCEPT, "application/json");
+        if let Some(token) = bearer {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Vec::new()).map_err(|error| Error::Unusable(error.to_string()))?;
+        let answer = self.clone().send(request).await?;
+        if !answer.status().is_success() {
+            return Err(Error::Unusable(format!("{url} answers {}", answer.status())));
+        }
+        serde_json::from_slice(answer.body()).map_err(|error| Error::Unusable(format!("{url} is no JSON: {error}")))
+    }
+}
+
+/// The scheme, host and port of an address; `None` for what is none.
+pub(super) fn origin(url: &str) -> Option<(String, String)> {
+    let uri: http::Uri = url.parse().ok()?;
+    Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_owned()))
+}
+
+/// The causes of a failure; the address is told apart from them.
+fn without_url(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,228 @@
+//! People sign in with a real identity provider (the certified `oidc-provider`), and what is refused on the way.
+
+use serde_json::{Value, json};
+use xtask::process::wait_until;
+
+use crate::harness::console::Browser;
+use crate::harness::{Plan, ROW, SOON, World};
+
+const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
+
+/// A person of the provider who is a DBA and used two factors.
+fn dba(name: &str) -> Value {
+    json!({"email": format!("{name}@example.org"), "email_verified": true, "groups": ["db-approvers"], "amr": ["pwd", "mfa"]})
+}
+
+fn world(settings: &'static str) -> World {
+    Plan::default()
+        .identity_provider(json!({"ada": dba("ada"), "dora": dba("dora"), "gil": dba("gil")}), settings)
+        .start()
+}
+
+/// A browser in which somebody has signed in.
+fn signed_in(world: &World, who: &str) -> Browser {
+    let mut browser = Browser::new(world);
+    let page = browser.sign_in_with_provider(who);
+    assert_eq!(page.status, 200, "{}", page.text);
+    browser
+}
+
+/// The sign-in was refused, and so was everything afterwards; it is in the record when it got as far as a token.
+#[track_caller]
+fn refused(world: &World, browser: &mut Browser, answer: String, recorded: bool) -> String {
+    let page = browser.follow(answer);
+    assert_eq!(page.status, 403, "{}", page.text);
+    assert!(page.text.contains("sign_in_failed"), "{}", page.text);
+    assert_eq!(browser.get("/me").status, 401, "nobody is signed in");
+    if recorded {
+        world.until_recorded("a refused sign-in", |leaf| {
+            leaf["kind"] == "identity.refused" && leaf["what"] == "sign_in"
+        });
+    }
+    page.text
+}
+
+#[test]
+fn people_sign_in_and_decide() {
+    let world = world("");
+    let (mut call, review) = world.paused(WRITE);
+    let ada = signed_in(&world, "ada");
+    assert_eq!(ada.vote(&review, "approve").status, 403, "the owner, found by her verified address");
+    world.until_vote_refused(review.id(), "self_approval");
+    assert!(!call.answered());
+
+    let gil = signed_in(&world, "gil");
+    let me = gil.get("/me").text;
+    assert!(me.contains("gil") && me.contains("dba") && me.contains("console"), "{me}");
+    let page = gil.vote(&review, "approve");
+    assert_eq!(page.status, 303, "{}", page.text);
+    assert_eq!(call.outcome().rows(), 1);
+    assert_eq!(world.truth(ROW), "900");
+    let vote = world.until_recorded("the vote", |leaf| leaf["kind"] == "review.vote");
+    assert_eq!((&vote["method"], &vote["mfa"]), (&json!("console"), &json!(true)));
+    assert!(world.verify().ok());
+}
+
+#[test]
+fn what_the_host_mints_does_not_count_for_production() {
+    let world = world("");
+    let (mut call, review) = world.paused(WRITE);
+    world.dora().approve(&review).refused(403, "local_credential");
+    let page = Browser::sign_in(&world, "finn").vote_with(&review, "approve", "0");
+    assert_eq!(page.status, 403);
+    assert!(!call.answered());
+    world.until_vote_refused(review.id(), "local_credential");
+}
+
+#[test]
+fn without_a_second_factor_policy_says_no() {
+    let mut world = world("");
+    let (_call, review) = world.paused(WRITE);
+    world.idp().person("gil", json!({"email": "gil@example.org", "groups": ["db-approvers"], "amr": ["pwd"]}));
+    let page = signed_in(&world, "gil").vote(&review, "approve");
+    assert!(page.status == 403 && page.text.contains("second factor"), "{}", page.text);
+    world.until_vote_refused(review.id(), "forbidden");
+}
+
+#[test]
+fn a_token_that_is_not_what_was_asked_for_signs_nobody_in() {
+    let mut world = world("");
+    for way in ["issuer", "audience", "expired", "nonce", "signature", "unsigned", "confused", "future"] {
+        world.idp().tell("spoil", json!(way));
+        let mut browser = Browser::new(&world);
+        let answer = browser.answer_of_provider("gil");
+        refused(&world, &mut browser, answer, true);
+    }
+    world.idp().tell("spoil", Value::Null);
+    signed_in(&world, "gil");
+}
+
+#[test]
+fn an_answer_is_good_once_and_in_its_own_browser() {
+    let world = world("");
+    let mut browser = Browser::new(&world);
+    let answer = browser.answer_of_provider("gil");
+    let stolen = refused(&world, &mut Browser::new(&world), answer.clone(), false);
+    assert!(stolen.contains("did not begin in this browser"), "{stolen}");
+    let mut other = Browser::new(&world);
+    other.answer_of_provider("dora");
+    refused(&world, &mut other, answer.clone(), false);
+
+    assert_eq!(browser.follow(answer.clone()).status, 200);
+    let page = browser.follow(answer.clone());
+    assert_eq!(page.status, 403, "it was used already");
+
+    let elsewhere =
+        other.answer_of_provider("dora").replace("iss=http%3A%2F%2F127.0.0.1", "iss=http%3A%2F%2F127.0.0.2");
+    refused(&world, &mut other, elsewhere, true);
+    let denied = other.answer_of_provider("dora").replace("code=", "error=access_denied&was=");
+    let text = refused(&world, &mut other, denied, true);
+    assert!(text.contains("access_denied"), "{text}");
+}
+
+#[test]
+fn groups_are_those_of_now() {
+    let mut world = world("groups_max_age_seconds = 2");
+    let (mut call, review) = world.paused(WRITE);
+    let mut gil = signed_in(&world, "gil");
+    std::thread::sleep(std::time::Duration::from_secs(3)); // the age is what is tested
+    let page = gil.vote_with(&review, "approve", &csrf(&gil));
+    assert!(page.status == 403 && page.text.contains("sign_in_again"), "{}", page.text);
+    world.until_vote_refused(review.id(), "sign_in_again");
+
+    world.idp().person("gil", json!({"email": "gil@example.org", "groups": [], "amr": ["mfa"]}));
+    assert_eq!(gil.sign_in_with_provider("gil").status, 200);
+    let page = gil.vote_with(&review, "approve", &csrf(&gil));
+    assert_eq!(page.status, 403, "{}", page.text);
+    world.until_vote_refused(review.id(), "not_a_reviewer");
+    assert!(!call.answered());
+}
+
+fn csrf(browser: &Browser) -> String {
+    let page = browser.get("/me").text;
+    page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned()
+}
+
+#[test]
+fn two_accounts_of_one_human_are_one_person() {
+    let mut world = world("person_claim = \"employee\"");
+    let employee = |name: &str, number: &str| {
+        let mut person = dba(name);
+        person["employee"] = json!(number);
+        person
+    };
+    world.idp().person("ada", employee("ada", "7"));
+    world.idp().person("ada-admin", employee("ada-admin", "7"));
+    world.idp().person("nobody", dba("nobody"));
+    let (mut call, review) = world.paused(WRITE);
+    signed_in(&world, "ada");
+    let page = signed_in(&world, "ada-admin").vote(&review, "approve");
+    assert_eq!(page.status, 403, "{}", page.text);
+    world.until_vote_refused(review.id(), "self_approval");
+    assert!(!call.answered());
+
+    let mut browser = Browser::new(&world);
+    let answer = browser.answer_of_provider("nobody");
+    let text = refused(&world, &mut browser, answer, true);
+    assert!(text.contains("person_claim"), "{text}");
+}
+
+#[test]
+fn an_address_links_only_when_it_is_verified_and_only_once() {
+    let mut world = world("");
+    world
+        .idp()
+        .person("mallory", json!({"email": "dora@example.org", "email_verified": false, "groups": ["db-approvers"]}));
+    let me = signed_in(&world, "mallory").get("/me").text;
+    assert!(me.contains("mallory") && !me.contains("dora"), "{me}");
+    signed_in(&world, "dora");
+    world.idp().person("mallet", dba("dora"));
+    let mut browser = Browser::new(&world);
+    let answer = browser.answer_of_provider("mallet");
+    refused(&world, &mut browser, answer, true);
+}
+
+#[test]
+fn groups_that_a_token_has_no_room_for_are_asked_for() {
+    let mut world = world("groups = { g-7 = \"dba\" }");
+    let many = json!({"email": "gil@example.org", "amr": ["mfa"], "_claim_names": {"groups": "src1"},
+        "_claim_sources": {"src1": {"endpoint": "http://127.0.0.1:1/evil"}}});
+    world.idp().person("gil", many);
+    world.idp().tell("graph", json!([["g-1", "g-2"], ["g-7"]]));
+    let me = signed_in(&world, "gil").get("/me").text;
+    assert!(me.contains("dba"), "{me}");
+    world.idp().tell("graph_next", json!("http://127.0.0.1:1/evil"));
+    let mut browser = Browser::new(&world);
+    let answer = browser.answer_of_provider("gil");
+    let text = refused(&world, &mut browser, answer, true);
+    assert!(text.contains("another host"), "{text}");
+}
+
+#[test]
+fn keys_may_change_and_a_provider_may_be_away() {
+    let mut world = world("");
+    signed_in(&world, "gil");
+    world.idp().stop();
+    let page = Browser::new(&world).get("/login");
+    assert!(page.status == 200 && page.text.contains("Sign in with"), "{}", page.text);
+    world.idp().run();
+    // keys are asked for anew at most every few seconds
+    let in_again = || (Browser::new(&world).sign_in_with_provider("gil").status == 200).then_some(());
+    wait_until("a sign-in by the new keys", SOON, in_again).unwrap();
+}
+
+#[test]
+fn a_session_does_not_move_to_another_browser_nor_outlive_its_person() {
+    let world = world("");
+    let mut gil = signed_in(&world, "gil");
+    gil.call_itself("Thief/1");
+    assert_eq!(gil.get("/me").status, 401);
+    gil.call_itself("Test/1");
+    assert_eq!(gil.get("/me").status, 200);
+    world.gateway.administer(&["person", "suspend", "gil"]);
+    assert_eq!(gil.get("/me").status, 401);
+    let mut browser = Browser::new(&world);
+    let answer = browser.answer_of_provider("gil");
+    let text = refused(&world, &mut browser, answer, true);
+    assert!(text.contains("suspended"), "{text}");
+}
