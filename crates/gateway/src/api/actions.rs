@@ -11,8 +11,6 @@ use super::extract::{Id, Known, Params};
 use super::problem::Problem;
 use super::reviews::{LOOK_THROUGH_MAX, limit};
 use super::views::{self, ActionView};
-use crate::identity::Caller;
-use crate::ports::Attempt;
 
 /// The most actions in one answer.
 const LIST_MAX: u32 = 500;
@@ -38,7 +36,8 @@ pub(super) struct Actions {
 
 /// List actions
 ///
-/// Attempts with effect, reviewed ones and refusals, newest first. People read all of them; an agent's key reads its own.
+/// Attempts with effect, reviewed ones and refusals, newest first. Reviewers, auditors and administrators
+/// read all of them; other people those of their own side, an agent's key its own.
 #[utoipa::path(get, path = "/api/v1/actions", operation_id = "list_actions", tag = "actions", params(ListQuery),
     security(("token" = []), ("session" = [])),
     responses(
@@ -53,12 +52,9 @@ pub(super) async fn list(
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Actions>, Problem> {
     let limit = limit(query.limit, LIST_DEFAULT, LIST_MAX)?;
-    let read = match &caller {
-        Caller::Person(_) => limit,
-        Caller::Agent(_) => LOOK_THROUGH_MAX,
-    };
+    let read = if caller.reads_all() { limit } else { LOOK_THROUGH_MAX };
     let found = api.gate.store.attempts(read).await?;
-    let mine = found.iter().filter(|attempt| may_read(&caller, attempt)).take(limit as usize);
+    let mine = found.iter().filter(|attempt| caller.reads(&attempt.described)).take(limit as usize);
     Ok(Json(Actions { actions: mine.map(views::action).collect() }))
 }
 
@@ -78,14 +74,7 @@ pub(super) async fn show(
     Id(id): Id,
 ) -> Result<Json<ActionView>, Problem> {
     let found = api.gate.store.attempt(&ActionId::new(id.as_str())).await?;
-    let found = found.filter(|attempt| may_read(&caller, attempt)).ok_or_else(|| Problem::absent("action", &id))?;
+    let found =
+        found.filter(|attempt| caller.reads(&attempt.described)).ok_or_else(|| Problem::absent("action", &id))?;
     Ok(Json(views::action(&found)))
-}
-
-/// People read every action, an agent its own.
-fn may_read(caller: &Caller, attempt: &Attempt) -> bool {
-    match caller {
-        Caller::Person(_) => true,
-        Caller::Agent(agent) => attempt.described.requester.handle() == agent.id.as_str(),
-    }
 }

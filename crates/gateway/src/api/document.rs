@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
-use super::{Shared, actions, directory, events, health, ledger, policies, reviews};
+use super::{Shared, actions, directory, events, health, ledger, policies, reviews, sign_in};
 
 /// `bad_request`: a parameter is malformed or out of range.
 #[derive(ToResponse)]
@@ -111,6 +111,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(ledger::key))
         .routes(routes!(ledger::log_file))
         .routes(routes!(events::listen))
+        .routes(routes!(sign_in::logout))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

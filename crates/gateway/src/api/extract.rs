@@ -1,7 +1,7 @@
 //! What handlers take from a request, parsed before they run: the caller, the body, the query, ids in the path.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{Form, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -26,7 +26,7 @@ const SESSION_COOKIE_HTTPS: &str = "__Host-countersign_session";
 /// Anyone who proved who they are: a person, or an agent by its key.
 pub(super) struct Known(pub(super) Caller);
 
-/// Proof that the caller is a person; agents are refused.
+/// Proof that the caller is a person who may read what others asked for; agents are refused.
 pub(super) struct Human;
 
 impl FromRequestParts<Shared> for Known {
@@ -56,7 +56,11 @@ impl FromRequestParts<Shared> for Human {
 
     async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, Problem> {
         match Known::from_request_parts(parts, api).await?.0 {
-            Caller::Person(_) => Ok(Self),
+            Caller::Person(signed_in) if signed_in.reads_all() => Ok(Self),
+            Caller::Person(_) => {
+                let detail = "without a group or a role a person reads the reviews and actions of their own side only";
+                Err(Problem::new(Code::Forbidden, detail))
+            }
             Caller::Agent(_) => {
                 Err(Problem::new(Code::Forbidden, "an agent's key reads its own reviews and actions only"))
             }
@@ -116,6 +120,20 @@ impl<T: DeserializeOwned> FromRequest<Shared> for JsonBody<T> {
         let bytes = read(request.into_body()).await?;
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|error| Problem::new(Code::BadRequest, format!("the body is not valid: {error}")))
+    }
+}
+
+/// A form of at most [`BODY_BYTES_MAX`].
+pub(super) struct FormBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for FormBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Shared) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts, Body::from(read(body).await?));
+        let form = Form::<T>::from_request(whole, api).await;
+        form.map(|Form(value)| Self(value)).map_err(|error| Problem::new(Code::BadRequest, error.body_text()))
     }
 }
 

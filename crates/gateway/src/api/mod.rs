@@ -31,6 +31,7 @@ mod ledger;
 mod policies;
 mod problem;
 mod reviews;
+mod sign_in;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -16,7 +16,6 @@ use super::problem::{Problem, ProblemBody};
 use super::views::{self, ReviewView};
 use crate::codes::Code;
 use crate::gate::Gate;
-use crate::identity::Caller;
 use crate::ports::{ReviewFilter, Versioned};
 use crate::resolve::{self, Denied, VoteRequest};
 
@@ -84,7 +83,7 @@ pub(super) enum VerdictBody {
 
 /// List reviews
 ///
-/// People read all of them; an agent's key reads its own.
+/// Reviewers, auditors and administrators read all of them; other people those of their own side, an agent's key its own.
 #[utoipa::path(get, path = "/api/v1/reviews", operation_id = "list_reviews", tag = "reviews", params(ListQuery),
     security(("token" = []), ("session" = [])),
     responses(
@@ -104,12 +103,9 @@ pub(super) async fn list(
         StateFilter::Closed => ReviewFilter::Closed,
         StateFilter::All => ReviewFilter::All,
     };
-    let read = match &caller {
-        Caller::Person(_) => limit,
-        Caller::Agent(_) => LOOK_THROUGH_MAX,
-    };
+    let read = if caller.reads_all() { limit } else { LOOK_THROUGH_MAX };
     let found = api.gate.store.reviews(filter, read).await?;
-    let mine = found.iter().filter(|review| may_read(&caller, review)).take(limit as usize);
+    let mine = found.iter().filter(|review| caller.reads(&review.matter().described)).take(limit as usize);
     let reviews = mine.map(|review| view(&api.gate, review)).collect::<Result<_, _>>()?;
     Ok(Json(Reviews { reviews }))
 }
@@ -129,7 +125,7 @@ pub(super) async fn show(
     Known(caller): Known,
     Id(id): Id,
 ) -> Result<Json<ReviewView>, Problem> {
-    let found = find(&api.gate, &id).await?.filter(|found| may_read(&caller, &found.review));
+    let found = find(&api.gate, &id).await?.filter(|found| caller.reads(&found.review.matter().described));
     let found = found.ok_or_else(|| Problem::absent("review", &id))?;
     Ok(Json(view(&api.gate, &found.review)?))
 }
@@ -216,14 +212,6 @@ fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
         VerdictBody::Reject => Verdict::Reject,
     };
     Ok(VoteRequest { verdict, reason: body.reason, action, card })
-}
-
-/// People read every review, an agent its own.
-fn may_read(caller: &Caller, review: &Review) -> bool {
-    match caller {
-        Caller::Person(_) => true,
-        Caller::Agent(agent) => review.matter().described.requester.handle() == agent.id.as_str(),
-    }
 }
 
 async fn find(gate: &Gate, id: &str) -> Result<Option<Versioned>, Problem> {

@@ -48,9 +48,10 @@ pub(super) async fn page(
 ) -> Result<Response, Failure> {
     let attempts = console.gate.store.attempts(SHOWN_MAX).await?;
     let now = console.gate.scribe.now();
+    let seen = attempts.iter().filter(|attempt| session.signed_in.reads(&attempt.described));
     let page = ActivityPage {
         frame: Frame::new("Activity", "/activity", &session),
-        rows: attempts.iter().map(|attempt| row(attempt, now)).collect(),
+        rows: seen.map(|attempt| row(attempt, now)).collect(),
         shown_max: SHOWN_MAX,
     };
     Ok(render(StatusCode::OK, &page))

@@ -73,6 +73,9 @@ async fn answer(
     match done {
         Ok(()) => Ok(Redirect::to(&format!("/reviews/{id}")).into_response()),
         Err(denied) if denied.code == Code::NotFound => Err(Failure::not_found("review")),
-        Err(denied) => review::show(console, session, id, Some((denied, written))).await,
+        Err(denied) => match review::show(console, session, id, Some((denied.clone(), written))).await {
+            Ok(page) => Ok(page),
+            Err(_) => Err(denied.into()), // the review is not theirs to see, but what became of their vote is
+        },
     }
 }

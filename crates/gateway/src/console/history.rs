@@ -50,7 +50,8 @@ pub(super) async fn page(
 ) -> Result<Response, Failure> {
     let reviews = console.gate.store.reviews(ReviewFilter::Closed, SHOWN_MAX).await?;
     let moment = console.gate.moment();
-    let closed = reviews.iter().filter_map(|review| match review {
+    let seen = reviews.iter().filter(|review| session.signed_in.reads(&review.matter().described));
+    let closed = seen.filter_map(|review| match review {
         Review::Open(_) => None,
         Review::Closed(closed) => Some(row(&moment, review, closed)),
     });

@@ -91,7 +91,8 @@ async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
     let open = console.gate.store.reviews(ReviewFilter::Open, READ_MAX + 1).await?;
     let moment = console.gate.moment();
     let truncated = open.len() > READ_MAX as usize;
-    let live = open.into_iter().filter(|review| review.matter().expires_at > moment.now);
+    let seen = |review: &Review| session.signed_in.reads(&review.matter().described);
+    let live = open.into_iter().filter(|review| seen(review) && review.matter().expires_at > moment.now);
     let (mine, others): (Vec<_>, Vec<_>) =
         live.partition(|review| Standing::could_decide(&moment, review, &session.signed_in));
     let rows = |reviews: &[Review]| {

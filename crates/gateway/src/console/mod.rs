@@ -56,7 +56,11 @@ pub fn router(gate: Arc<Gate>) -> Router {
     let authenticator = Authenticator::new(Arc::clone(&gate.directory), &gate.config);
     let console = Console { gate, authenticator, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) };
     open()
-        .merge(signed_in().layer(from_fn_with_state(console.clone(), session::require)))
+        .merge(
+            signed_in()
+                .merge(readers().layer(from_fn(session::require_reader)))
+                .layer(from_fn_with_state(console.clone(), session::require)),
+        )
         .fallback(page::nowhere)
         .method_not_allowed_fallback(page::wrong_method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
@@ -87,12 +91,17 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/{id}/withdraw", post(cast::withdraw))
         .route("/history", get(history::page))
         .route("/activity", get(activity::page))
+        .route("/me", get(setup::me))
+        .route("/logout", post(login::sign_out))
+}
+
+/// What only people may ask for who may read what others asked.
+fn readers() -> Router<Console> {
+    Router::new()
         .route("/targets", get(setup::targets))
         .route("/people", get(setup::people))
         .route("/policies", get(setup::policies))
         .route("/record", get(record::page))
         .route("/record/{index}/leaf", get(record::leaf))
         .route("/record/{index}/proof", get(record::proof))
-        .route("/me", get(setup::me))
-        .route("/logout", post(login::sign_out))
 }

@@ -20,6 +20,8 @@ pub(super) const PLACES: [(&str, &str); 7] = [
     ("/policies", "Policies"),
     ("/record", "Record"),
 ];
+/// How many of them, the first ones, are there for people who see their own side only.
+const OWN_PLACES: usize = 3;
 
 /// The frame of a page.
 pub(super) struct Frame {
@@ -33,12 +35,18 @@ pub(super) struct Frame {
 pub(super) struct Who {
     pub(super) name: Html,
     pub(super) csrf: String,
+    /// Whether they may see what others asked for.
+    reads_all: bool,
 }
 
 impl Frame {
     /// For a signed-in person.
     pub(super) fn new(title: impl Into<String>, place: &'static str, session: &Session) -> Self {
-        let who = Who { name: line(&session.signed_in.person.name), csrf: session.csrf.clone() };
+        let who = Who {
+            name: line(&session.signed_in.person.name),
+            csrf: session.csrf.clone(),
+            reads_all: session.signed_in.reads_all(),
+        };
         Self { title: title.into(), place, who: Some(who) }
     }
 
@@ -54,7 +62,8 @@ impl Frame {
 
     /// The menu.
     pub(super) fn places(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-        PLACES.into_iter().map(|(address, name)| (address, name, address == self.place))
+        let own = if self.who.as_ref().is_some_and(|who| who.reads_all) { PLACES.len() } else { OWN_PLACES };
+        PLACES.into_iter().take(own).map(|(address, name)| (address, name, address == self.place))
     }
 }
 
@@ -117,6 +126,13 @@ impl Failure {
         let advice = "Open the console yourself and repeat it there. If you were sent here by another page, somebody may \
                       have tried to make you decide without your knowing.";
         Self::new(StatusCode::FORBIDDEN, Code::CrossSite, "Refused", detail, advice)
+    }
+
+    /// Only some people may see it.
+    pub(super) fn not_yours() -> Self {
+        let detail = "Without a group or a role here, you see what you and your agents ask for, and no more.";
+        let advice = "If you are to review or to audit, have yourself added to a group at the identity provider.";
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, "Not for you", detail, advice)
     }
 
     /// Somebody could not be signed in.

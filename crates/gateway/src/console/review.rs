@@ -184,7 +184,9 @@ pub(super) async fn show(
 
 async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<View, Failure> {
     let store = &console.gate.store;
-    let review = store.review(id).await?.ok_or_else(|| Failure::not_found("review"))?.review;
+    let found = store.review(id).await?.map(|found| found.review);
+    let seen = found.filter(|review| session.signed_in.reads(&review.matter().described));
+    let review = seen.ok_or_else(|| Failure::not_found("review"))?;
     let attempts = match review {
         Review::Open(_) => Vec::new(), // nothing ran on it yet
         Review::Closed(_) => store.attempts(ATTEMPTS_MAX).await?,

@@ -50,6 +50,14 @@ pub(super) async fn require(State(console): State<Console>, mut request: Request
     next.run(request).await
 }
 
+/// Lets only people pass who may read what others asked for.
+pub(super) async fn require_reader(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Session>() {
+        Some(session) if session.signed_in.reads_all() => next.run(request).await,
+        Some(_) | None => Failure::not_yours().into_response(),
+    }
+}
+
 async fn authenticate(console: &Console, secret: &str, browser: &Browser) -> Result<Session, Error> {
     let signed_in = console.authenticator.session(secret, browser, console.gate.scribe.now()).await?;
     Ok(Session { signed_in, csrf: token(secret) })

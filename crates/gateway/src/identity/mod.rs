@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::action::Timestamp;
+use countersign_core::action::{Described, Timestamp};
 use countersign_core::review::Method;
 
 use crate::config::Config;
@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
+pub mod logout;
 pub mod oidc;
 pub mod people;
 pub mod sign_in;
@@ -40,6 +41,12 @@ impl SignedIn {
     pub fn reads_all(&self) -> bool {
         self.method == Method::Local || !self.person.groups.is_empty() || !self.person.roles.is_empty()
     }
+
+    /// Whether they may read this request.
+    pub fn reads(&self, request: &Described) -> bool {
+        let own = request.closure.contains(&self.person.id) || request.on_behalf_of.id == self.person.id;
+        own || self.reads_all()
+    }
 }
 
 /// What a browser calls itself. It proves nothing; but a session that shows up in another browser was carried there.
@@ -66,6 +73,21 @@ pub enum Caller {
     Person(Box<SignedIn>),
     /// An agent, by its own key. Agents never vote.
     Agent(Agent),
+}
+
+impl Caller {
+    /// Whether they may read what was asked: all of it, or what their own side asked. An agent reads its own.
+    pub fn reads(&self, request: &Described) -> bool {
+        match self {
+            Caller::Person(signed_in) => signed_in.reads(request),
+            Caller::Agent(agent) => request.requester.handle() == agent.id.as_str(),
+        }
+    }
+
+    /// Whether they may read what others asked for.
+    pub fn reads_all(&self) -> bool {
+        matches!(self, Caller::Person(signed_in) if signed_in.reads_all())
+    }
 }
 
 /// Why a caller is not known.

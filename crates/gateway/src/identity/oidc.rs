@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::fetch::{self, Fetch};
+use super::jwks::{self, Keys, Source};
 use crate::config::Oidc;
 use crate::ports::{OIDC_CLIENT_SECRET, SecretHash, Vault};
 
@@ -178,6 +179,7 @@ pub struct Provider {
     redirect: String,
     vault: Arc<dyn Vault>,
     fetch: Fetch,
+    keys: Keys,
     known: Mutex<Option<Arc<Known>>>,
 }
 
@@ -189,7 +191,9 @@ impl Provider {
     pub fn new(config: Oidc, public_url: &str, vault: Arc<dyn Vault>) -> Result<Self, Error> {
         let fetch = Fetch::new().map_err(|error| Error::Provider(error.to_string()))?;
         let redirect = format!("{public_url}/login/oidc/callback");
-        Ok(Self { config, redirect, vault, fetch, known: Mutex::new(None) })
+        let client = jwks::client(Vec::new()).map_err(|error| Error::Provider(error.to_string()))?;
+        let keys = Keys::new(client, Source::Discovery(config.issuer.clone()));
+        Ok(Self { config, redirect, vault, fetch, keys, known: Mutex::new(None) })
     }
 
     /// The configuration.
@@ -233,6 +237,11 @@ impl Provider {
         let claims = self.verified(&tokens, flow, known).await?;
         let others = self.others(&client, &tokens, &claims).await?;
         self.proved(&claims, &others, tokens.access_token().secret()).await
+    }
+
+    /// Its keys, for tokens that it sends by itself.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Where people end their session at the provider too, if it says so.

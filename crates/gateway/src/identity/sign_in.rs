@@ -10,6 +10,7 @@ use std::sync::Arc;
 use countersign_core::action::{PersonId, Timestamp};
 use countersign_core::record::{Event, Record};
 
+use super::logout;
 use super::oidc::{Provider, Verified};
 use crate::config::{Config, Oidc};
 use crate::ports::{Account, Directory, Person, Role, Scribe, StoreError};
@@ -40,6 +41,17 @@ pub struct SignIn {
     pub provider: Provider,
     /// The reception.
     pub reception: Reception,
+}
+
+impl SignIn {
+    /// Ends the sessions that a logout token of the provider names. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`logout::Error`]; nothing ended.
+    pub async fn log_out(&self, token: &str) -> Result<u64, logout::Error> {
+        let Reception { directory, scribe, oidc, .. } = &self.reception;
+        logout::end(self.provider.keys(), oidc, &**directory, scribe, token).await
+    }
 }
 
 /// Finds, links or adds the person behind a proof, and brings what is known of them up to date.

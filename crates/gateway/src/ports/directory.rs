@@ -413,7 +413,7 @@ pub trait Directory: Send + Sync {
     /// Writes down something that may happen once.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when too many of its kind are under way.
+    /// [`StoreError::NameTaken`] when it is there already, [`StoreError::Conflict`] when too many of its kind are.
     async fn put_once(&self, once: Once, now: Timestamp) -> Result<(), StoreError>;
     /// Takes it: of two callers, one gets it.
     async fn take_once(

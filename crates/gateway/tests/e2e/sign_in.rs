@@ -226,3 +226,89 @@ fn a_session_does_not_move_to_another_browser_nor_outlive_its_person() {
     let text = refused(&world, &mut browser, answer, true);
     assert!(text.contains("suspended"), "{text}");
 }
+
+const LOGOUT: &str = "/api/v1/sign-in/logout";
+
+#[test]
+fn a_session_ends_with_the_one_at_the_provider() {
+    let mut world = world("");
+    let (mut gil, dora) = (signed_in(&world, "gil"), signed_in(&world, "dora"));
+    let end = format!("{}/session/end", world.idp().issuer());
+    let asks = gil.visit(&end, None).text;
+    let xsrf = asks.split("name=\"xsrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    gil.visit(&format!("{end}/confirm"), Some(&format!("xsrf={xsrf}&logout=yes")));
+    wait_until("the session to end", SOON, || (gil.get("/me").status == 401).then_some(())).unwrap();
+    assert_eq!(dora.get("/me").status, 200, "hers goes on");
+    world
+        .until_recorded("the end", |leaf| leaf["kind"] == "identity.enrolled" && leaf["change"] == "ended_by_provider");
+}
+
+#[test]
+fn only_a_logout_token_of_now_ends_sessions_and_only_once() {
+    let mut world = world("");
+    let mut gil = signed_in(&world, "gil");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let events = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    let good = json!({"iat": now, "exp": now + 60, "jti": "one", "sub": "gil", "events": events});
+    let but = |key: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[key] = value;
+        claims
+    };
+    let typ = json!({"typ": "logout+jwt"});
+    let bad = [
+        (typ.clone(), but("nonce", json!("n"))),
+        (typ.clone(), but("events", json!({}))),
+        (typ.clone(), but("aud", json!("somebody-else"))),
+        (typ.clone(), but("iss", json!("http://127.0.0.1:1"))),
+        (typ.clone(), but("iat", json!(now - 3_600))),
+        (typ.clone(), but("exp", json!(now - 600))),
+        (typ.clone(), but("jti", Value::Null)),
+        (typ.clone(), but("sub", Value::Null)),
+        (json!({"typ": "at+jwt"}), good.clone()),
+        (json!({"typ": "logout+jwt", "kid": "another"}), good.clone()),
+    ];
+    let send = |gil: &mut Browser, url: String| {
+        let token = gil.visit(&url, None).text;
+        gil.post(LOGOUT, &[("logout_token", &token)]).status
+    };
+    for (header, claims) in bad {
+        let url = world.idp().signed(&header, &claims);
+        assert_eq!(send(&mut gil, url), 400, "{header} {claims}");
+    }
+    assert_eq!(gil.get("/me").status, 200, "none of them ended anything");
+    let url = world.idp().signed(&typ, &good);
+    assert_eq!(send(&mut gil, url.clone()), 200);
+    assert_eq!(gil.get("/me").status, 401);
+    assert_eq!(send(&mut gil, url), 400, "it counts once");
+}
+
+#[test]
+fn without_a_group_people_see_their_own_side_only() {
+    let mut world = world("");
+    world.idp().person("eve", json!({"email": "eve@example.org"}));
+    world.idp().person("ann", json!({"email": "ann@example.org", "groups": ["audit"], "amr": ["mfa"]}));
+    let (_call, review) = world.paused(WRITE);
+    let page = format!("/reviews/{}", review.id());
+    let eve = signed_in(&world, "eve");
+    assert_eq!(eve.get(&page).status, 404);
+    assert!(!eve.get("/").text.contains(review.id()) && !eve.get("/activity").text.contains("customers"));
+    for place in ["/people", "/policies", "/record", "/targets", "/api/v1/agents", "/api/v1/events"] {
+        assert_eq!(eve.get(place).status, 403, "{place}");
+    }
+    assert_eq!(eve.get(&format!("/api/v1{page}")).status, 404);
+    world.idp().person("ada", json!({"email": "ada@example.org", "email_verified": true}));
+    assert_eq!(signed_in(&world, "ada").get(&page).status, 200, "her own agent's");
+}
+
+#[test]
+fn an_auditor_reads_everything_and_decides_nothing() {
+    let mut world = world("auditors = [\"audit\"]");
+    world.idp().person("ann", json!({"email": "ann@example.org", "groups": ["audit", "db-approvers"], "amr": ["mfa"]}));
+    let (_call, review) = world.paused(WRITE);
+    let ann = signed_in(&world, "ann");
+    assert_eq!(ann.get("/record").status, 200);
+    let page = ann.vote_with(&review, "approve", &csrf(&ann));
+    assert!(page.status == 403 && page.text.contains("auditor"), "{}", page.text);
+    world.until_vote_refused(review.id(), "forbidden");
+}

@@ -4,7 +4,7 @@ use countersign_core::action::{PersonId, Timestamp};
 use countersign_core::record::Record;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{failed, from_json, records, to_body};
+use super::{failed, from_json, records, taken, to_body};
 use crate::ports::{Credential, CredentialKind, Once, SecretHash, StoreError};
 
 /// Things of one kind that may be under way at once.
@@ -117,7 +117,7 @@ pub(super) fn put_once(c: &Connection, once: &Once, now: Timestamp) -> Result<()
              WHERE (SELECT count(*) FROM once WHERE kind = ?1) < ?5",
         )
         .and_then(|mut s| s.execute(params![kind, key, expires_at.micros(), body, ONCE_MAX]))
-        .map_err(failed)?;
+        .map_err(|e| taken(e, kind))?;
     if added == 0 { Err(StoreError::Conflict) } else { Ok(()) }
 }
 

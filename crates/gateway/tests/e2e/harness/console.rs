@@ -100,7 +100,7 @@ impl Browser {
     }
 
     /// One request to any address, with the cookies of its origin and a form if there is one.
-    fn visit(&mut self, url: &str, form: Option<&str>) -> Page {
+    pub(crate) fn visit(&mut self, url: &str, form: Option<&str>) -> Page {
         let origin = origin(url);
         let mut request = match form {
             None => self.client.get(url),
@@ -178,7 +178,7 @@ impl Browser {
 }
 
 /// Percent-encodes everything that is not plain (RFC 3986, section 2.3).
-fn encode(value: &str) -> String {
+pub(crate) fn encode(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let escaped = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     value.bytes().map(escaped).collect()

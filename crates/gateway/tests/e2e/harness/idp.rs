@@ -65,6 +65,12 @@ impl Idp {
         self.tell("people", people);
     }
 
+    /// The address of a token of its making, with these parts besides the usual ones.
+    pub(crate) fn signed(&self, header: &Value, claims: &Value) -> String {
+        let what: String = json!({"header": header, "claims": claims}).to_string();
+        format!("{}/sign?what={}", self.issuer(), super::console::encode(&what))
+    }
+
     /// Ends it.
     pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
