@@ -57,6 +57,7 @@ impl ServerTls {
                 rustls::Error::InvalidCertificate(_) => TlsError::MalformedCertificate { path: certificate.to_owned() },
                 _ => malformed_key(),
             })?;
+        config.ignore_client_order = true; // the provider's order has the strongest first; scanners ask for it
         let config_without_alpn = Arc::new(config.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self { config: Arc::new(config), config_without_alpn, endpoint: endpoint_hash(&own), certificate: own })

@@ -112,6 +112,37 @@ async fn other_protocols_are_turned_away() {
     assert!(server.config_without_alpn.alpn_protocols.is_empty());
 }
 
+/// The server's order of cipher suites holds, whichever the client would rather have.
+#[tokio::test]
+async fn the_servers_order_holds() {
+    let data = TempDir::new().unwrap();
+    let server = ServerTls::load_or_create(data.path(), None).unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut chosen = Vec::new();
+        for reversed in [false, true] {
+            let mut offered = (*provider()).clone();
+            if reversed {
+                offered.cipher_suites.reverse();
+            }
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(server.certificate.clone()).unwrap();
+            let config = rustls::ClientConfig::builder_with_provider(Arc::new(offered))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let (ours, theirs) = tokio::io::duplex(64 << 10);
+            let acceptor = TlsAcceptor::from(server.config.clone());
+            let connector = TlsConnector::from(Arc::new(config));
+            let name = ServerName::try_from("localhost").unwrap();
+            let (accepted, connected) = tokio::join!(acceptor.accept(theirs), connector.connect(name, ours));
+            connected.unwrap();
+            chosen.push(accepted.unwrap().get_ref().1.negotiated_cipher_suite().unwrap().suite());
+        }
+        assert_eq!(chosen[0], chosen[1], "{version:?}");
+    }
+}
+
 #[test]
 fn wrong_files_are_named() {
     let files = TempDir::new().unwrap();
