@@ -9,9 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::action::{AgentId, PersonId};
+use countersign_core::action::PersonId;
 use countersign_core::record::{Event, Record};
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -21,10 +20,8 @@ use crate::codes::Code;
 use crate::config::Config;
 use crate::identity::keys;
 use crate::identity::people::Roster;
-use crate::ports::{
-    Agent, AgentKey, Credential, CredentialKind, Directory, LogView, NewAgentKey, Person, Scope, ScramVerifier, Scribe,
-    StoreError,
-};
+use crate::identity::stewardship::{self, Maker, Steward, TOKEN_DAYS_MAX, check_name};
+use crate::ports::{Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, StoreError};
 
 /// The longest request line.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -34,10 +31,6 @@ const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(30);
 const LOGIN_LINK_SECONDS: i64 = 15 * 60;
 /// How long a token is good for unless said otherwise: 30 days.
 pub const TOKEN_DAYS_DEFAULT: u32 = 30;
-/// The longest a token may be good for.
-const TOKEN_DAYS_MAX: u32 = 366;
-/// The longest name of a person or agent, in bytes.
-const NAME_BYTES_MAX: usize = 63;
 
 /// What can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,6 +112,18 @@ impl From<StoreError> for Failure {
             StoreError::Conflict | StoreError::Unavailable(_) => Code::RecordUnavailable,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<stewardship::Error> for Failure {
+    fn from(error: stewardship::Error) -> Self {
+        match error {
+            stewardship::Error::Store(error) => error.into(),
+            stewardship::Error::Randomness(error) => error.into(),
+            stewardship::Error::NotYours(_) => Self::new(Code::NotFound, error.to_string()),
+            stewardship::Error::Invalid(_) => Self::new(Code::BadRequest, error.to_string()),
+            stewardship::Error::Forbidden(_) => Self::new(Code::Forbidden, error.to_string()),
+        }
     }
 }
 
@@ -213,19 +218,9 @@ impl Admin {
     }
 
     async fn agent_create(&self, name: String, owner: &str, groups: BTreeSet<String>) -> Answer {
-        check_name(&name)?;
         self.check_groups(&groups)?;
         let owner = self.person(owner).await?;
-        let key = keys::make(keys::Kind::AgentKey)?;
-        let verifier = ScramVerifier::generate(&SecretString::from(key.to_string()))
-            .map_err(|error| Failure::from(keys::NoRandomness::from(error)))?;
-        let id = AgentId::new(format!("a_{}", uuid::Uuid::new_v4().simple()));
-        let record = self.enrolled("agent", id.as_str(), Some(&owner.id), "added");
-        let now = self.scribe.now();
-        let agent = Agent::new(id, name.clone(), owner.id, groups, now);
-        let own = AgentKey::own(format!("k_{}", uuid::Uuid::now_v7().simple()), &agent, now);
-        let new_key = NewAgentKey { key: own, verifier, hash: keys::hash(&key) };
-        self.directory.add_agent(agent, new_key, record).await?;
+        let key = self.steward().make_agent(Maker::Host, &name, &owner, groups).await?;
         Ok(json!({"name": name, "owner": owner.name, "key": *key}))
     }
 
@@ -240,12 +235,15 @@ impl Admin {
     }
 
     async fn agent_revoke(&self, name: &str) -> Answer {
-        let agents = self.directory.agents().await?;
-        let agent = agents.into_iter().find(|agent| agent.name == name && agent.revoked_at.is_none());
-        let agent = agent.ok_or_else(|| Failure::new(Code::NotFound, format!("there is no agent `{name}`")))?;
-        let record = self.enrolled("agent", agent.id.as_str(), Some(&agent.owner), "revoked");
-        self.directory.update_agent(Agent { revoked_at: Some(self.scribe.now()), ..agent }, record).await?;
+        self.steward().revoke_agent(Maker::Host, name).await.map_err(|error| match error {
+            stewardship::Error::NotYours(_) => Failure::new(Code::NotFound, format!("there is no agent `{name}`")),
+            other => other.into(),
+        })?;
         Ok(json!({"name": name, "revoked": true}))
+    }
+
+    fn steward(&self) -> Steward<'_> {
+        Steward::new(&*self.directory, &self.scribe)
     }
 
     async fn flush(&self) -> Answer {
@@ -294,15 +292,6 @@ impl Admin {
             local: true,
         })
     }
-}
-
-fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(plain) {
-        let message = format!("`{name}` is not a name; use 1 to {NAME_BYTES_MAX} letters, digits, `-`, `_`, `.`, `@`");
-        return Err(Failure::new(Code::BadRequest, message));
-    }
-    Ok(())
 }
 
 /// Serves the socket until the future is dropped. Only the gateway's own user, and root, are answered.

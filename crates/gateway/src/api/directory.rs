@@ -1,18 +1,21 @@
 //! Who and what there is: the caller, agents and their owners, targets. Keys and upstream addresses stay inside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::extract::{Human, Known};
-use super::problem::Problem;
+use super::extract::{Human, JsonBody, Known, Name};
+use super::problem::{Problem, ProblemBody};
 use super::views::{self, TargetView};
+use crate::codes::Code;
 use crate::identity::Caller;
-use crate::ports::Scope;
+use crate::identity::stewardship::{Maker, Steward};
+use crate::ports::{Person, Role, Scope};
 
 /// The caller, as the gateway knows them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,6 +26,8 @@ pub(super) struct Whoami {
     /// The person who answers for an agent; a person's own name.
     owner: String,
     groups: Vec<String>,
+    /// `auditor`, `admin`.
+    roles: Vec<&'static str>,
     /// `review:read` or `review:vote`; absent for an agent, who never votes.
     #[schema(required = true)]
     scope: Option<&'static str>,
@@ -47,6 +52,9 @@ pub(super) struct AgentView {
     groups: Vec<String>,
     /// RFC 3339.
     created_at: String,
+    /// RFC 3339; absent until its owner has accepted it.
+    #[schema(required = true)]
+    accepted_at: Option<String>,
     /// RFC 3339; absent while it may log in.
     #[schema(required = true)]
     revoked_at: Option<String>,
@@ -73,6 +81,7 @@ pub(super) async fn whoami(State(api): State<Shared>, Known(caller): Known) -> R
             owner: signed_in.person.name.clone(),
             name: signed_in.person.name,
             groups: signed_in.person.groups.into_iter().collect(),
+            roles: signed_in.person.roles.into_iter().map(Role::name).collect(),
             scope: Some(match signed_in.scope {
                 Scope::ReviewRead => "review:read",
                 Scope::ReviewVote => "review:vote",
@@ -84,6 +93,7 @@ pub(super) async fn whoami(State(api): State<Shared>, Known(caller): Known) -> R
             owner: names(&api).await?.remove(agent.owner.as_str()).unwrap_or_else(|| agent.owner.to_string()),
             name: agent.name,
             groups: agent.groups.into_iter().collect(),
+            roles: Vec::new(),
             scope: None,
             method: None,
         },
@@ -106,9 +116,109 @@ pub(super) async fn agents(State(api): State<Shared>, _: Human) -> Result<Json<A
         owner: names.get(agent.owner.as_str()).cloned().unwrap_or_else(|| agent.owner.to_string()),
         groups: agent.groups.into_iter().collect(),
         created_at: agent.created_at.to_string(),
+        accepted_at: agent.accepted_at.map(|at| at.to_string()),
         revoked_at: agent.revoked_at.map(|at| at.to_string()),
     });
     Ok(Json(Agents { agents: agents.collect() }))
+}
+
+/// A new agent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAgent {
+    /// 1 to 63 letters, digits, `-`, `_`, `.`, `@`.
+    name: String,
+    /// The person who is to answer for it, by name; the caller when absent. Somebody else accepts it first.
+    owner: Option<String>,
+    /// Groups that policies may name; an administrator gives them.
+    #[serde(default)]
+    groups: BTreeSet<String>,
+}
+
+/// An agent that was made, and its key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MadeAgent {
+    name: String,
+    owner: String,
+    /// Whether its owner has to accept it before it does anything.
+    waits: bool,
+    /// Shown this once.
+    key: String,
+}
+
+/// Make an agent
+///
+/// People make agents that they answer for themselves; administrators make them for others too, who accept them first.
+/// Whoever made an agent stands on its side, and approves nothing of it.
+#[utoipa::path(post, path = "/api/v1/agents", operation_id = "create_agent", tag = "directory",
+    request_body = NewAgent, security(("token" = [])),
+    responses(
+        (status = 201, description = "The agent, and its key", body = MadeAgent),
+        (status = 400, response = super::document::BadRequest),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, response = super::document::Forbidden),
+        (status = 404, response = super::document::NotFound),
+        (status = 409, description = "`name_taken`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn create_agent(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    JsonBody(wish): JsonBody<NewAgent>,
+) -> Result<(StatusCode, Json<MadeAgent>), Problem> {
+    let Caller::Person(by) = caller else { return Err(Problem::new(Code::Forbidden, "agents make no agents")) };
+    let is_admin = by.person.roles.contains(&Role::Admin);
+    let owner = owner(&api, &by.person, wish.owner.as_deref()).await?;
+    if !is_admin && (owner.id != by.person.id || !wish.groups.is_empty()) {
+        let detail = "without the role `admin` one makes agents for oneself, without groups";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    if by.scope < Scope::ReviewVote {
+        return Err(Problem::new(Code::Forbidden, "this token may read, and change nothing"));
+    }
+    if let Some(unknown) = wish.groups.iter().find(|group| !api.gate.config.groups.contains(*group)) {
+        return Err(Problem::new(Code::BadRequest, format!("there is no group `{unknown}` (policy.groups)")));
+    }
+    let steward = Steward::new(&*api.gate.directory, &api.gate.scribe);
+    let key = steward.make_agent(Maker::Person(&by.person), &wish.name, &owner, wish.groups).await?;
+    api.gate.roster.refresh().await?;
+    let waits = owner.id != by.person.id;
+    let made = MadeAgent { name: wish.name, owner: owner.name, waits, key: key.to_string() };
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Accept an agent
+///
+/// From now on the caller answers for it. Until then an agent that somebody else made does nothing.
+#[utoipa::path(post, path = "/api/v1/agents/{id}/accept", operation_id = "accept_agent", tag = "directory",
+    params(("id" = String, Path, description = "The agent's name")),
+    security(("token" = [])),
+    responses(
+        (status = 204, description = "Accepted"),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, response = super::document::Forbidden),
+        (status = 404, response = super::document::NotFound),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn accept_agent(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    Name(name): Name,
+) -> Result<StatusCode, Problem> {
+    let Caller::Person(by) = caller else { return Err(Problem::new(Code::Forbidden, "agents accept no agents")) };
+    if by.scope < Scope::ReviewVote {
+        return Err(Problem::new(Code::Forbidden, "this token may read, and change nothing"));
+    }
+    Steward::new(&*api.gate.directory, &api.gate.scribe).accept_agent(&by.person, &name).await?;
+    api.gate.roster.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn owner(api: &Shared, by: &Person, name: Option<&str>) -> Result<Person, Problem> {
+    let Some(name) = name else { return Ok(by.clone()) };
+    let people = api.gate.directory.people().await?;
+    let found = people.into_iter().find(|person| person.name.eq_ignore_ascii_case(name));
+    found.ok_or_else(|| Problem::absent("person", name))
 }
 
 /// List targets

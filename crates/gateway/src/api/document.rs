@@ -103,6 +103,8 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(actions::show))
         .routes(routes!(directory::whoami))
         .routes(routes!(directory::agents))
+        .routes(routes!(directory::create_agent))
+        .routes(routes!(directory::accept_agent))
         .routes(routes!(directory::targets))
         .routes(routes!(policies::show))
         .routes(routes!(ledger::checkpoint))

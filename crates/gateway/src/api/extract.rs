@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Shared;
 use super::problem::Problem;
 use crate::codes::Code;
-use crate::identity::{Browser, Caller};
+use crate::identity::{Browser, Caller, stewardship};
 
 /// The largest request body: 64 KiB.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -165,6 +165,20 @@ impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, api).await;
         query.map(|Query(value)| Self(value)).map_err(|error| Problem::new(Code::BadRequest, error.body_text()))
+    }
+}
+
+/// The name of a person or an agent in the path.
+pub(super) struct Name(pub(super) String);
+
+impl FromRequestParts<Shared> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, api).await {
+            Ok(Path(name)) if stewardship::check_name(&name).is_ok() => Ok(Self(name)),
+            Ok(_) | Err(_) => Err(Problem::new(Code::NotFound, "there is nothing of this name")),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::codes::Code;
-use crate::identity;
+use crate::identity::{self, stewardship};
 use crate::ports::{LogError, StoreError};
 use crate::resolve::Denied;
 
@@ -104,7 +104,10 @@ impl From<Denied> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        unavailable(&error.to_string())
+        match error {
+            StoreError::NameTaken(_) => Self::new(Code::NameTaken, error.to_string()),
+            error => unavailable(&error.to_string()),
+        }
     }
 }
 
@@ -123,6 +126,19 @@ impl From<identity::Error> for Problem {
             identity::Error::Unknown => Self::new(Code::Unauthenticated, error.to_string()),
             identity::Error::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<stewardship::Error> for Problem {
+    fn from(error: stewardship::Error) -> Self {
+        let code = match error {
+            stewardship::Error::Store(error) => return error.into(),
+            stewardship::Error::Randomness(_) => Code::RecordUnavailable,
+            stewardship::Error::NotYours(_) => Code::NotFound,
+            stewardship::Error::Invalid(_) => Code::BadRequest,
+            stewardship::Error::Forbidden(_) => Code::Forbidden,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -27,6 +27,7 @@ mod guard;
 mod history;
 mod inbox;
 mod login;
+mod me;
 mod oidc;
 mod page;
 mod record;
@@ -91,7 +92,11 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/{id}/withdraw", post(cast::withdraw))
         .route("/history", get(history::page))
         .route("/activity", get(activity::page))
-        .route("/me", get(setup::me))
+        .route("/me", get(me::page))
+        .route("/me/tokens", post(me::make_token))
+        .route("/me/credentials/{id}/end", post(me::end_credential))
+        .route("/me/agents/{name}/accept", post(me::accept_agent))
+        .route("/me/agents/{name}/revoke", post(me::revoke_agent))
         .route("/logout", post(login::sign_out))
 }
 

@@ -1,4 +1,4 @@
-//! What the gateway was set up with: targets, people and agents, policies, and oneself. Nothing can be changed here.
+//! What the gateway was set up with: targets, people and agents, policies. Nothing can be changed here.
 
 use askama::Template;
 use axum::Extension;
@@ -12,7 +12,7 @@ use super::session::Session;
 use super::show::{Html, block, line, when};
 use crate::config::Target;
 use crate::policies::{self, Policies};
-use crate::ports::{Agent, Person, Scope};
+use crate::ports::{Agent, Person};
 
 /// Bytes of policy text on the page; the rest is counted.
 const POLICY_BYTES_MAX: usize = 60 * 1024;
@@ -177,38 +177,4 @@ fn out_of_force(
             Some(policies.problem().unwrap_or_else(|| "the files changed a moment ago and are being read".to_owned()))
         }
     }
-}
-
-#[derive(Template)]
-#[template(path = "me.html")]
-struct MePage {
-    frame: Frame,
-    name: Html,
-    email: Option<Html>,
-    groups: Vec<Html>,
-    may_vote: bool,
-    method: &'static str,
-    local: bool,
-    agents: Vec<Html>,
-}
-
-/// Who one is here.
-pub(super) async fn me(
-    State(console): State<Console>,
-    Extension(session): Extension<Session>,
-) -> Result<Response, Failure> {
-    let who = &session.signed_in;
-    let agents = console.gate.directory.agents().await?;
-    let own = agents.iter().filter(|agent| agent.owner == who.person.id && agent.revoked_at.is_none());
-    let page = MePage {
-        frame: Frame::new("You", "/me", &session),
-        name: line(&who.person.name),
-        email: who.person.email.as_deref().map(line),
-        groups: who.person.groups.iter().map(|group| line(group)).collect(),
-        may_vote: who.scope >= Scope::ReviewVote,
-        method: who.method.name(),
-        local: who.method == countersign_core::review::Method::Local,
-        agents: own.map(|agent| line(&agent.name)).collect(),
-    };
-    Ok(render(StatusCode::OK, &page))
 }

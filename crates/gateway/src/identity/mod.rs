@@ -17,6 +17,7 @@ pub mod logout;
 pub mod oidc;
 pub mod people;
 pub mod sign_in;
+pub mod stewardship;
 
 /// A person who proved who they are, and how.
 #[derive(Debug, Clone)]

@@ -25,4 +25,5 @@ mod raw;
 mod self_approval;
 mod sessions;
 mod sign_in;
+mod stewardship;
 mod threats;

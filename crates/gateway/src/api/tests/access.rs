@@ -99,7 +99,7 @@ async fn an_agent_reads_its_own_and_nothing_else() {
     for path in ["agents", "targets", "policies", "ledger/checkpoint", "ledger/entries", "ledger/proof/0", "events"] {
         world.get(&format!("/api/v1/{path}"), &key).await.refused(403, "forbidden");
     }
-    let me = json!({"kind": "agent", "name": "coder", "owner": "ada", "groups": [], "scope": null, "method": null});
+    let me = json!({"kind": "agent", "name": "coder", "owner": "ada", "groups": [], "roles": [], "scope": null, "method": null});
     assert_eq!(world.get("/api/v1/whoami", &key).await.json(), me);
 }
 

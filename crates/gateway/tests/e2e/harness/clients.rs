@@ -52,13 +52,23 @@ pub(crate) struct Call {
 pub(crate) struct Outcome(Value);
 
 pub(super) fn send(world: &World, client: Client, scenario: &str, sql: Option<&str>) -> Call {
+    send_as(world, (AGENT, &world.key), client, scenario, sql)
+}
+
+pub(super) fn send_as(
+    world: &World,
+    (login, key): (&str, &str),
+    client: Client,
+    scenario: &str,
+    sql: Option<&str>,
+) -> Call {
     let name = xtask::loopback::random_secret().unwrap();
     let (output, notices) = (world.dir.join(format!("{name}.out")), world.dir.join(format!("{name}.notices")));
     let out = std::fs::File::create(&output).unwrap();
     let mut command = client.command();
     command.arg(scenario).args(sql).env("COUNTERSIGN_NOTICE_FILE", &notices);
-    let settings = [("PGHOST", "127.0.0.1"), ("PGUSER", AGENT), ("PGDATABASE", TARGET), ("PGSSLMODE", "require")];
-    command.envs(settings).env("PGPORT", world.gateway.postgres_port().to_string()).env("PGPASSWORD", &world.key);
+    let settings = [("PGHOST", "127.0.0.1"), ("PGUSER", login), ("PGDATABASE", TARGET), ("PGSSLMODE", "require")];
+    command.envs(settings).env("PGPORT", world.gateway.postgres_port().to_string()).env("PGPASSWORD", key);
     command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
     // A group of its own, so that the whole client can be ended, its helpers too.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -154,6 +154,14 @@ impl Browser {
         })
     }
 
+    /// Submits a form of a page of one's own, with the token that its forms carry.
+    pub(crate) fn submit(&self, page: &str, address: &str, fields: &[(&str, &str)]) -> Page {
+        let shown = self.get(page).text;
+        let csrf = shown.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let csrf = csrf.unwrap_or_else(|| panic!("no form: {shown}"));
+        self.post(address, &[&[("csrf", csrf)], fields].concat())
+    }
+
     /// Presses a button of a review, as shown to this person.
     pub(crate) fn vote(&self, review: &Review, verdict: &str) -> Page {
         let page = self.get(&format!("/reviews/{}", review.id()));

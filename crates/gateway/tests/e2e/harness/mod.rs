@@ -257,10 +257,20 @@ impl World {
         clients::send(self, client, scenario, sql)
     }
 
+    /// The same with any login and key.
+    pub(crate) fn send_as(&self, login: (&str, &str), client: Client, scenario: &str) -> Call {
+        clients::send_as(self, login, client, scenario, None)
+    }
+
     /// Sends a write by psql, and waits until it hangs on a review.
     pub(crate) fn paused(&self, sql: &str) -> (Call, Review) {
+        self.paused_as((AGENT, &self.key), sql)
+    }
+
+    /// The same with any login and key.
+    pub(crate) fn paused_as(&self, login: (&str, &str), sql: &str) -> (Call, Review) {
         let before = self.dora().open_reviews().len();
-        let call = self.send(Client::Psql, "write", Some(sql));
+        let call = clients::send_as(self, login, Client::Psql, "write", Some(sql));
         let review = self.review_beyond(before);
         (call, review)
     }
