@@ -13,8 +13,8 @@ use super::extract::{Human, JsonBody, Known, Name};
 use super::problem::{Problem, ProblemBody};
 use super::views::{self, TargetView};
 use crate::codes::Code;
-use crate::identity::Caller;
 use crate::identity::stewardship::{Maker, Steward};
+use crate::identity::{Caller, SignedIn};
 use crate::ports::{Person, Role, Scope};
 
 /// The caller, as the gateway knows them.
@@ -166,15 +166,12 @@ pub(super) async fn create_agent(
     Known(caller): Known,
     JsonBody(wish): JsonBody<NewAgent>,
 ) -> Result<(StatusCode, Json<MadeAgent>), Problem> {
-    let Caller::Person(by) = caller else { return Err(Problem::new(Code::Forbidden, "agents make no agents")) };
+    let by = changes(caller)?;
     let is_admin = by.person.roles.contains(&Role::Admin);
     let owner = owner(&api, &by.person, wish.owner.as_deref()).await?;
     if !is_admin && (owner.id != by.person.id || !wish.groups.is_empty()) {
         let detail = "without the role `admin` one makes agents for oneself, without groups";
         return Err(Problem::new(Code::Forbidden, detail));
-    }
-    if by.scope < Scope::ReviewVote {
-        return Err(Problem::new(Code::Forbidden, "this token may read, and change nothing"));
     }
     if let Some(unknown) = wish.groups.iter().find(|group| !api.gate.config.groups.contains(*group)) {
         return Err(Problem::new(Code::BadRequest, format!("there is no group `{unknown}` (policy.groups)")));
@@ -205,13 +202,56 @@ pub(super) async fn accept_agent(
     Known(caller): Known,
     Name(name): Name,
 ) -> Result<StatusCode, Problem> {
-    let Caller::Person(by) = caller else { return Err(Problem::new(Code::Forbidden, "agents accept no agents")) };
-    if by.scope < Scope::ReviewVote {
-        return Err(Problem::new(Code::Forbidden, "this token may read, and change nothing"));
-    }
+    let by = changes(caller)?;
     Steward::new(&*api.gate.directory, &api.gate.scribe).accept_agent(&by.person, &name).await?;
     api.gate.roster.refresh().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is to answer for an agent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewOwner {
+    /// A person, by name.
+    owner: String,
+}
+
+/// Give an agent to somebody else
+///
+/// Its owner or an administrator does. It does nothing until the new owner has accepted it; who had it in the last 30 days
+/// approves nothing of it.
+#[utoipa::path(put, path = "/api/v1/agents/{id}/owner", operation_id = "give_agent", tag = "directory",
+    params(("id" = String, Path, description = "The agent's name")),
+    request_body = NewOwner, security(("token" = [])),
+    responses(
+        (status = 204, description = "Given"),
+        (status = 400, response = super::document::BadRequest),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, response = super::document::Forbidden),
+        (status = 404, response = super::document::NotFound),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn give_agent(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    Name(name): Name,
+    JsonBody(wish): JsonBody<NewOwner>,
+) -> Result<StatusCode, Problem> {
+    let by = changes(caller)?;
+    let to = owner(&api, &by.person, Some(&wish.owner)).await?;
+    let steward = Steward::new(&*api.gate.directory, &api.gate.scribe);
+    steward.give_agent(Maker::Person(&by.person), &name, &to).await?;
+    api.gate.roster.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A person whose credential may change something.
+fn changes(caller: Caller) -> Result<Box<SignedIn>, Problem> {
+    match caller {
+        Caller::Person(by) if by.scope >= Scope::ReviewVote => Ok(by),
+        Caller::Person(_) => Err(Problem::new(Code::Forbidden, "this token may read, and change nothing")),
+        Caller::Agent(_) => Err(Problem::new(Code::Forbidden, "agents change no agents")),
+    }
 }
 
 async fn owner(api: &Shared, by: &Person, name: Option<&str>) -> Result<Person, Problem> {

@@ -105,6 +105,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(directory::agents))
         .routes(routes!(directory::create_agent))
         .routes(routes!(directory::accept_agent))
+        .routes(routes!(directory::give_agent))
         .routes(routes!(directory::targets))
         .routes(routes!(policies::show))
         .routes(routes!(ledger::checkpoint))

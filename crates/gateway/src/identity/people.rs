@@ -26,7 +26,8 @@ impl Snapshot {
         let elevated = elevated.map(|person| (person.id.clone(), person.elevations.clone())).collect();
         let persons =
             persons.into_iter().map(|p| (p.id, PersonFacts { name: p.name, groups: p.groups, suspended: p.suspended }));
-        let facts = agents.iter().filter(|agent| agent.revoked_at.is_none());
+        // one that is revoked, or that nobody answers for, is unknown to policy: its open sessions do nothing either
+        let facts = agents.iter().filter(|agent| agent.revoked_at.is_none() && agent.accepted_at.is_some());
         let facts = facts.map(|agent| (agent.id.clone(), AgentFacts { groups: agent.groups.clone() }));
         Self { people: People { persons: persons.collect(), agents: facts.collect() }, agents, elevated }
     }

@@ -11,11 +11,11 @@ use countersign_core::review::Method;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::SignedIn;
 use super::keys::{self, NoRandomness};
+use super::{SignedIn, closure};
 use crate::ports::{
-    Agent, AgentKey, Credential, CredentialKind, Directory, NewAgentKey, Person, Role, Scope, ScramVerifier, Scribe,
-    StoreError,
+    Agent, AgentKey, Credential, CredentialKind, Directory, FormerOwner, NewAgentKey, Person, Role, Scope,
+    ScramVerifier, Scribe, StoreError,
 };
 
 /// The longest name of a person or agent, in bytes.
@@ -168,22 +168,43 @@ impl<'a> Steward<'a> {
         Ok(self.directory.update_agent(agent, record).await?)
     }
 
+    /// Gives an agent to somebody else, who accepts it before it does anything again: its owner, an administrator, or the
+    /// host. Whoever had it stays on its side for a while.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`].
+    pub async fn give_agent(&self, by: Maker<'_>, name: &str, to: &Person) -> Result<(), Error> {
+        let agent = self.agent(name).await?;
+        self.may_manage(by, &agent)?;
+        if agent.owner == to.id {
+            return Err(Error::Invalid(format!("{} has it already", to.name)));
+        }
+        let now = self.scribe.now();
+        let record = self.enrolled("agent", agent.id.as_str(), &to.id, "given", matches!(by, Maker::Host));
+        let mut next = Agent { owner: to.id.clone(), accepted_at: None, ..agent.clone() };
+        next.former_owners.retain(|former| now.seconds_since(former.until) <= closure::LOOK_BACK_SECONDS);
+        next.former_owners.push(FormerOwner { person: agent.owner, until: now });
+        Ok(self.directory.update_agent(next, record).await?)
+    }
+
     /// Revokes an agent: its owner, an administrator, or the host.
     ///
     /// # Errors
     /// [`Error::NotYours`].
     pub async fn revoke_agent(&self, by: Maker<'_>, name: &str) -> Result<(), Error> {
         let agent = self.agent(name).await?;
-        let may = match by {
-            Maker::Host => true,
-            Maker::Person(person) => agent.owner == person.id || person.roles.contains(&Role::Admin),
-        };
-        if !may {
-            return Err(Error::NotYours("agent"));
-        }
+        self.may_manage(by, &agent)?;
         let local = matches!(by, Maker::Host);
         let record = self.enrolled("agent", agent.id.as_str(), &agent.owner, "revoked", local);
         Ok(self.directory.update_agent(Agent { revoked_at: Some(self.scribe.now()), ..agent }, record).await?)
+    }
+
+    fn may_manage(&self, by: Maker<'_>, agent: &Agent) -> Result<(), Error> {
+        match by {
+            Maker::Host => Ok(()),
+            Maker::Person(person) if agent.owner == person.id || person.roles.contains(&Role::Admin) => Ok(()),
+            Maker::Person(_) => Err(Error::NotYours("agent")),
+        }
     }
 
     async fn agent(&self, name: &str) -> Result<Agent, Error> {

@@ -23,6 +23,7 @@ mod oracle;
 mod protocol;
 mod raw;
 mod self_approval;
+mod separation;
 mod sessions;
 mod sign_in;
 mod stewardship;

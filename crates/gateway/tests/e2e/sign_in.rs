@@ -126,21 +126,16 @@ fn groups_are_those_of_now() {
     let (mut call, review) = world.paused(WRITE);
     let mut gil = signed_in(&world, "gil");
     std::thread::sleep(std::time::Duration::from_secs(3)); // the age is what is tested
-    let page = gil.vote_with(&review, "approve", &csrf(&gil));
+    let page = gil.vote_with(&review, "approve", &gil.csrf("/me"));
     assert!(page.status == 403 && page.text.contains("sign_in_again"), "{}", page.text);
     world.until_vote_refused(review.id(), "sign_in_again");
 
     world.idp().person("gil", json!({"email": "gil@example.org", "groups": [], "amr": ["mfa"]}));
     assert_eq!(gil.sign_in_with_provider("gil").status, 200);
-    let page = gil.vote_with(&review, "approve", &csrf(&gil));
+    let page = gil.vote_with(&review, "approve", &gil.csrf("/me"));
     assert_eq!(page.status, 403, "{}", page.text);
     world.until_vote_refused(review.id(), "not_a_reviewer");
     assert!(!call.answered());
-}
-
-fn csrf(browser: &Browser) -> String {
-    let page = browser.get("/me").text;
-    page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned()
 }
 
 #[test]
@@ -308,7 +303,7 @@ fn an_auditor_reads_everything_and_decides_nothing() {
     let (_call, review) = world.paused(WRITE);
     let ann = signed_in(&world, "ann");
     assert_eq!(ann.get("/record").status, 200);
-    let page = ann.vote_with(&review, "approve", &csrf(&ann));
+    let page = ann.vote_with(&review, "approve", &ann.csrf("/me"));
     assert!(page.status == 403 && page.text.contains("auditor"), "{}", page.text);
     world.until_vote_refused(review.id(), "forbidden");
 }

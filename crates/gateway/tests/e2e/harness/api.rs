@@ -74,6 +74,10 @@ impl Api {
         self.send(Method::POST, path, Some(body))
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, Some(body))
+    }
+
     /// The list under a key, or the body itself when it is a list.
     fn list(&self, path: &str, key: &str) -> Vec<Value> {
         let body = self.get(path).ok();

@@ -156,18 +156,20 @@ impl Browser {
 
     /// Submits a form of a page of one's own, with the token that its forms carry.
     pub(crate) fn submit(&self, page: &str, address: &str, fields: &[(&str, &str)]) -> Page {
+        let csrf = self.csrf(page);
+        self.post(address, &[&[("csrf", csrf.as_str())], fields].concat())
+    }
+
+    /// The token that the forms of a page carry.
+    pub(crate) fn csrf(&self, page: &str) -> String {
         let shown = self.get(page).text;
         let csrf = shown.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let csrf = csrf.unwrap_or_else(|| panic!("no form: {shown}"));
-        self.post(address, &[&[("csrf", csrf)], fields].concat())
+        csrf.unwrap_or_else(|| panic!("no form: {shown}")).to_owned()
     }
 
     /// Presses a button of a review, as shown to this person.
     pub(crate) fn vote(&self, review: &Review, verdict: &str) -> Page {
-        let page = self.get(&format!("/reviews/{}", review.id()));
-        let csrf = page.text.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let csrf = csrf.unwrap_or_else(|| panic!("no form: {}", page.text));
-        self.vote_with(review, verdict, csrf)
+        self.vote_with(review, verdict, &self.csrf(&format!("/reviews/{}", review.id())))
     }
 
     /// The same with any form token.
