@@ -30,6 +30,7 @@ mod login;
 mod me;
 mod oidc;
 mod page;
+mod people;
 mod record;
 mod review;
 mod session;
@@ -104,7 +105,9 @@ fn signed_in() -> Router<Console> {
 fn readers() -> Router<Console> {
     Router::new()
         .route("/targets", get(setup::targets))
-        .route("/people", get(setup::people))
+        .route("/people", get(people::page))
+        .route("/people/{name}/suspend", post(people::suspend))
+        .route("/people/agents/{name}/revoke", post(people::revoke_agent))
         .route("/policies", get(setup::policies))
         .route("/record", get(record::page))
         .route("/record/{index}/leaf", get(record::leaf))

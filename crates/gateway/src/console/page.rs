@@ -135,6 +135,12 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, "Not for you", detail, advice)
     }
 
+    /// It may not be done, and why.
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        let advice = "Nothing was changed.";
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, "Not done", detail, advice)
+    }
+
     /// Somebody could not be signed in.
     pub(super) fn sign_in(detail: impl Into<String>) -> Self {
         let advice = "Begin again from the console's own sign-in page. If it stays like this, show this page to whoever \

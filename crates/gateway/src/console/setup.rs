@@ -1,4 +1,4 @@
-//! What the gateway was set up with: targets, people and agents, policies. Nothing can be changed here.
+//! What the gateway was set up with: targets and policies. Nothing can be changed here.
 
 use askama::Template;
 use axum::Extension;
@@ -9,15 +9,12 @@ use axum::response::Response;
 use super::Console;
 use super::page::{Failure, Frame, render};
 use super::session::Session;
-use super::show::{Html, block, line, when};
+use super::show::{Html, block, line};
 use crate::config::Target;
 use crate::policies::{self, Policies};
-use crate::ports::{Agent, Person};
 
 /// Bytes of policy text on the page; the rest is counted.
 const POLICY_BYTES_MAX: usize = 60 * 1024;
-/// People, and agents, on the page; the rest is counted.
-const ROWS_MAX: usize = 200;
 
 #[derive(Template)]
 #[template(path = "targets.html")]
@@ -55,64 +52,6 @@ pub(super) async fn targets(State(console): State<Console>, Extension(session): 
 fn without_user(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.rsplit_once('@').map_or(rest, |(_, host)| host)
-}
-
-#[derive(Template)]
-#[template(path = "people.html")]
-struct PeoplePage {
-    frame: Frame,
-    people: Vec<PersonView>,
-    people_more: usize,
-    agents: Vec<AgentView>,
-    agents_more: usize,
-}
-
-struct PersonView {
-    name: Html,
-    groups: Vec<Html>,
-    suspended: bool,
-    is_me: bool,
-    since: Html,
-}
-
-struct AgentView {
-    name: Html,
-    owner: Html,
-    groups: Vec<Html>,
-    created: Html,
-    revoked: Option<Html>,
-}
-
-/// Who decides, and who asks.
-pub(super) async fn people(
-    State(console): State<Console>,
-    Extension(session): Extension<Session>,
-) -> Result<Response, Failure> {
-    let (all, agents) = (console.gate.directory.people().await?, console.gate.directory.agents().await?);
-    let now = console.gate.scribe.now();
-    let person = |person: &Person| PersonView {
-        name: line(&person.name),
-        groups: person.groups.iter().map(|group| line(group)).collect(),
-        suspended: person.suspended,
-        is_me: person.id == session.signed_in.person.id,
-        since: when(person.created_at, now),
-    };
-    let owner = |agent: &Agent| all.iter().find(|person| person.id == agent.owner).map_or("?", |p| p.name.as_str());
-    let agent = |agent: &Agent| AgentView {
-        name: line(&agent.name),
-        owner: line(owner(agent)),
-        groups: agent.groups.iter().map(|group| line(group)).collect(),
-        created: when(agent.created_at, now),
-        revoked: agent.revoked_at.map(|at| when(at, now)),
-    };
-    let page = PeoplePage {
-        frame: Frame::new("People and agents", "/people", &session),
-        people_more: all.len().saturating_sub(ROWS_MAX),
-        people: all.iter().take(ROWS_MAX).map(person).collect(),
-        agents_more: agents.len().saturating_sub(ROWS_MAX),
-        agents: agents.iter().take(ROWS_MAX).map(agent).collect(),
-    };
-    Ok(render(StatusCode::OK, &page))
 }
 
 #[derive(Template)]

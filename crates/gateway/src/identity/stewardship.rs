@@ -199,6 +199,25 @@ impl<'a> Steward<'a> {
         Ok(self.directory.update_agent(Agent { revoked_at: Some(self.scribe.now()), ..agent }, record).await?)
     }
 
+    /// Suspends a person: an administrator does, and not themselves. Their sessions and tokens end, their unused votes fall,
+    /// and their agents stop.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn suspend(&self, by: &Person, name: &str) -> Result<(), Error> {
+        if !by.roles.contains(&Role::Admin) {
+            return Err(Error::Forbidden("only an administrator suspends people"));
+        }
+        if by.name.eq_ignore_ascii_case(name) {
+            return Err(Error::Forbidden("nobody suspends themselves"));
+        }
+        let people = self.directory.people().await?;
+        let person = people.into_iter().find(|person| person.name.eq_ignore_ascii_case(name));
+        let person = person.ok_or(Error::NotYours("person"))?;
+        let record = self.enrolled("person", person.id.as_str(), &person.id, "suspended", false);
+        Ok(self.directory.update_person(Person { suspended: true, ..person }, vec![record]).await?)
+    }
+
     fn may_manage(&self, by: Maker<'_>, agent: &Agent) -> Result<(), Error> {
         match by {
             Maker::Host => Ok(()),

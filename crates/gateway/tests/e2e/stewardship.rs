@@ -116,3 +116,21 @@ fn what_one_ends_is_over_and_others_things_are_not_ones_own() {
     gil.submit("/me", &format!("/me/credentials/{of_session}/end"), &[]);
     assert_eq!(gil.get("/me").status, 401);
 }
+
+#[test]
+fn an_administrator_ends_things_and_others_do_not() {
+    let world = world();
+    let (root, gil) = (signed_in(&world, "root"), signed_in(&world, "gil"));
+    let bob = signed_in(&world, "bob");
+    world.api(&token(&bob)).post("/api/v1/agents", &json!({"name": "bobs"})).ok();
+    assert_eq!(gil.submit("/me", "/people/bob/suspend", &[]).status, 403);
+    assert_eq!(gil.submit("/me", "/people/agents/bobs/revoke", &[]).status, 404);
+    assert!(!gil.get("/people").text.contains("/people/bob/suspend"), "no button either");
+    assert_eq!(root.submit("/people", "/people/root/suspend", &[]).status, 403, "not oneself");
+    assert_eq!(root.submit("/people", "/people/bob/suspend", &[]).status, 303);
+    assert_eq!(bob.get("/me").status, 401);
+    let page = root.get("/people").text;
+    assert!(page.contains("its owner is suspended") && page.contains("1 agent has an owner"), "{page}");
+    assert_eq!(root.submit("/people", "/people/agents/bobs/revoke", &[]).status, 303);
+    assert!(!root.get("/people").text.contains("its owner is suspended"));
+}
