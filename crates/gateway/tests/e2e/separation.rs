@@ -18,7 +18,7 @@ struct Member {
     script: Api,
 }
 
-/// An agent that root made for ann, ann gave to bob, and bob accepted. Bob has two accounts.
+/// An agent that meg made for ann, ann gave to bob, and bob accepted. Bob has two accounts.
 struct Cast {
     world: World,
     key: String,
@@ -30,7 +30,7 @@ fn cast() -> Cast {
     let person =
         |groups: &[&str], employee: u32| json!({"groups": groups, "amr": ["mfa"], "employee": employee.to_string()});
     let people = json!({
-        "root": person(&["admins", "db-approvers"], 1), "ann": person(&["db-approvers"], 2),
+        "meg": person(&["admins", "db-approvers"], 1), "ann": person(&["db-approvers"], 2),
         "bob": person(&["db-approvers"], 3), "bob-admin": person(&["admins", "db-approvers"], 3),
         "gil": person(&["db-approvers"], 4),
     });
@@ -44,16 +44,16 @@ fn cast() -> Cast {
         let token = made[made.find("cst_").unwrap_or_else(|| panic!("{made}"))..].split('<').next().unwrap().to_owned();
         Member { why, name, script: world.api(&token), browser }
     };
-    let (root, ann) = (member("root", "made the agent"), member("ann", "owned it until a moment ago"));
+    let (meg, ann) = (member("meg", "made the agent"), member("ann", "owned it until a moment ago"));
     let bob = member("bob", "answers for it");
     let bob_too = member("bob-admin", "answers for it, by another account and as an administrator");
     let gil = member("gil", "has nothing to do with it");
-    let made = root.script.post("/api/v1/agents", &json!({"name": "deployer", "owner": "ann"})).ok();
+    let made = meg.script.post("/api/v1/agents", &json!({"name": "deployer", "owner": "ann"})).ok();
     assert_eq!(ann.browser.submit("/me", "/me/agents/deployer/accept", &[]).status, 303);
     assert_eq!(ann.script.put("/api/v1/agents/deployer/owner", &json!({"owner": "bob"})).status, 204);
     assert_eq!(bob.script.post("/api/v1/agents/deployer/accept", &Value::Null).status, 204);
     let key = made["key"].as_str().unwrap().to_owned();
-    Cast { key, side: vec![root, ann, bob, bob_too], gil, world }
+    Cast { key, side: vec![meg, ann, bob, bob_too], gil, world }
 }
 
 /// Whether nothing has come of the attempts: the review is open, without a vote, and the statement waits.

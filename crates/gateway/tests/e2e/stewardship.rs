@@ -11,7 +11,7 @@ const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
 fn world() -> World {
     let person = |groups: &[&str]| json!({"groups": groups, "amr": ["mfa"]});
     let people = json!({
-        "root": person(&["admins", "db-approvers"]), "bob": person(&["db-approvers"]), "gil": person(&["db-approvers"]),
+        "meg": person(&["admins", "db-approvers"]), "bob": person(&["db-approvers"]), "gil": person(&["db-approvers"]),
         "slow": {"groups": ["db-approvers"], "amr": ["pwd"]},
     });
     Plan::default().identity_provider(people, "admins = [\"admins\"]").start()
@@ -35,8 +35,8 @@ fn token(browser: &Browser) -> String {
 #[test]
 fn an_agent_made_for_somebody_does_nothing_until_they_accept_it() {
     let world = world();
-    let (root, bob, gil) = (signed_in(&world, "root"), signed_in(&world, "bob"), signed_in(&world, "gil"));
-    let made = world.api(&token(&root)).post("/api/v1/agents", &json!({"name": "deployer", "owner": "bob"})).ok();
+    let (meg, bob, gil) = (signed_in(&world, "meg"), signed_in(&world, "bob"), signed_in(&world, "gil"));
+    let made = world.api(&token(&meg)).post("/api/v1/agents", &json!({"name": "deployer", "owner": "bob"})).ok();
     assert_eq!(made["waits"], true);
     let login = ("deployer", made["key"].as_str().unwrap());
     let refused = world.send_as(login, Client::Psql, "read").ended();
@@ -47,7 +47,7 @@ fn an_agent_made_for_somebody_does_nothing_until_they_accept_it() {
     world.until_recorded("the acceptance", |leaf| leaf["what"] == "agent" && leaf["change"] == "accepted");
 
     let (call, review) = world.paused_as(login, WRITE);
-    for (who, browser) in [("its owner", &bob), ("its maker", &root)] {
+    for (who, browser) in [("its owner", &bob), ("its maker", &meg)] {
         let page = browser.vote(&review, "approve");
         assert!(page.status == 403 && page.text.contains("self_approval"), "{who}: {}", page.text);
     }
@@ -120,17 +120,17 @@ fn what_one_ends_is_over_and_others_things_are_not_ones_own() {
 #[test]
 fn an_administrator_ends_things_and_others_do_not() {
     let world = world();
-    let (root, gil) = (signed_in(&world, "root"), signed_in(&world, "gil"));
+    let (meg, gil) = (signed_in(&world, "meg"), signed_in(&world, "gil"));
     let bob = signed_in(&world, "bob");
     world.api(&token(&bob)).post("/api/v1/agents", &json!({"name": "bobs"})).ok();
     assert_eq!(gil.submit("/me", "/people/bob/suspend", &[]).status, 403);
     assert_eq!(gil.submit("/me", "/people/agents/bobs/revoke", &[]).status, 404);
     assert!(!gil.get("/people").text.contains("/people/bob/suspend"), "no button either");
-    assert_eq!(root.submit("/people", "/people/root/suspend", &[]).status, 403, "not oneself");
-    assert_eq!(root.submit("/people", "/people/bob/suspend", &[]).status, 303);
+    assert_eq!(meg.submit("/people", "/people/meg/suspend", &[]).status, 403, "not oneself");
+    assert_eq!(meg.submit("/people", "/people/bob/suspend", &[]).status, 303);
     assert_eq!(bob.get("/me").status, 401);
-    let page = root.get("/people").text;
+    let page = meg.get("/people").text;
     assert!(page.contains("its owner is suspended") && page.contains("1 agent has an owner"), "{page}");
-    assert_eq!(root.submit("/people", "/people/agents/bobs/revoke", &[]).status, 303);
-    assert!(!root.get("/people").text.contains("its owner is suspended"));
+    assert_eq!(meg.submit("/people", "/people/agents/bobs/revoke", &[]).status, 303);
+    assert!(!meg.get("/people").text.contains("its owner is suspended"));
 }
