@@ -17,6 +17,7 @@ use crate::admin::{self, Admin};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::gate::{Changes, Gate};
+use crate::host::Neighbours;
 use crate::identity::oidc::Provider;
 use crate::identity::people::Roster;
 use crate::identity::sign_in::{Reception, SignIn};
@@ -119,6 +120,9 @@ impl App {
             Some(address) => Some(Listener::open(gate.clone(), address).await.context("PostgreSQL")?),
             None => None,
         };
+        if let Some(warning) = Neighbours::look().as_ref().and_then(Neighbours::warning) {
+            tracing::warn!("{warning}");
+        }
         tracing::info!(console = %config.public_url, "listening");
         if let Some(address) = config.postgres.listen {
             tracing::info!(%address, "listening for PostgreSQL clients");

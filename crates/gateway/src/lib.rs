@@ -12,6 +12,7 @@ pub mod codes;
 pub mod config;
 pub mod console;
 pub mod gate;
+pub mod host;
 pub mod http;
 pub mod identity;
 pub mod lanes;

@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock",       &[]),
     ("waiting",     &[]),
     ("lanes",       &[]),
+    ("host",        &[]),
     ("http",        &[]),
     ("policies",    &[]),
     ("identity",    &[]),

@@ -9,6 +9,7 @@ use super::Context;
 use super::output::{self, FAILED, Paint};
 use crate::admin::{self, Request};
 use crate::config::{Config, Oidc, Target};
+use crate::host::Neighbours;
 use crate::identity::oidc::{Flow, Provider, Wish};
 use crate::policies;
 use crate::ports::{OIDC_CLIENT_SECRET, Vault as _};
@@ -40,6 +41,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     findings.push(Finding::of("data directory", data_dir(&config)));
     findings.push(Finding::of("certificate", certificate(&config)));
     findings.push(Finding::of("server", server(&config).await));
+    findings.extend(neighbours());
     if let Some(oidc) = &config.oidc {
         findings.push(Finding::of("identity provider", provider(&config, oidc).await));
     }
@@ -101,6 +103,12 @@ async fn server(config: &Config) -> anyhow::Result<String> {
         Some(Ok(_)) => Ok(format!("running at {}", config.public_url)),
         Some(Err(failure)) => Err(failure.into()),
     }
+}
+
+/// No failure: on a developer's machine it is as it is. But whoever sets up a gateway for others must see it.
+fn neighbours() -> Option<Finding> {
+    let warning = Neighbours::look()?.warning()?;
+    Some(Finding { what: "host".to_owned(), problem: None, note: format!("warning: {warning}") })
 }
 
 async fn provider(config: &Config, oidc: &Oidc) -> anyhow::Result<String> {

@@ -15,7 +15,7 @@ use super::session::Session;
 use super::show::{Html, excerpt, line, span, when};
 use super::standing::Standing;
 use crate::gate::Moment;
-use crate::ports::ReviewFilter;
+use crate::ports::{CredentialKind, ReviewFilter};
 
 /// Reviews read for one look at the inbox.
 const READ_MAX: u32 = 1_000;
@@ -23,6 +23,10 @@ const READ_MAX: u32 = 1_000;
 const ROWS_MAX: usize = 40;
 /// Of a statement in a row, in characters.
 const EXCERPT_CHARS: usize = 180;
+/// How long people are told of what was made in their name: a week.
+const MADE_LATELY_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// How many such things are named.
+const MADE_MAX: usize = 5;
 /// A review that closes within 5 minutes is marked.
 const SOON_SECONDS: i64 = 5 * 60;
 
@@ -30,7 +34,15 @@ const SOON_SECONDS: i64 = 5 * 60;
 #[template(path = "inbox.html")]
 struct InboxPage {
     frame: Frame,
+    /// What was made in the reader's name on the gateway's host lately.
+    made: Vec<Made>,
     list: List,
+}
+
+/// A credential that somebody made who commands the gateway's host.
+struct Made {
+    what: &'static str,
+    at: Html,
 }
 
 #[derive(Template)]
@@ -75,7 +87,30 @@ pub(super) async fn page(
     Extension(session): Extension<Session>,
 ) -> Result<Response, Failure> {
     let list = list(&console, &session).await?;
-    Ok(render(StatusCode::OK, &InboxPage { frame: Frame::new("Inbox", "/", &session), list }))
+    let made = made_on_the_host(&console, &session).await?;
+    Ok(render(StatusCode::OK, &InboxPage { frame: Frame::new("Inbox", "/", &session), made, list }))
+}
+
+/// Whoever commands the host can make a link or a token in anybody's name: with an identity provider nobody should need to, so
+/// the person it is for is told.
+async fn made_on_the_host(console: &Console, session: &Session) -> Result<Vec<Made>, Failure> {
+    if console.gate.sign_in.is_none() {
+        return Ok(Vec::new());
+    }
+    let now = console.gate.scribe.now();
+    let own = console.gate.directory.credentials(Some(&session.signed_in.person.id), now).await?;
+    let lately = own.into_iter().filter(|(_, credential)| {
+        credential.local && now.seconds_since(credential.authenticated_at) < MADE_LATELY_SECONDS
+    });
+    let made = lately.map(|(kind, credential)| Made {
+        what: match kind {
+            CredentialKind::Token => "A token",
+            CredentialKind::LoginLink => "A login link",
+            CredentialKind::Session => "A session, by a login link,",
+        },
+        at: when(credential.authenticated_at, now),
+    });
+    Ok(made.take(MADE_MAX).collect())
 }
 
 /// Its list alone, for updating an open page.

@@ -72,6 +72,8 @@ fn what_the_host_mints_does_not_count_for_production() {
     assert_eq!(page.status, 403);
     assert!(!call.answered());
     world.until_vote_refused(review.id(), "local_credential");
+    let told = signed_in(&world, "dora").get("/").text;
+    assert!(told.contains("A token was made in your name"), "{told}");
 }
 
 #[test]
