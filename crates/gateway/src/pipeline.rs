@@ -369,7 +369,7 @@ async fn authorize(
 
 async fn revoke<T>(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<T>, Refusal> {
     let event = Event::GrantRevoked { grant: grant.id.clone(), reason: reason.to_owned() };
-    match gate.store.revoke_grant(&grant.id, gate.scribe.record(event)).await {
+    match gate.store.revoke_grant(&grant.id, vec![gate.scribe.record(event)]).await {
         Ok(()) | Err(StoreError::Conflict) => Ok(None),
         Err(error) => Err(unrecorded(error)),
     }

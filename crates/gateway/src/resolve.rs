@@ -19,6 +19,10 @@ use crate::identity::sign_in::groups_are_old;
 use crate::identity::{Caller, SignedIn};
 use crate::ports::{Role, Scope, StoreError, Versioned};
 
+mod retract;
+
+pub use retract::retract;
+
 /// How often a vote is tried again when another changed the review first.
 const TRIES_MAX: usize = 8;
 
@@ -162,7 +166,9 @@ fn try_cast(gate: &Gate, found: &Versioned, caller: &Caller, request: &VoteReque
     let next = open.vote(vote, moment.now, satisfied).map_err(|error| match error {
         review::Error::VotedAlready => Denied::new(Code::VotedAlready, error.to_string()),
         review::Error::Expired => Denied::new(Code::ReviewClosed, error.to_string()),
-        review::Error::NotYetExpired | review::Error::NotYours => Denied::new(Code::Forbidden, error.to_string()),
+        review::Error::NotYetExpired | review::Error::NotYours | review::Error::NotVoted => {
+            Denied::new(Code::Forbidden, error.to_string())
+        }
     })?;
     let grant = grant(gate, &next);
     let records = vote_records(gate, &next, voter, request, grant.as_ref());

@@ -148,6 +148,7 @@ impl Checker {
             Event::ReviewVote { review, person, verdict, mfa, action_digest, .. } => {
                 self.vote(review, person, (*verdict, *mfa), *action_digest)
             }
+            Event::ReviewRetracted { review, person } => self.retracted(review, person),
             Event::ReviewRefused { review, code, .. } => {
                 *self.votes_refused.entry((review.clone(), code.clone())).or_default() += 1;
                 Ok(())
@@ -161,6 +162,7 @@ impl Checker {
             Event::PolicyActivated { .. }
             | Event::ConfigChanged { .. }
             | Event::IdentityEnrolled { .. }
+            | Event::IdentityRefused { .. }
             | Event::SessionOpened { .. }
             | Event::SystemStarted { .. }
             | Event::SystemAlarm { .. } => Ok(()),
@@ -207,6 +209,22 @@ impl Checker {
         };
         let earlier = logged.outcome.replace(outcome);
         hold(earlier.is_none(), "a closed review never changes", || format!("{id}: {earlier:?}, then {outcome:?}"))
+    }
+
+    /// While a review is open its voter may vote again; an approval that came of it must be voided in the same step.
+    fn retracted(&mut self, id: &ReviewId, person: &PersonId) -> Checked {
+        let Some(logged) = self.reviews.get_mut(id) else {
+            return Err(broken("no vote is taken back without a review", id.to_string()));
+        };
+        hold(logged.voters.contains(person), "only one's own vote is taken back", || format!("{person} on {id}"))?;
+        match logged.outcome {
+            None => {
+                logged.voters.remove(person);
+                logged.approvals.remove(person);
+                Ok(())
+            }
+            Some(outcome) => hold(outcome == Outcome::Approved, "a closed review never changes", || id.to_string()),
+        }
     }
 
     fn issued(&mut self, id: &GrantId, review: &ReviewId, action: ActionDigest, expires_at: Timestamp) -> Checked {

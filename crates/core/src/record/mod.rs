@@ -198,6 +198,14 @@ pub enum Event {
         /// The card they saw.
         card_digest: CardDigest,
     },
+    /// Somebody took their own vote back before anything came of it.
+    #[serde(rename = "review.retracted")]
+    ReviewRetracted {
+        /// The review.
+        review: ReviewId,
+        /// Who.
+        person: PersonId,
+    },
     /// A vote was not accepted.
     #[serde(rename = "review.refused")]
     ReviewRefused {

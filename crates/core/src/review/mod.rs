@@ -3,7 +3,7 @@
 //! ```text
 //!            approve, terms met        reject          expires_at reached     requester's side withdraws
 //! Open ───▶ Approved                  Rejected         Expired                Withdrawn      (all four terminal)
-//! Open ───▶ Open (approve, terms not yet met)
+//! Open ───▶ Open (approve, terms not yet met; a vote taken back)
 //! ```
 //!
 //! One vote a person; the first rejection closes. A vote enters only as an [`EligibleVote`], which the separation of
@@ -187,6 +187,9 @@ pub enum Error {
     /// The person has voted already.
     #[error("this person has voted already")]
     VotedAlready,
+    /// The person has no vote to take back.
+    #[error("this person has no vote here")]
+    NotVoted,
     /// Its time has run out.
     #[error("the review has expired")]
     Expired,
@@ -230,6 +233,16 @@ impl Open {
             Verdict::Approve if satisfied(&next.votes) => Review::Closed(next.close(Outcome::Approved, now)),
             Verdict::Approve => Review::Open(next),
         })
+    }
+
+    /// Takes one's own vote back; the person may vote again.
+    ///
+    /// # Errors
+    /// [`Error::NotVoted`] for somebody whose vote it does not have; the review is unchanged.
+    pub fn retract(&self, person: &PersonId) -> Result<Self, Error> {
+        let mut next = self.clone();
+        next.votes.retain(|vote| &vote.person != person);
+        if next.votes.len() == self.votes.len() { Err(Error::NotVoted) } else { Ok(next) }
     }
 
     /// Ends it when its time has run out.

@@ -128,3 +128,21 @@ fn only_the_requesters_side_withdraws() {
     assert_eq!(open().withdraw(&person("dora"), now), Err(Error::NotYours));
     assert_eq!(open().withdraw(&person("ada"), now).map(|closed| closed.outcome()), Ok(Outcome::Withdrawn));
 }
+
+#[test]
+fn a_vote_can_be_taken_back_by_its_voter_and_cast_again() {
+    let once = |review: &Open, who: &str| match review.vote(
+        vote(who, &["dba"], Verdict::Approve),
+        Timestamp::from_seconds(1),
+        wants("dba:2"),
+    ) {
+        Ok(Review::Open(next)) => next,
+        other => unreachable!("one of two: {other:?}"),
+    };
+    let one = once(&open(), "bob");
+    assert_eq!(one.retract(&person("carol")), Err(Error::NotVoted));
+    let none = one.retract(&person("bob")).expect("his own");
+    assert_eq!(none, open());
+    assert_eq!(none.retract(&person("bob")), Err(Error::NotVoted));
+    assert_eq!(once(&none, "bob"), one);
+}

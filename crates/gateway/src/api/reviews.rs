@@ -191,6 +191,32 @@ pub(super) async fn withdraw(
     Ok(Json(view(&api.gate, &review)?))
 }
 
+/// Take one's vote back
+///
+/// While the review is open, one may vote again. An approval that was not used is voided.
+#[utoipa::path(delete, path = "/api/v1/reviews/{id}/votes", operation_id = "retract_vote", tag = "reviews",
+    params(("id" = String, Path, description = "The review's id")),
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "The review, without the vote or with its approval voided", body = ReviewView),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, response = super::document::Forbidden),
+        (status = 404, response = super::document::NotFound),
+        (status = 409, description = "`review_closed`: something came of it already", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn retract(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    Id(id): Id,
+) -> Result<Json<ReviewView>, Problem> {
+    let id = ReviewId::new(id);
+    let gate = Arc::clone(&api.gate);
+    let review = finish(async move { resolve::retract(&gate, &id, &caller).await }).await?;
+    Ok(Json(view(&api.gate, &review)?))
+}
+
 /// Runs a change to its end even when the caller leaves: one that is stored must also wake those who wait for it.
 async fn finish(change: impl Future<Output = Result<Review, Denied>> + Send + 'static) -> Result<Review, Problem> {
     match tokio::spawn(change).await {

@@ -39,6 +39,11 @@ pub(super) enum ReviewCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Take your own vote back, as long as nothing has come of it
+    Retract {
+        /// The review
+        id: String,
+    },
     /// Take a review back (the requester's side)
     Withdraw {
         /// The review
@@ -59,6 +64,10 @@ pub(super) async fn run(context: &Context, command: ReviewCommand) -> anyhow::Re
         }
         ReviewCommand::Approve { id, reason } => return vote(context, &api, &id, "approve", reason).await,
         ReviewCommand::Reject { id, reason } => return vote(context, &api, &id, "reject", Some(reason)).await,
+        ReviewCommand::Retract { id } => {
+            let review = api.call(Method::DELETE, &path(&id, "/votes")?, None).await?;
+            told(context, &review)?;
+        }
         ReviewCommand::Withdraw { id } => {
             let review = api.call(Method::POST, &path(&id, "/withdraw")?, None).await?;
             told(context, &review)?;

@@ -41,6 +41,17 @@ pub(super) async fn vote(
     answer(&console, &session, &id, cast.map(drop), written).await
 }
 
+/// Takes one's vote back.
+pub(super) async fn retract(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id = ReviewId::new(id);
+    let done = resolve::retract(&console.gate, &id, &session.caller()).await;
+    answer(&console, &session, &id, done.map(drop), String::new()).await
+}
+
 /// Takes a review back.
 pub(super) async fn withdraw(
     State(console): State<Console>,

@@ -90,6 +90,7 @@ fn signed_in() -> Router<Console> {
         .route("/console/reviews/{id}", get(review::part))
         .route("/reviews/{id}", get(review::page))
         .route("/reviews/{id}/vote", post(cast::vote))
+        .route("/reviews/{id}/retract", post(cast::retract))
         .route("/reviews/{id}/withdraw", post(cast::withdraw))
         .route("/history", get(history::page))
         .route("/activity", get(activity::page))

@@ -225,7 +225,7 @@ pub(super) fn advice(code: Code) -> &'static str {
         Code::SelfApproval => "Ask one of the people named below; your attempt was recorded.",
         Code::NotAReviewer => "Ask one of the people named below, or have yourself added to a group that was asked.",
         Code::ReviewClosed => "Nothing is left to decide; the outcome is shown on this page.",
-        Code::VotedAlready => "Your first vote stands; a vote cannot be changed.",
+        Code::VotedAlready => "Your first vote stands; take it back before you vote again.",
         Code::DigestMismatch => "What you saw is not what waits here. Read the page as it is now, then decide again.",
         Code::ReasonInvalid => "Write why you decide so, in at most 2,000 bytes, and send it again.",
         Code::PolicyError => "A policy failed while your vote was checked. Tell whoever maintains the policies.",

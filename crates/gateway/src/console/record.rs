@@ -142,6 +142,7 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
         Event::ReviewOpened { action: of, .. } => format!("people are asked about {}", action(of)),
         Event::ReviewVote { person, verdict: Verdict::Approve, .. } => format!("{} approved", name(person.as_str())),
         Event::ReviewVote { person, verdict: Verdict::Reject, .. } => format!("{} rejected", name(person.as_str())),
+        Event::ReviewRetracted { person, .. } => format!("{} took their vote back", name(person.as_str())),
         Event::ReviewRefused { by, code, .. } => {
             format!(
                 "a vote of {} was not accepted: {code}",

@@ -68,6 +68,8 @@ struct View {
     /// Where to prove who one is once more, when that may help.
     sign_in: Option<String>,
     can_withdraw: bool,
+    /// Whether the reader's own vote can still be taken back, as far as this page knows.
+    can_retract: bool,
     justify: bool,
     reason_bytes_max: usize,
     /// The card as shown is not the one the review was opened with: nobody may vote on it here.
@@ -198,6 +200,9 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let standing = Standing::of(&moment, &review, &session.signed_in);
     let (left, soon) = left(matter.expires_at, moment.now);
     let is_open = matches!(review, Review::Open(_));
+    let reader = &session.signed_in.person.id;
+    let voted = review.votes().iter().any(|vote| &vote.person == reader);
+    let can_retract = voted && (is_open || store.unused_grant(id).await?.is_some());
     let may_help = console.gate.sign_in.is_some() && matches!(standing, Standing::Barred(_));
     Ok(View {
         id: id.to_string(),
@@ -206,6 +211,7 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         version: format!("{}-{}", review.state(), review.votes().len()),
         look_again: look_again(&review, &attempts, moment.now),
         can_withdraw: is_open && standing == Standing::OwnSide,
+        can_retract,
         sentence: line(&standing.words().sentence),
         justify: matter.terms.obligations.justify,
         reason_bytes_max: REASON_BYTES_MAX,

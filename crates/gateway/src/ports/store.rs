@@ -158,7 +158,9 @@ pub trait Store: Send + Sync {
         record: Record,
     ) -> Result<(), StoreError>;
     /// Voids a grant that was not used.
-    async fn revoke_grant(&self, grant: &GrantId, record: Record) -> Result<(), StoreError>;
+    async fn revoke_grant(&self, grant: &GrantId, records: Vec<Record>) -> Result<(), StoreError>;
+    /// The grant that a review yielded, if it was neither used nor voided.
+    async fn unused_grant(&self, review: &ReviewId) -> Result<Option<Grant>, StoreError>;
     /// Appends records that change no state.
     async fn append(&self, records: Vec<Record>) -> Result<(), StoreError>;
     /// The latest attempts, newest first.

@@ -222,3 +222,40 @@ fn at_once(apis: [&Api; 2], vote: impl Fn(&Api, bool) -> Answer + Sync) -> [Answ
         [voting(0), other.join().unwrap()]
     })
 }
+
+#[test]
+fn a_vote_taken_back_does_not_count() {
+    let world = World::start();
+    let (mut call, review) = world.paused(DDL);
+    assert!(world.dora().approve(&review).accepted());
+    world.finn().retract(&review).refused(404, "not_found");
+    world.api(&world.key).retract(&review).refused(403, "forbidden");
+    assert!(world.dora().retract(&review).accepted());
+    assert_eq!(world.dora().review(review.id()).votes(), 0);
+    assert!(world.finn().approve(&review).accepted());
+    assert!(!call.answered(), "one vote is left of the two that it needs");
+    assert!(world.dora().approve(&review).accepted(), "she may vote again");
+    assert_eq!(call.ended().matches("error").count(), 0);
+    assert_eq!(world.truth(HAS_NOTE), "1");
+    world.dora().retract(&review).refused(409, "review_closed");
+    world.until_recorded("the retraction", |leaf| leaf["kind"] == "review.retracted");
+}
+
+/// The client left before anybody decided: the approval waits for it, and can still be taken back.
+#[test]
+fn an_approval_taken_back_before_it_is_used_is_void() {
+    let world = World::start();
+    let (call, review) = world.paused(WRITE);
+    call.leave();
+    assert!(world.dora().approve(&review).accepted());
+    world.finn().retract(&review).refused(409, "review_closed");
+    let page = Browser::sign_in(&world, "dora");
+    let id = review.id().to_owned();
+    assert!(page.get(&format!("/reviews/{id}")).text.contains("Take your vote back"));
+    assert_eq!(page.submit(&format!("/reviews/{id}"), &format!("/reviews/{id}/retract"), &[]).status, 303);
+    world.until_recorded("the voided approval", |leaf| leaf["kind"] == "grant.revoked");
+    let (mut again, other) = world.paused(WRITE);
+    assert_ne!(other.id(), id, "it has to be asked for anew");
+    assert!(!again.answered());
+    assert_eq!(world.truth(ROW), "200");
+}

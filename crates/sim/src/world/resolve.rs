@@ -160,7 +160,7 @@ impl World<'_> {
         let next = open.vote(vote, self.clock(node), satisfied).map_err(|error| match error {
             review::Error::VotedAlready => "voted_already",
             review::Error::Expired => "review_closed",
-            review::Error::NotYetExpired | review::Error::NotYours => "forbidden",
+            review::Error::NotYetExpired | review::Error::NotYours | review::Error::NotVoted => "forbidden",
         })?;
         let grant = self.grant(&next);
         let records = self.vote_records(node, &next, ballot, grant.as_ref());

@@ -89,7 +89,7 @@ pub(super) fn refuse(
     records::append(c, std::slice::from_ref(record))
 }
 
-pub(super) fn revoke_grant(c: &Connection, grant: &GrantId, record: &Record) -> Result<(), StoreError> {
+pub(super) fn revoke_grant(c: &Connection, grant: &GrantId, appended: &[Record]) -> Result<(), StoreError> {
     let changed = c
         .prepare_cached("UPDATE approval SET revoked = 1 WHERE id = ?1 AND consumed_by IS NULL AND revoked = 0")
         .and_then(|mut s| s.execute([grant.as_str()]))
@@ -97,7 +97,7 @@ pub(super) fn revoke_grant(c: &Connection, grant: &GrantId, record: &Record) -> 
     if changed != 1 {
         return Err(StoreError::Conflict);
     }
-    records::append(c, std::slice::from_ref(record))
+    records::append(c, appended)
 }
 
 pub(super) fn list(c: &Connection, limit: u32) -> Result<Vec<Attempt>, StoreError> {

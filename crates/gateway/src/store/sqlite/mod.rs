@@ -135,9 +135,14 @@ impl Store for SqliteStore {
         self.db.write(move |c| attempts::refuse(c, &described, digest, &code, &record)).await
     }
 
-    async fn revoke_grant(&self, grant: &GrantId, record: Record) -> Result<(), StoreError> {
+    async fn revoke_grant(&self, grant: &GrantId, records: Vec<Record>) -> Result<(), StoreError> {
         let grant = grant.clone();
-        self.db.write(move |c| attempts::revoke_grant(c, &grant, &record)).await
+        self.db.write(move |c| attempts::revoke_grant(c, &grant, &records)).await
+    }
+
+    async fn unused_grant(&self, review: &ReviewId) -> Result<Option<Grant>, StoreError> {
+        let review = review.clone();
+        self.db.read(move |c| reviews::unused_grant_of(c, &review)).await
     }
 
     async fn append(&self, records: Vec<Record>) -> Result<(), StoreError> {

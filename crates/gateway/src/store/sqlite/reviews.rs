@@ -48,6 +48,15 @@ fn unused_grant(
     )
 }
 
+/// Unused grants are few and short-lived, and this is asked by hand: no index.
+pub(super) fn unused_grant_of(c: &Connection, review: &ReviewId) -> Result<Option<Grant>, StoreError> {
+    first_body(
+        c,
+        "SELECT body FROM approval WHERE consumed_by IS NULL AND revoked = 0 AND json_extract(body, '$.review') = ?1",
+        [review.as_str()],
+    )
+}
+
 fn open_review(
     c: &Connection,
     requester: &str,

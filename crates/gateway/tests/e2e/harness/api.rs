@@ -118,6 +118,10 @@ impl Api {
         self.vote(review, "reject", reason)
     }
 
+    pub(crate) fn retract(&self, review: &Review) -> Answer {
+        self.send(Method::DELETE, &format!("/api/v1/reviews/{}/votes", review.id()), None)
+    }
+
     pub(crate) fn withdraw(&self, review: &Review) -> Answer {
         self.post(&format!("/api/v1/reviews/{}/withdraw", review.id()), &json!({}))
     }
