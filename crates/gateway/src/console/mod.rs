@@ -21,6 +21,7 @@ use crate::identity::Authenticator;
 
 mod activity;
 mod assets;
+mod batch;
 mod cast;
 mod events;
 mod guard;
@@ -88,6 +89,7 @@ fn signed_in() -> Router<Console> {
         .route("/console/inbox", get(inbox::part))
         .route("/console/events", get(events::stream))
         .route("/console/reviews/{id}", get(review::part))
+        .route("/reviews/batch", get(batch::page).post(batch::decide))
         .route("/reviews/{id}", get(review::page))
         .route("/reviews/{id}/vote", post(cast::vote))
         .route("/reviews/{id}/retract", post(cast::retract))

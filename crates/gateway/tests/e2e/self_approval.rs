@@ -259,3 +259,32 @@ fn an_approval_taken_back_before_it_is_used_is_void() {
     assert!(!again.answered());
     assert_eq!(world.truth(ROW), "200");
 }
+
+/// One page, several reviews: each has its own digests and its own vote, and what is not one's to decide is refused by itself.
+#[test]
+fn several_are_decided_together_each_by_itself() {
+    let world = World::start();
+    let (first, one) = world.paused(WRITE);
+    let (second, two) = world.paused("UPDATE customers SET credit_limit = 700 WHERE id = 2");
+    let (mut third, three) = world.paused("UPDATE customers SET credit_limit = 600 WHERE id = 1");
+    let dora = Browser::sign_in(&world, "dora");
+    assert!(dora.get("/").text.contains("/reviews/batch"));
+    let page = dora.get("/reviews/batch").text;
+    let seen = |review: &Review| {
+        format!("{} {} {}", review.id(), digest(review, "action_digest"), digest(review, "card_digest"))
+    };
+    assert!([&one, &two, &three].iter().all(|review| page.contains(&seen(review))), "{page}");
+
+    let (good, also) = (seen(&one), seen(&two));
+    let swapped = format!("{} {} {}", three.id(), digest(&one, "action_digest"), digest(&one, "card_digest"));
+    let fields = [("verdict", "approve"), ("seen", &good), ("seen", &also), ("seen", &swapped)];
+    let owner = Browser::sign_in(&world, "ada").submit("/me", "/reviews/batch", &fields);
+    assert_eq!(owner.text.matches("self_approval").count(), 3, "{}", owner.text);
+    let page = dora.submit("/me", "/reviews/batch", &fields);
+    assert_eq!(page.text.matches("it is approved now").count(), 2, "{}", page.text);
+    assert!(page.text.contains("digest_mismatch"), "{}", page.text);
+    assert_eq!(first.outcome().rows(), 1);
+    assert_eq!(second.outcome().rows(), 1);
+    assert!(!third.answered());
+    assert_eq!(dora.submit("/me", "/reviews/batch", &[("verdict", "approve"), ("seen", "nonsense")]).status, 400);
+}
