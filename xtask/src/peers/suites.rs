@@ -39,7 +39,7 @@ pub(super) struct Suite {
 }
 
 /// All of them, cheapest first.
-pub(super) const ALL: [Suite; 10] = [
+pub(super) const ALL: [Suite; 11] = [
     Suite {
         name: "drivers",
         about: "psql, psycopg, asyncpg, node-postgres, JDBC",
@@ -63,7 +63,18 @@ pub(super) const ALL: [Suite; 10] = [
     Suite { name: "pg8000", about: "pg8000's own suite", quick: false, run: pg8000 },
     Suite { name: "psycopg2", about: "psycopg2's own suite", quick: false, run: psycopg2 },
     Suite { name: "asyncpg", about: "asyncpg's own suite", quick: false, run: asyncpg },
-    Suite { name: "sqlalchemy", about: "SQLAlchemy's own suite on psycopg", quick: false, run: sqlalchemy },
+    Suite {
+        name: "sqlalchemy",
+        about: "SQLAlchemy's own suite on psycopg: what it holds a dialect to",
+        quick: false,
+        run: sqlalchemy_dialect,
+    },
+    Suite {
+        name: "sqlalchemy-rest",
+        about: "the rest of it that needs a database",
+        quick: false,
+        run: sqlalchemy_rest,
+    },
     Suite { name: "regress", about: "PostgreSQL's own regression tests", quick: false, run: regress::run },
 ];
 
@@ -128,7 +139,16 @@ fn asyncpg(job: &Job<'_>) -> Result<Results> {
     job.pytest("asyncpg", &["tests", "--import-mode=append"], &[])
 }
 
-fn sqlalchemy(job: &Job<'_>) -> Result<Results> {
+fn sqlalchemy_dialect(job: &Job<'_>) -> Result<Results> {
+    sqlalchemy(job, &["test/dialect/test_suite.py", "test/dialect/postgresql"])
+}
+
+fn sqlalchemy_rest(job: &Job<'_>) -> Result<Results> {
+    sqlalchemy(job, &["test", "--ignore=test/dialect"])
+}
+
+/// Its tests that need a database, of these files and directories.
+fn sqlalchemy(job: &Job<'_>, wanted: &[&str]) -> Result<Results> {
     let url = format!("postgresql+psycopg://postgres:{}@127.0.0.1:{}/{}", job.side.key, job.side.port, DATABASE);
     job.prepare(
         DATABASE,
@@ -137,6 +157,6 @@ fn sqlalchemy(job: &Job<'_>) -> Result<Results> {
     )?;
     // as the project's own runner leaves out what measures memory and time
     let marks = "not memory_intensive and not timing_intensive and not gc_intensive and not mypy";
-    let args = ["--dburi", &url, "--backend-only", "--maxfail=100000", "-p", "no:xdist", "-m", marks];
-    job.pytest("sqlalchemy", &args, &[])
+    let options = ["--dburi", &url, "--backend-only", "--maxfail=100000", "-p", "no:xdist", "-m", marks];
+    job.pytest("sqlalchemy", &[&options, wanted].concat(), &[])
 }
