@@ -294,18 +294,33 @@ impl Admin {
     }
 }
 
-/// Serves the socket until the future is dropped. Only the gateway's own user, and root, are answered.
-///
-/// # Errors
-/// The socket cannot be made.
-pub async fn serve(admin: Arc<Admin>, path: &Path) -> std::io::Result<()> {
-    if path.exists() {
-        std::fs::remove_file(path)?; // left by a former run: the store's lock says that nobody serves it
+/// The socket, open to its owner and to root.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    /// The owner.
+    own: u32,
+}
+
+impl Socket {
+    /// Listens; whoever connects from here on is answered once [`serve`] runs. Must run inside the runtime.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        if path.exists() {
+            std::fs::remove_file(path)?; // left by a former run: the store's lock says that nobody serves it
+        }
+        let listener = UnixListener::bind(path)?;
+        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, owner_only)?;
+        let own = std::fs::metadata(path).map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))?;
+        Ok(Self { listener, own })
     }
-    let listener = UnixListener::bind(path)?;
-    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(path, owner_only)?;
-    let own = std::fs::metadata(path).map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))?;
+}
+
+/// Serves the socket until the future is dropped. Only the gateway's own user, and root, are answered.
+pub async fn serve(admin: Arc<Admin>, Socket { listener, own }: Socket) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await; // out of files, most likely

@@ -13,7 +13,7 @@ use countersign_core::record::Event;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Socket};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::gate::{Changes, Gate};
@@ -123,12 +123,13 @@ impl App {
         if let Some(warning) = Neighbours::look().as_ref().and_then(Neighbours::warning) {
             tracing::warn!("{warning}");
         }
+        let path = config.admin_socket();
+        let socket = Socket::open(&path).with_context(|| format!("the socket `{}`", path.display()))?;
         tracing::info!(console = %config.public_url, "listening");
         if let Some(address) = config.postgres.listen {
             tracing::info!(%address, "listening for PostgreSQL clients");
         }
         let router = api::router(gate.clone()).merge(console::router(gate.clone()));
-        let socket = config.admin_socket();
         let postgres = async {
             match postgres {
                 Some(listener) => listener.serve().await,
@@ -138,15 +139,13 @@ impl App {
         tokio::select! {
             never = http::serve(web, router) => match never {},
             ended = postgres => ended.context("the PostgreSQL listener ended")?,
-            ended = admin::serve(self.admin.clone(), &socket) => {
-                ended.with_context(|| format!("the socket `{}`", socket.display()))?;
-            }
+            () = admin::serve(self.admin.clone(), socket) => {}
             () = expire(gate) => {}
             () = gate.policies.watch(&*gate.store, &gate.scribe) => {}
             stopped = stop() => stopped?,
         }
         tracing::info!("stopping");
-        let _ = std::fs::remove_file(&socket); // the next start would remove it too
+        let _ = std::fs::remove_file(&path); // the next start would remove it too
         let ended = tokio::time::timeout(FLUSH_TIME_MAX, self.ledger.shutdown()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!("the last records are not in the log yet; the next start integrates them");

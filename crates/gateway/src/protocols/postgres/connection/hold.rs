@@ -25,7 +25,10 @@ pub(super) const DEFAULT_READ_ONLY: &str = "default_transaction_read_only";
 const LIFT: &str = "SET default_transaction_read_only = off";
 const RESTORE: &str = "SET default_transaction_read_only = on";
 const READ_WRITE: &str = "SET TRANSACTION READ WRITE";
-const ENTER: [&str; 2] = ["SAVEPOINT countersign_read", "SET LOCAL transaction_read_only = on"];
+/// By a query and not by `SET`: the transaction's first snapshot is then taken while it is read-write still. A serializable
+/// transaction whose first snapshot is taken read-only takes no part in the detection of conflicts, not even once it writes.
+const ENTER: [&str; 2] =
+    ["SAVEPOINT countersign_read", "SELECT pg_catalog.set_config('transaction_read_only', 'on', true)"];
 const LEAVE: &str = "RELEASE SAVEPOINT countersign_read";
 
 /// How a session is held.

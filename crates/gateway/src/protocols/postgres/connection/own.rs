@@ -44,8 +44,7 @@ impl Connection {
             false => self.own_sync(),
         }
         self.settle().await?;
-        let rows = self.session.take_own_rows();
-        let told = rows.last().and_then(first_column); // the row before is `NO_JIT`'s
+        let told = self.session.take_own_row().as_ref().and_then(first_column);
         told.map(Ok).ok_or_else(|| fatal(&catalog::unresolved(&"an empty answer")))
     }
 

@@ -110,8 +110,8 @@ pub(super) struct Session {
     kept: Option<Kept>,
     /// Whether the transaction that is open is the gateway's own, around one statement.
     around: bool,
-    /// Rows that answer our own commands.
-    own_rows: Vec<Bytes>,
+    /// The last row that answers our own commands.
+    own_row: Option<Bytes>,
     stream: Option<StreamIn>,
     source: Source,
     stream_done: Option<StreamIn>,
@@ -149,7 +149,7 @@ impl Session {
             moved: Disturbance::default(),
             kept: None,
             around: false,
-            own_rows: Vec::new(),
+            own_row: None,
             stream: None,
             source: Source::Client,
             stream_done: None,

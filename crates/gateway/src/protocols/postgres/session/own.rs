@@ -58,11 +58,11 @@ impl Session {
 
     /// A row for ourselves.
     pub(in super::super) fn own_row(&mut self, body: Bytes) {
-        self.own_rows.push(body);
+        self.own_row = Some(body);
     }
 
-    /// The rows of our own command, once it is answered.
-    pub(in super::super) fn take_own_rows(&mut self) -> Vec<Bytes> {
-        std::mem::take(&mut self.own_rows)
+    /// The last row of our own commands, once they are answered.
+    pub(in super::super) fn take_own_row(&mut self) -> Option<Bytes> {
+        self.own_row.take()
     }
 }
