@@ -28,12 +28,14 @@ pub enum Need {
     Node,
     /// A Chromium that runs without a display.
     Chromium,
+    /// The solver that proves policies.
+    Cvc5,
 }
 
 /// For `cargo demo`.
 pub const DEMO: [Need; 4] = [Need::CCompiler, Need::Libclang, Need::Postgres, Need::Openssl];
 /// For `cargo xtask test`.
-pub const TEST: [Need; 9] = [
+pub const TEST: [Need; 10] = [
     Need::CCompiler,
     Need::Libclang,
     Need::Postgres,
@@ -43,6 +45,7 @@ pub const TEST: [Need; 9] = [
     Need::Python,
     Need::Node,
     Need::Chromium,
+    Need::Cvc5,
 ];
 
 /// The driver's archive, as Debian lays it out.
@@ -74,6 +77,7 @@ impl Need {
             Self::Python => "Python with venv",
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
+            Self::Cvc5 => "cvc5 (a solver)",
         }
     }
 
@@ -89,6 +93,7 @@ impl Need {
             Self::Python => any_program(&["python3"]) && python_has_venv(),
             Self::Node => any_program(&["node"]) && any_program(&["npm"]),
             Self::Chromium => chromium().is_some(),
+            Self::Cvc5 => any_program(&["cvc5"]),
         }
     }
 
@@ -115,6 +120,7 @@ impl Need {
             (Manager::Brew, Self::Node) => &["node"],
             (_, Self::Openssl) => &["openssl"],
             (_, Self::Chromium) => &["chromium"],
+            (_, Self::Cvc5) => &["cvc5"],
         }
     }
 }

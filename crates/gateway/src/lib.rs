@@ -21,6 +21,7 @@ pub mod pipeline;
 pub mod policies;
 pub mod ports;
 pub mod protocols;
+pub mod prover;
 pub mod refusal;
 pub mod resolve;
 pub mod store;

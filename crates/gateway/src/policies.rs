@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use countersign_core::action::BundleDigest;
+use countersign_core::policy::prove::Invariant;
 use countersign_core::policy::{Bundle, LoadError, Source, Vocabulary, VocabularyError};
 use countersign_core::record::Event;
 
@@ -16,6 +17,8 @@ use crate::ports::{Scribe, Store};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The most files in a bundle.
 const FILES_MAX: usize = 500;
+/// The folder in it with what must never be allowed.
+const INVARIANTS: &str = "invariants";
 /// How many people of one group a policy may ask for.
 const QUORUM_MAX: u8 = 5;
 
@@ -49,7 +52,15 @@ pub enum Error {
 /// # Errors
 /// [`Error`], with every problem in the files at once.
 pub fn load(config: &Config) -> Result<Bundle, Error> {
-    let sources = sources(&config.policies)?;
+    load_from(config, &config.policies)
+}
+
+/// The same of another folder, with the groups of the configuration.
+///
+/// # Errors
+/// [`Error`].
+pub fn load_from(config: &Config, folder: &Path) -> Result<Bundle, Error> {
+    let sources = sources(folder)?;
     let vocabulary = Vocabulary::new(config.groups.clone(), QUORUM_MAX)?;
     Bundle::load(sources, vocabulary).map_err(|error| Error::Invalid(Box::new(error)))
 }
@@ -75,6 +86,20 @@ pub fn sources(folder: &Path) -> Result<Vec<Source>, Error> {
         return Err(Error::Empty(folder.to_owned()));
     }
     files.iter().map(|path| read(path)).collect()
+}
+
+/// The invariants compiled in, and those in the folder's `invariants/`, if there is one.
+///
+/// # Errors
+/// [`Error`].
+pub fn invariants(config: &Config, bundle: &Bundle) -> Result<Vec<Invariant>, Error> {
+    let folder = config.policies.join(INVARIANTS);
+    let sources = match folder.try_exists() {
+        Ok(false) => Vec::new(),
+        Ok(true) => sources(&folder)?,
+        Err(source) => return Err(Error::Read { path: folder, source }),
+    };
+    bundle.invariants(&sources).map_err(|error| Error::Invalid(Box::new(error)))
 }
 
 fn read(path: &Path) -> Result<Source, Error> {

@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host",        &[]),
     ("http",        &[]),
     ("policies",    &[]),
+    ("prover",      &[]),
     ("identity",    &[]),
     ("store",       &[]),
     ("ledger",      &[]),

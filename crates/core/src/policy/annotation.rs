@@ -107,7 +107,7 @@ fn add_escalation(obligations: &mut Obligations, after: u32, group: &str) {
     obligations.escalate.insert(at, group.to_owned());
 }
 
-fn id(value: &str) -> Result<String, String> {
+pub(super) fn id(value: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
     if value.is_empty() || value.len() > 128 || !value.chars().all(plain) {
         return Err(format!("`{value}` cannot be an `@id`; use up to 128 letters, digits and `-_.:/`"));
@@ -115,7 +115,7 @@ fn id(value: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-fn text(key: &str, value: &str) -> Result<String, String> {
+pub(super) fn text(key: &str, value: &str) -> Result<String, String> {
     if value.trim().is_empty() {
         return Err(format!("`@{key}` needs a text, as in `@{key}(\"what people should read\")`"));
     }

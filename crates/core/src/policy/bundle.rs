@@ -67,6 +67,8 @@ pub struct Bundle {
     pub(super) masks: bool,
     pub(super) world: World,
     quorums: BTreeSet<Quorum>,
+    /// All of them, for proofs; decisions are made by the index.
+    policies: PolicySet,
 }
 
 impl Bundle {
@@ -100,12 +102,18 @@ impl Bundle {
         let index = index.map_err(|error| LoadError::Schema(error.to_string()))?;
         let masks = meta.values().any(|meta| !meta.annotations.obligations.masks.is_empty());
         let quorums = every_quorum(&meta);
-        Ok(Self { digest, vocabulary, schema_text, authorizer: Authorizer::new(), index, meta, masks, world, quorums })
+        let authorizer = Authorizer::new();
+        Ok(Self { digest, vocabulary, schema_text, authorizer, index, meta, masks, world, quorums, policies })
     }
 
     /// Every quorum any policy mentions; `any:1` besides, for policies that mention none.
     pub(super) fn every_quorum(&self) -> &BTreeSet<Quorum> {
         &self.quorums
+    }
+
+    /// Every policy, compiled-in ones included.
+    pub(super) fn policies(&self) -> &PolicySet {
+        &self.policies
     }
 
     /// The digest over schema, vocabulary and texts: which policies answered.
@@ -282,11 +290,11 @@ impl Place<'_> {
     }
 }
 
-fn offset(policy: &Policy) -> Option<usize> {
+pub(super) fn offset(policy: &Policy) -> Option<usize> {
     policy.as_ref().loc().map(|loc| loc.start())
 }
 
-fn quorums(policy: &Policy) -> BTreeSet<Quorum> {
+pub(super) fn quorums(policy: &Policy) -> BTreeSet<Quorum> {
     let literals = policy.entity_literals().into_iter();
     let tokens = literals.filter(|uid| uid.type_name().basename() == "Quorum");
     tokens.filter_map(|uid| Quorum::try_from(uid.id().unescaped().to_owned()).ok()).collect()

@@ -5,8 +5,8 @@
 //! an evaluation error of a `forbid` is a refusal. Who may approve is a policy too, under forbids compiled in.
 //!
 //! [`Bundle::load`] turns policy texts and a [`Vocabulary`] into a decision point; [`Bundle::decide`] and
-//! [`Bundle::may_approve`] ask it. Reading files, watching them and swapping bundles is the gateway's; the solver's
-//! proofs are deliberately not here. Cedar's language:
+//! [`Bundle::may_approve`] ask it. Reading files, watching them and swapping bundles is the gateway's; what a
+//! solver is asked to prove is in [`prove`], the solver itself is not here. Cedar's language:
 //! <https://docs.cedarpolicy.com>.
 
 mod annotation;
@@ -22,6 +22,7 @@ mod mask;
 mod memo;
 mod problem;
 mod protocol;
+pub mod prove;
 mod sql;
 mod steady;
 mod suffice;

@@ -18,7 +18,8 @@ use crate::action::{
 
 use super::*;
 
-pub(super) const STARTER: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/starter.cedar"));
+pub(in crate::policy) const STARTER: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/starter.cedar"));
 const STARTER_TESTS: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/tests/starter.tests.json"));
 

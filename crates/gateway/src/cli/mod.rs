@@ -13,6 +13,7 @@ mod identity;
 mod ledger;
 mod output;
 mod policy;
+mod prove;
 mod review;
 
 use crate::app::App;
@@ -59,7 +60,7 @@ enum Command {
     Review(review::ReviewCommand),
     /// Who the server takes you for (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     Whoami,
-    /// Policies: check, test, explain, format
+    /// Policies: check, test, explain, prove, format
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// The record: verify, prove

@@ -44,6 +44,16 @@ pub(super) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}"); // `countersign review list | head` ends the reader early
 }
 
+/// Whether somebody watches standard error.
+pub(super) fn told_on_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Tells on standard error how far something is.
+pub(super) fn aside(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", paint(Paint::Quiet, &safe(text), told_on_terminal())); // nobody may read it
+}
+
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?);

@@ -1,4 +1,4 @@
-//! `countersign policy …`: check, test, explain and format policies without a running gateway.
+//! `countersign policy …`: check, test, explain, prove and format policies without a running gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,9 +10,11 @@ use countersign_core::action::{
     ActionId, AgentId, Described, Environment, Facts, PayloadDigest, PersonId, PersonRef, Requester, Sensitivity,
     SessionFacts, Target, redact,
 };
+use countersign_core::policy::prove::Invariant;
 use countersign_core::policy::{AgentFacts, Bundle, Circumstances, Explanation, Outcome, People, PersonFacts, Quorum};
 
 use super::output::{self, Coded, FAILED, Paint};
+use super::prove::{self, ProveArgs};
 use super::{Context, identity};
 use crate::admin::Request;
 use crate::clock::SystemClock;
@@ -32,6 +34,8 @@ pub(super) enum PolicyCommand {
     },
     /// Say what policy answers for a statement, and why
     Explain(ExplainArgs),
+    /// Prove claims about the policies for every request there can be, with the solver cvc5
+    Prove(ProveArgs),
     /// Format policy files in place
     Format {
         /// The files; the configured folder's when none is given
@@ -64,17 +68,26 @@ pub(super) async fn run(context: &Context, command: PolicyCommand) -> anyhow::Re
         PolicyCommand::Check => check(context, &config),
         PolicyCommand::Test { files } => test(context, &config, files),
         PolicyCommand::Explain(args) => explain(context, &config, args).await,
+        PolicyCommand::Prove(args) => prove::run(context, &config, args).await,
         PolicyCommand::Format { files, check } => format(&config, files, check),
     }
 }
 
 fn check(context: &Context, config: &Config) -> anyhow::Result<ExitCode> {
     let bundle = policies::load(config)?;
+    let invariants = policies::invariants(config, &bundle)?;
     let ids: Vec<&str> = bundle.policy_ids().collect();
     if context.json {
-        output::json(&serde_json::json!({"valid": true, "bundle": bundle.digest(), "policies": ids}))?;
+        let invariants: Vec<&str> = invariants.iter().map(Invariant::id).collect();
+        let digest = bundle.digest();
+        output::json(&serde_json::json!({"valid": true, "bundle": digest, "policies": ids, "invariants": invariants}))?;
     } else {
-        output::line(&format!("{} {} policies, bundle {}", good("valid:"), ids.len(), bundle.digest()));
+        let (policies, invariants) = (ids.len(), invariants.len());
+        output::line(&format!(
+            "{} {policies} policies, {invariants} invariants, bundle {}",
+            good("valid:"),
+            bundle.digest()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@ mod main_job;
 mod mask;
 mod names;
 mod oracle;
+mod policy;
 mod protocol;
 mod raw;
 mod self_approval;
