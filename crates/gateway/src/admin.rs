@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::action::PersonId;
+use countersign_core::action::redact::Shown;
+use countersign_core::action::{PersonId, SessionFacts};
 use countersign_core::record::{Event, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,8 +22,10 @@ use crate::config::Config;
 use crate::identity::keys;
 use crate::identity::people::Roster;
 use crate::identity::stewardship::{self, Maker, Steward, TOKEN_DAYS_MAX, check_name};
-use crate::ports::{Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, StoreError};
+use crate::ports::{Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Store, StoreError};
 
+/// The most actions that are listed.
+pub const ATTEMPTS_MAX: u32 = 5_000;
 /// The longest request line.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// How long one exchange may take.
@@ -84,6 +87,13 @@ pub enum Request {
         /// Which.
         name: String,
     },
+    /// Lists actions, newest first, with what policy was asked about them.
+    Attempts {
+        /// How many of the newest are left out.
+        skip: u32,
+        /// How many at most.
+        limit: u32,
+    },
     /// Publishes everything recorded so far.
     LedgerFlush,
 }
@@ -141,6 +151,8 @@ pub struct Admin {
     pub config: Arc<Config>,
     /// Where people and agents are.
     pub directory: Arc<dyn Directory>,
+    /// Where actions are.
+    pub store: Arc<dyn Store>,
     /// Makes records.
     pub scribe: Scribe,
     /// Refreshed after every change, when a server runs.
@@ -164,6 +176,7 @@ impl Admin {
             Request::AgentCreate { name, owner, groups } => self.agent_create(name, &owner, groups).await,
             Request::AgentList => self.agent_list().await,
             Request::AgentRevoke { name } => self.agent_revoke(&name).await,
+            Request::Attempts { skip, limit } => return self.attempts(skip, limit).await,
             Request::LedgerFlush => return self.flush().await,
         };
         if let (Ok(_), Some(roster)) = (&answer, &self.roster) {
@@ -244,6 +257,21 @@ impl Admin {
 
     fn steward(&self) -> Steward<'_> {
         Steward::new(&*self.directory, &self.scribe)
+    }
+
+    /// What people wrote and what a session was is left out: policy does not ask about it, and it may be long.
+    async fn attempts(&self, skip: u32, limit: u32) -> Answer {
+        if skip.saturating_add(limit) > ATTEMPTS_MAX {
+            return Err(Failure::new(Code::BadRequest, format!("only the newest {ATTEMPTS_MAX} actions are listed")));
+        }
+        let attempts = self.store.attempts(skip + limit).await?.into_iter().skip(skip as usize);
+        let stripped = attempts.map(|mut attempt| {
+            attempt.described.shown = Shown::default();
+            attempt.described.session = SessionFacts::default().into();
+            attempt.described.reason = None;
+            attempt
+        });
+        Ok(json!(stripped.collect::<Vec<_>>()))
     }
 
     async fn flush(&self) -> Answer {

@@ -102,7 +102,8 @@ impl App {
             changes: Changes::default(),
             config: config.clone(),
         });
-        let admin = Admin { config, directory, scribe, roster: Some(roster), log: Some(ledger.clone()) };
+        let store = gate.store.clone();
+        let admin = Admin { config, directory, store, scribe, roster: Some(roster), log: Some(ledger.clone()) };
         Ok(Self { gate, ledger, admin: Arc::new(admin) })
     }
 

@@ -143,7 +143,8 @@ pub(super) async fn administer(config: &Config, request: Request) -> anyhow::Res
         .context("no server answers at `admin.sock`, and the store cannot be opened beside it")?;
     let scribe = Scribe::new(Arc::new(SystemClock::default()), config.node.clone());
     let config = Arc::new(config.clone());
-    let admin = Admin { config, directory: Arc::new(store), scribe, roster: None, log: None };
+    let store = Arc::new(store);
+    let admin = Admin { config, directory: store.clone(), store, scribe, roster: None, log: None };
     Ok(admin.execute(request).await?)
 }
 
@@ -159,6 +160,7 @@ fn print(request: &Request, value: &Value) {
         Request::AgentRevoke { .. } => output::line(&format!("revoked {}", text("name"))),
         Request::PersonList => people(value),
         Request::AgentList => agents(value),
+        Request::Attempts { .. } => {} // `policy replay` tells what it makes of them
         Request::LedgerFlush => output::line("flushed"),
     }
 }

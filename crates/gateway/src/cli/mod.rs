@@ -14,6 +14,7 @@ mod ledger;
 mod output;
 mod policy;
 mod prove;
+mod replay;
 mod review;
 
 use crate::app::App;
@@ -60,7 +61,7 @@ enum Command {
     Review(review::ReviewCommand),
     /// Who the server takes you for (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     Whoami,
-    /// Policies: check, test, explain, prove, format
+    /// Policies: check, test, explain, replay, prove, format
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// The record: verify, prove

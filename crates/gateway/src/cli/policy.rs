@@ -1,4 +1,4 @@
-//! `countersign policy …`: check, test, explain, prove and format policies without a running gateway.
+//! `countersign policy …`: check, test, explain, replay, prove and format policies without a running gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use countersign_core::policy::{AgentFacts, Bundle, Circumstances, Explanation, O
 
 use super::output::{self, Coded, FAILED, Paint};
 use super::prove::{self, ProveArgs};
+use super::replay::{self, ReplayArgs};
 use super::{Context, identity};
 use crate::admin::Request;
 use crate::clock::SystemClock;
@@ -34,6 +35,8 @@ pub(super) enum PolicyCommand {
     },
     /// Say what policy answers for a statement, and why
     Explain(ExplainArgs),
+    /// Decide again what was decided before, by the policy files as they are now
+    Replay(ReplayArgs),
     /// Prove claims about the policies for every request there can be, with the solver cvc5
     Prove(ProveArgs),
     /// Format policy files in place
@@ -68,6 +71,7 @@ pub(super) async fn run(context: &Context, command: PolicyCommand) -> anyhow::Re
         PolicyCommand::Check => check(context, &config),
         PolicyCommand::Test { files } => test(context, &config, files),
         PolicyCommand::Explain(args) => explain(context, &config, args).await,
+        PolicyCommand::Replay(args) => replay::run(context, &config, args).await,
         PolicyCommand::Prove(args) => prove::run(context, &config, args).await,
         PolicyCommand::Format { files, check } => format(&config, files, check),
     }

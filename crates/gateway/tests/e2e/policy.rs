@@ -9,7 +9,8 @@ use serde_json::Value;
 use xtask::process::{signal, wait_until};
 use xtask::repository;
 
-use crate::harness::{Plan, SOON};
+use crate::harness::clients::Client;
+use crate::harness::{Plan, SOON, World};
 
 /// The policies as they are shipped, invariants included.
 fn ship(into: &Path) {
@@ -94,4 +95,29 @@ fn the_solver_does_not_outlive_the_command() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let alive = Command::new("kill").args(["-0", solver.trim()]).output().unwrap().status.success();
     assert!(!alive, "{solver}");
+}
+
+/// What was decided is decided again by changed files: beside the server, and from its data when it is gone.
+#[test]
+fn what_was_decided_is_decided_again() {
+    let mut world = World::start();
+    world.send(Client::Psql, "refused", None).outcome().refused("42501");
+    let replay = |world: &World| -> Value {
+        serde_json::from_str(&world.gateway.administer(&["--json", "policy", "replay"])).unwrap()
+    };
+    let same = replay(&world);
+    assert_eq!((&same["decided"], &same["same"]), (&Value::from(1), &Value::from(1)), "{same}");
+    assert_eq!(same["differences"], serde_json::json!([]));
+
+    world.gateway.stop();
+    let file = world.dir.join("policies/starter.cedar");
+    let text = fs::read_to_string(&file).unwrap();
+    let opened = text.replace("when { !context.sql.hasWhere }", "when { !context.sql.hasWhere && context.breakGlass }");
+    assert_ne!(text, opened);
+    fs::write(&file, opened).unwrap();
+    let changed = replay(&world);
+    assert_eq!(changed["counts"]["deny_to_review"], 1, "{changed}");
+    assert_eq!(changed["differences"][0]["policies"], serde_json::json!(["production-write"]), "{changed}");
+    let told = world.gateway.administer(&["policy", "replay", "--limit", "5"]);
+    assert!(told.contains("deny → review") && told.contains("1 differently"), "{told}");
 }
