@@ -188,7 +188,7 @@ impl Directory {
     pub(crate) fn requester(&self, place: usize) -> Option<(Requester, PersonRef)> {
         if let Some((name, first_owner)) = AGENTS.get(place) {
             let owner = Self::person(self.owners.get(place).copied().unwrap_or(*first_owner));
-            let requester = Requester::Agent { id: AgentId::new(*name), name: (*name).to_owned(), owner };
+            let requester = Requester::Agent { id: AgentId::new(*name), name: (*name).to_owned(), owner, job: None };
             return Some((requester, Self::person(*first_owner)));
         }
         let person = Self::person(*ASKING_PEOPLE.get(place.checked_sub(AGENTS.len())?)?);

@@ -12,6 +12,7 @@ mod canonical;
 pub mod digest;
 mod ids;
 pub mod impact;
+mod job;
 mod payload;
 pub mod redact;
 mod repeat;
@@ -20,6 +21,7 @@ mod time;
 
 pub use digest::{ActionDigest, BundleDigest, CardDigest, PayloadDigest};
 pub use ids::{ActionId, AgentId, GrantId, PersonId, ReviewId};
+pub use job::Job;
 pub use payload::{NotThisPayload, SealedPayload};
 pub use repeat::Repeats;
 pub use time::Timestamp;
@@ -52,6 +54,9 @@ pub enum Requester {
         name: String,
         /// The person who answers for it.
         owner: PersonRef,
+        /// The job that logged in as it, where a trusted issuer says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<Box<Job>>,
     },
 }
 
@@ -77,6 +82,14 @@ impl Requester {
         match self {
             Requester::Person { person } => person.id.as_str(),
             Requester::Agent { id, .. } => id.as_str(),
+        }
+    }
+
+    /// The job behind it, where a trusted issuer said which.
+    pub fn job(&self) -> Option<&Job> {
+        match self {
+            Requester::Person { .. } => None,
+            Requester::Agent { job, .. } => job.as_deref(),
         }
     }
 
@@ -241,6 +254,8 @@ struct Sooner<'a> {
     action: String,
     facts: &'a Facts,
     generation: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a Job>,
     on_behalf_of: &'a PersonId,
 }
 
@@ -258,6 +273,7 @@ impl<'a> Sooner<'a> {
             action: described.facts.action(),
             facts: &described.facts,
             generation: &described.target.generation,
+            job: described.requester.job(),
             on_behalf_of: &described.on_behalf_of.id,
         }
     }

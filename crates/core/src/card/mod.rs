@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::digest::{NotCanonical, canonical};
 use crate::action::impact::Impact;
-use crate::action::{ActionDigest, CardDigest, Described, Facts, redact::Shown, sql::SqlTables};
+use crate::action::{ActionDigest, CardDigest, Described, Facts, Job, redact::Shown, sql::SqlTables};
 use crate::policy::{PolicyNote, Quorum, Terms};
 
 /// Who asks, as shown.
@@ -22,6 +22,9 @@ pub struct Asker {
     pub name: String,
     /// The person who answers for it.
     pub owner: String,
+    /// The job behind it, as a trusted issuer describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
 }
 
 /// What would be touched, as shown.
@@ -86,6 +89,7 @@ impl Card {
                 kind: requester.kind().to_owned(),
                 name: requester.name().to_owned(),
                 owner: requester.owner().name.clone(),
+                job: requester.job().cloned(),
             },
             on_behalf_of: described.on_behalf_of.name.clone(),
             cannot_approve: described.closure.iter().map(ToString::to_string).collect(),

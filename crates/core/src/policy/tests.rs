@@ -85,7 +85,13 @@ pub(super) fn message(statements: Vec<SqlStatement>, environment: Environment) -
     Described {
         impact: crate::action::impact::Impact::default(),
         id: ActionId::new("act-1"),
-        requester: Requester::Agent { id: AgentId::new("a1"), name: "coder".to_owned(), owner: person("alice") }.into(),
+        requester: Requester::Agent {
+            id: AgentId::new("a1"),
+            name: "coder".to_owned(),
+            owner: person("alice"),
+            job: None,
+        }
+        .into(),
         on_behalf_of: person("alice").into(),
         closure: Arc::new([PersonId::new("alice")].into()),
         target: Target {

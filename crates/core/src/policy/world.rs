@@ -10,7 +10,7 @@ use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Restri
 use chrono::{DateTime, Datelike, Timelike};
 
 use crate::action::impact::Impact;
-use crate::action::{AgentId, Described, Environment, PersonId, PersonRef, Requester, Timestamp};
+use crate::action::{AgentId, Described, Environment, Job, PersonId, PersonRef, Requester, Timestamp};
 use crate::review::Method;
 
 use super::decision::Quorum;
@@ -215,9 +215,9 @@ impl World {
             let facts = facts.ok_or_else(|| WorldError::UnknownPerson(person.as_str().to_owned()))?;
             new.push(self.user(person, facts)?);
         }
-        if let Requester::Agent { id, name, owner } = &*described.requester {
+        if let Requester::Agent { id, name, owner, job } = &*described.requester {
             let facts = people.agents.get(id).ok_or_else(|| WorldError::UnknownAgent(name.clone()))?;
-            new.push(self.agent(id, name, owner, facts)?);
+            new.push(self.agent(id, name, owner, job.as_deref(), facts)?);
         }
         Ok(new)
     }
@@ -230,11 +230,22 @@ impl World {
         entity(self.user_uid(id)?, attributes, self.parents(&facts.groups))
     }
 
-    fn agent(&self, id: &AgentId, name: &str, owner: &PersonRef, facts: &AgentFacts) -> Result<Entity, WorldError> {
-        let attributes = [
+    fn agent(
+        &self,
+        id: &AgentId,
+        name: &str,
+        owner: &PersonRef,
+        job: Option<&Job>,
+        facts: &AgentFacts,
+    ) -> Result<Entity, WorldError> {
+        let mut attributes = vec![
             ("name".to_owned(), Value::new_string(name.to_owned())),
             ("owner".to_owned(), self.reference("User", owner.id.as_str())?),
         ];
+        if let Some(job) = job {
+            let facts = job.attributes().map(|(name, value)| (name.to_owned(), Value::new_string(value.to_owned())));
+            attributes.push(("job".to_owned(), record(facts)?));
+        }
         entity(self.uid("Agent", id.as_str())?, attributes, self.parents(&facts.groups))
     }
 

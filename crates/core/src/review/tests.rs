@@ -21,7 +21,13 @@ fn described() -> Described {
     Described {
         impact: crate::action::impact::Impact::default(),
         id: ActionId::new("a1"),
-        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() }.into(),
+        requester: Requester::Agent {
+            id: AgentId::new("g1"),
+            name: "coder".to_owned(),
+            owner: owner.clone(),
+            job: None,
+        }
+        .into(),
         on_behalf_of: owner.clone().into(),
         closure: Arc::new(BTreeSet::from([owner.id])),
         target: Target {

@@ -392,6 +392,7 @@ fn described(agent: &str, statement: &str, at: Timestamp) -> Described {
             id: AgentId::new(format!("g-{agent}")),
             name: agent.to_owned(),
             owner: owner.clone(),
+            job: None,
         }
         .into(),
         on_behalf_of: owner.clone().into(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use countersign_core::action::digest::NotCanonical;
 use countersign_core::action::redact::ShownStream;
-use countersign_core::action::{BundleDigest, Described, PersonId, Sensitivity};
+use countersign_core::action::{BundleDigest, Described, Job, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::{Obligations, Quorum, Terms};
 use countersign_core::review::{Review, Verdict, Vote, tokens};
@@ -94,6 +94,10 @@ pub(super) struct RequesterView {
     name: String,
     /// The person who answers for it.
     owner: String,
+    /// What a trusted issuer says of the job that logged in as the agent, by name: `issuer`, `subject`, `repository`,
+    /// `ref`, `environment`, `workflow`, `event`, `runner`; absent where no job did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<BTreeMap<&'static str, String>>,
 }
 
 /// What would be touched.
@@ -340,7 +344,8 @@ fn bare_card(described: &Described, attempt: &Attempt) -> Card {
 
 fn requester(card: &Card) -> RequesterView {
     let asker = card.requester.clone();
-    RequesterView { kind: asker.kind, name: asker.name, owner: asker.owner }
+    let named = |job: &Job| job.attributes().map(|(name, value)| (name, value.to_owned())).collect();
+    RequesterView { job: asker.job.as_ref().map(named), kind: asker.kind, name: asker.name, owner: asker.owner }
 }
 
 fn resource(touched: Touched) -> ResourceView {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use countersign_core::action::{
-    ActionId, AgentId, Described, Environment, Facts, PayloadDigest, PersonId, PersonRef, Requester, Sensitivity,
+    ActionId, AgentId, Described, Environment, Facts, Job, PayloadDigest, PersonId, PersonRef, Requester, Sensitivity,
     SessionFacts, Target, redact,
 };
 use countersign_core::policy::prove::Invariant;
@@ -60,6 +60,9 @@ pub(super) struct ExplainArgs {
     /// An agent, as enrolled; without it an agent that belongs to no group
     #[arg(long)]
     agent: Option<String>,
+    /// A job that logged in as the agent, by its attributes, such as issuer=github,subject=x,ref=refs/heads/main
+    #[arg(long, value_delimiter = ',', value_parser = attribute)]
+    job: Vec<(String, String)>,
     /// Quorums taken as reached, such as dba:1, separated by commas
     #[arg(long, value_delimiter = ',')]
     approvals: Vec<String>,
@@ -205,7 +208,7 @@ async fn hypothetical(config: &Config, args: &ExplainArgs) -> anyhow::Result<(De
     let described = Described {
         impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new("explain"),
-        requester: Requester::Agent { id: AgentId::new(id), name, owner: owner.clone() }.into(),
+        requester: Requester::Agent { id: AgentId::new(id), name, owner: owner.clone(), job: job(&args.job)? }.into(),
         on_behalf_of: owner.clone().into(),
         closure: BTreeSet::from([owner.id]).into(),
         target: target(config, args.target.as_deref())?.into(),
@@ -217,6 +220,22 @@ async fn hypothetical(config: &Config, args: &ExplainArgs) -> anyhow::Result<(De
         at: SystemClock::default().now(),
     };
     Ok((described, people))
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    if ["issuer", "subject"].iter().chain(&Job::ATTRIBUTES).any(|known| *known == name) {
+        return Ok((name.to_owned(), value.to_owned()));
+    }
+    Err(format!("a job has no attribute `{name}`; there are issuer, subject, {}", Job::ATTRIBUTES.join(", ")))
+}
+
+fn job(attributes: &[(String, String)]) -> anyhow::Result<Option<Box<Job>>> {
+    if attributes.is_empty() {
+        return Ok(None);
+    }
+    let job = Job::new(&attributes.iter().cloned().collect());
+    Ok(Some(Box::new(job.context("a job has at least an issuer and a subject")?)))
 }
 
 type EnrolledAgent = (String, String, String, BTreeSet<String>);

@@ -252,6 +252,9 @@ fn print_card(review: &Value) {
         format!("{} {} (owner {})", text(requester, "kind"), text(requester, "name"), text(requester, "owner")),
     );
     field("on behalf of", text(review, "on_behalf_of"));
+    let job = requester["job"].as_object().into_iter().flatten();
+    let job: Vec<String> = job.map(|(name, value)| format!("{} {}", output::safe(name), plain(value))).collect();
+    field("job", job.join(", "));
     field("target", format!("{} ({})", text(review, "target"), text(review, "environment")));
     field("action", text(review, "action"));
     field("statement", text(review, "statement"));

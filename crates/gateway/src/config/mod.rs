@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 mod identity;
+pub mod issuer;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,8 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// The upstreams.
     pub targets: Vec<Target>,
+    /// Whose tokens jobs may log in with.
+    pub issuers: Vec<issuer::Issuer>,
 }
 
 /// The PostgreSQL listener.

@@ -8,6 +8,7 @@ use countersign_core::action::{Environment, Sensitivity};
 use serde::Deserialize;
 
 use super::identity::{self, RawOidc};
+use super::issuer::{self, RawIssuer};
 use super::{Config, Error, Ledger, Postgres, Protocol, Target, TlsFiles, Waits};
 use crate::ports::ReviewLimits;
 
@@ -26,6 +27,8 @@ pub(super) struct Raw {
     oidc: Option<RawOidc>,
     #[serde(default)]
     target: Vec<RawTarget>,
+    #[serde(default)]
+    issuer: Vec<RawIssuer>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,7 +189,7 @@ impl Check<'_> {
         Err(Error::Value { path: self.path.to_owned(), key: key.to_owned(), problem: problem.into() })
     }
 
-    fn resolve(&self, path: PathBuf) -> PathBuf {
+    pub(super) fn resolve(&self, path: PathBuf) -> PathBuf {
         match self.path.parent() {
             Some(folder) if path.is_relative() => folder.join(path),
             _ => path,
@@ -200,7 +203,7 @@ impl Check<'_> {
         }
     }
 
-    fn name(&self, key: &str, name: &str) -> Result<(), Error> {
+    pub(super) fn name(&self, key: &str, name: &str) -> Result<(), Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
             return self.fail(key, format!("is `{name}`; use 1 to 63 letters, digits, `-`, `_` or `.`"));
@@ -218,7 +221,7 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, oidc, target } = raw;
+    let Raw { server, policy, postgres, ledger, review, oidc, target, issuer } = raw;
     let Changes::File = policy.changes;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
@@ -247,6 +250,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         limits: limits(&check, &review)?,
         oidc,
         targets,
+        issuers: issuer::validate(&check, issuer)?,
     })
 }
 

@@ -47,3 +47,53 @@ fn mistakes_are_named() {
     check_error("[postgres]\ntls_cert = \"a.pem\"", "postgres.tls_key");
     check_error("[server]\npublic_url = \"ftp://x\"", "server.public_url");
 }
+
+const GITHUB: &str = r#"
+[[issuer]]
+name = "github"
+kind = "github"
+audience = "https://gate.example"
+"#;
+
+#[test]
+fn a_kind_of_issuer_brings_what_is_known_of_it() {
+    let rule = "[[issuer.agent]]\nname = \"deployer\"\nmatch = { repository_id = \"7\", ref = \"refs/heads/*\" }\n\
+                person = { claim = \"actor_id\", provider = \"github\" }";
+    let config = parse(&format!("{GITHUB}{rule}")).expect("valid");
+    let [issuer] = config.issuers.as_slice() else { unreachable!() };
+    assert_eq!(issuer.issuer, "https://token.actions.githubusercontent.com");
+    assert_eq!(issuer.algorithms, [issuer::Signing::RS256]);
+    assert_eq!((issuer.exchanges_max, issuer.age_seconds_max), (1, Some(3600)));
+    assert_eq!(issuer.claims.get("workflow").map(String::as_str), Some("job_workflow_ref"));
+    let [rule] = issuer.rules.as_slice() else { unreachable!() };
+    assert!(rule.matches["ref"].fits("refs/heads/main"));
+    for other in ["refs/heads/", "refs/tags/main", "x/refs/heads/main"] {
+        assert!(!rule.matches["ref"].fits(other));
+    }
+}
+
+#[test]
+fn an_issuer_that_could_be_taken_for_another_is_refused() {
+    let rule = |matches: &str| format!("{GITHUB}[[issuer.agent]]\nname = \"a\"\nmatch = {{ {matches} }}");
+    check_error(&rule("repository = \"acme/app\""), "compares nothing that lasts");
+    check_error(&rule(""), "compares nothing that lasts");
+    check_error(&rule("repository_id = \"7*\""), "a `*` stands at the end, after");
+    check_error(&rule("repository_id = \"7/*\""), "which is an id");
+    check_error(&rule("repository_id = \"7\", ref = \"*\""), "a `*` stands at the end, after");
+    check_error(&rule("repository_id = \"7\", ref = \"refs/*/main\""), "a `*` stands at the end, after");
+    check_error(&rule("repository_id = \"7\", ref = \"\""), "empty");
+    check_error(&format!("{GITHUB}algorithms = [\"HS256\"]"), "HS256");
+    check_error(&format!("{GITHUB}algorithms = [\"none\"]"), "none");
+    check_error(&format!("{GITHUB}algorithms = []"), "issuer.algorithms");
+    check_error(&format!("{GITHUB}claims = {{ actor = \"actor\" }}"), "the attributes of a job are");
+    check_error(&format!("{GITHUB}issuer = \"http://issuer.example\""), "https://");
+    check_error(&format!("{GITHUB}jwks_uri = \"http://issuer.example/keys\""), "https://");
+    check_error(&format!("{GITHUB}{GITHUB}"), "stands twice");
+    check_error("[[issuer]]\nname = \"x\"\nissuer = \"https://x.example\"", "audience");
+    check_error("[[issuer]]\nname = \"x\"\naudience = \"y\"", "issuer.issuer");
+    check_error(
+        "[[issuer]]\nname = \"x\"\nkind = \"spiffe\"\nissuer = \"spiffe://prod\"\naudience = \"y\"",
+        "jwks_uri",
+    );
+    check_error("[[issuer]]\nname = \"x\"\nissuer = \"spiffe://prod\"\naudience = \"y\"", "spiffe://TRUST-DOMAIN");
+}

@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use countersign_core::action::{PersonId, ReviewId, Timestamp};
+use countersign_core::action::{Job, PersonId, ReviewId, Timestamp};
 use countersign_core::card::Card;
 use countersign_core::review::{Method, Outcome, REASON_BYTES_MAX, Review, Verdict, Vote};
 use serde::Deserialize;
@@ -92,6 +92,8 @@ struct CardView {
     kind: String,
     owner: Html,
     for_whom: Html,
+    /// What its issuer says of the job behind the agent, name by name.
+    job: Vec<(&'static str, Html)>,
     object: Html,
     effect: &'static str,
     target: Html,
@@ -240,6 +242,7 @@ fn card_view(card: Card, review: &Review) -> CardView {
         kind: card.requester.kind.clone(),
         owner: line(&card.requester.owner),
         for_whom: line(&card.on_behalf_of),
+        job: card.requester.job.iter().flat_map(Job::attributes).map(|(name, value)| (name, line(value))).collect(),
         object: object(&card),
         effect: effect(&card.resource.class),
         target: line(&card.target),

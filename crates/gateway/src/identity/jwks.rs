@@ -19,6 +19,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::config::issuer::is_trustworthy;
+
 /// How long fetched keys are used before they are asked for again: 10 minutes.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 /// How long fetched keys stay good while the issuer does not answer: an hour.
@@ -89,17 +91,6 @@ struct Asked {
 pub fn client(roots: Vec<reqwest::Certificate>) -> reqwest::Result<Client> {
     let client = Client::builder().timeout(ANSWER_TIME_MAX).redirect(reqwest::redirect::Policy::none());
     client.tls_certs_merge(roots).build()
-}
-
-/// Whether an address may be asked: encrypted, or on this host.
-pub fn may_be_asked(url: &Url) -> bool {
-    let loopback = match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
-        None => false,
-    };
-    let plain = url.username().is_empty() && url.password().is_none();
-    plain && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
 }
 
 impl Keys {
@@ -190,7 +181,7 @@ impl Keys {
     }
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, String> {
-        if !may_be_asked(&url) {
+        if !is_trustworthy(&url) {
             return Err(format!("`{url}` is neither https nor on this host"));
         }
         let place = url.to_string();
@@ -255,7 +246,11 @@ fn parse(text: &[u8]) -> Result<Vec<Key>, String> {
 
 fn usable(jwk: &Jwk) -> Option<Key> {
     let common = &jwk.common;
-    let signs = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let signs = match &common.public_key_use {
+        None | Some(PublicKeyUse::Signature) => true,
+        Some(PublicKeyUse::Other(other)) => other == "jwt-svid", // SPIFFE Trust Domain and Bundle §4.2
+        Some(PublicKeyUse::Encryption) => false,
+    };
     let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
     let fitting: &[Algorithm] = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => &[

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::jwks::{self, Keys};
+pub use crate::config::issuer::Signing;
 
 /// The longest token: 16 KiB.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -22,51 +23,22 @@ const KEY_ID_BYTES_MAX: usize = 512;
 /// How far the clocks of issuer and gateway may be apart, in seconds.
 pub const LEEWAY_SECONDS: i64 = 60;
 
-/// An algorithm that a token may be signed with. All of them have a public key to check with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[expect(missing_docs, reason = "RFC 7518 §3.1 and RFC 8037 §3.1 name them")]
-pub enum Signing {
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    EdDSA,
+/// The algorithm of a name in a header.
+fn named(name: &str) -> Option<Signing> {
+    Signing::ALL.into_iter().find(|signing| format!("{signing:?}") == name)
 }
 
-impl Signing {
-    /// Every one of them.
-    pub const ALL: [Signing; 9] = [
-        Signing::RS256,
-        Signing::RS384,
-        Signing::RS512,
-        Signing::PS256,
-        Signing::PS384,
-        Signing::PS512,
-        Signing::ES256,
-        Signing::ES384,
-        Signing::EdDSA,
-    ];
-
-    fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| format!("{algorithm:?}") == name)
-    }
-
-    fn algorithm(self) -> Algorithm {
-        match self {
-            Signing::RS256 => Algorithm::RS256,
-            Signing::RS384 => Algorithm::RS384,
-            Signing::RS512 => Algorithm::RS512,
-            Signing::PS256 => Algorithm::PS256,
-            Signing::PS384 => Algorithm::PS384,
-            Signing::PS512 => Algorithm::PS512,
-            Signing::ES256 => Algorithm::ES256,
-            Signing::ES384 => Algorithm::ES384,
-            Signing::EdDSA => Algorithm::EdDSA,
-        }
+fn algorithm(signing: Signing) -> Algorithm {
+    match signing {
+        Signing::RS256 => Algorithm::RS256,
+        Signing::RS384 => Algorithm::RS384,
+        Signing::RS512 => Algorithm::RS512,
+        Signing::PS256 => Algorithm::PS256,
+        Signing::PS384 => Algorithm::PS384,
+        Signing::PS512 => Algorithm::PS512,
+        Signing::ES256 => Algorithm::ES256,
+        Signing::ES384 => Algorithm::ES384,
+        Signing::EdDSA => Algorithm::EdDSA,
     }
 }
 
@@ -232,7 +204,7 @@ pub async fn verify(keys: &Keys, token: &str, expected: &Expectations<'_>, now: 
 
 /// The algorithm, if the header asks for nothing that is not expected.
 fn allowed(header: &Header, expected: &Expectations<'_>) -> Result<Algorithm, Error> {
-    let signing = Signing::named(&header.alg).filter(|signing| expected.algorithms.contains(signing));
+    let signing = named(&header.alg).filter(|signing| expected.algorithms.contains(signing));
     let signing = signing.ok_or_else(|| malformed(format!("it is signed by `{}`", header.alg.escape_debug())))?;
     if header.crit.is_some() || header.b64.is_some() {
         return Err(malformed("it asks for an extension"));
@@ -245,7 +217,7 @@ fn allowed(header: &Header, expected: &Expectations<'_>) -> Result<Algorithm, Er
     if !expected.types.contains(&kind) {
         return Err(malformed(format!("it says that it is `{}`", kind.escape_debug())));
     }
-    Ok(signing.algorithm())
+    Ok(algorithm(signing))
 }
 
 /// The claims, if the signature is right. When they hold is checked by [`check`], with the gateway's own clock.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use countersign_core::action::{Described, PersonId, PersonRef, Requester, Timestamp};
+use countersign_core::action::{Described, Job, PersonId, PersonRef, Requester, Timestamp};
 use countersign_core::policy::{AgentFacts, People, PersonFacts};
 
 use super::closure;
@@ -58,8 +58,9 @@ impl Snapshot {
             Some(person) => name(person)?,
             None => owner.clone(),
         };
+        let job = Job::new(&key.delegation.claims).map(Box::new);
         key.delegation.through.iter().all(|person| live(person).is_some()).then(|| Side {
-            requester: Requester::Agent { id: agent.id.clone(), name: agent.name.clone(), owner },
+            requester: Requester::Agent { id: agent.id.clone(), name: agent.name.clone(), owner, job },
             on_behalf_of,
             closure: side,
         })

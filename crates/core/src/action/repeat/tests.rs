@@ -6,10 +6,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::sql::{SqlClass, SqlFacts};
-use crate::action::{ActionId, AgentId, Environment, PayloadDigest, PersonId, Sensitivity, Timestamp};
+use crate::action::{ActionId, AgentId, Environment, Job, PayloadDigest, PersonId, Sensitivity, Timestamp};
 
 fn person(id: &str) -> PersonRef {
     PersonRef { id: PersonId::new(id), name: format!("{id} by name") }
+}
+
+/// A job, where some word says so.
+fn job([agent, _, _, generation, setting, _]: &[String; 6]) -> Option<Box<Job>> {
+    let (issuer, subject) = (agent.clone(), generation.clone());
+    let git_ref = Some(setting.clone());
+    generation.contains(['b', '"']).then(|| Box::new(Job { issuer, subject, git_ref, ..Job::default() }))
 }
 
 /// An action whose parts are all its own, made of a few words.
@@ -17,7 +24,13 @@ fn described(words: &[String; 6]) -> Described {
     let [agent, owner, target, generation, setting, payload] = words;
     Described {
         id: ActionId::new("attempt"),
-        requester: Requester::Agent { id: AgentId::new(agent), name: agent.clone(), owner: person(owner) }.into(),
+        requester: Requester::Agent {
+            id: AgentId::new(agent),
+            name: agent.clone(),
+            owner: person(owner),
+            job: job(words),
+        }
+        .into(),
         on_behalf_of: person(owner).into(),
         closure: Arc::default(),
         target: Target {
@@ -75,6 +88,16 @@ fn a_part_that_changes_is_another_action() {
     other = one.clone();
     other.target = Target { generation: "2".to_owned(), ..Target::clone(&one.target) }.into();
     assert_ne!(repeats.digest(&other).expect("it has one"), before);
+    other = one.clone();
+    let words = ["agent", "owner", "target", "b", "public", "SELECT 1"].map(str::to_owned);
+    let Requester::Agent { id, name, owner, .. } = Requester::clone(&one.requester) else { unreachable!() };
+    other.requester = Requester::Agent { id, name, owner, job: job(&words) }.into();
+    let of_a_job = repeats.digest(&other).expect("it has one");
+    assert_ne!(of_a_job, before);
+    let words = ["agent", "owner", "target", "b", "another branch", "SELECT 1"].map(str::to_owned);
+    let Requester::Agent { id, name, owner, .. } = Requester::clone(&one.requester) else { unreachable!() };
+    other.requester = Requester::Agent { id, name, owner, job: job(&words) }.into();
+    assert_ne!(repeats.digest(&other).expect("it has one"), of_a_job);
     assert_eq!(repeats.digest(&one).expect("it has one"), before);
 }
 

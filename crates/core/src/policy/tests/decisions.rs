@@ -100,7 +100,7 @@ fn unknown_parties_are_refused() {
     check(&bundle, &described, &[], "deny unknown_person: core:known-parties");
     described = one(SqlClass::Read, "SELECT");
     described.requester =
-        Requester::Agent { id: AgentId::new("a9"), name: "ghost".to_owned(), owner: person("alice") }.into();
+        Requester::Agent { id: AgentId::new("a9"), name: "ghost".to_owned(), owner: person("alice"), job: None }.into();
     check(&bundle, &described, &[], "deny unknown_agent: core:known-parties");
     described.requester = Requester::Person { person: person("ghost") }.into();
     check(&bundle, &described, &[], "deny unknown_person: core:known-parties");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::action::{ActionRequest, SealedPayload};
+use crate::action::{ActionRequest, Job, SealedPayload};
 
 use super::*;
 
@@ -104,6 +104,30 @@ fn what_a_policy_could_see_is_asked_about_again() {
         let mut changed = read();
         change(&mut changed);
         assert!(!ask(&bundle, changed, &people, &mut memo).1);
+    }
+}
+
+/// A job of another branch is another requester.
+#[test]
+fn what_was_permitted_to_one_job_is_asked_about_again_for_another() {
+    let text = "@id(\"main-only\") permit (principal is Agent, action == Action::\"sql:read\", resource)
+                when { principal has job && principal.job has ref && principal.job.ref == \"refs/heads/main\"
+                       && principal.job.issuer == \"github\" };";
+    let (bundle, people, mut memo) = (bundle(text), people(), Memo::default());
+    let of = |git_ref: Option<&str>| {
+        let mut described = read();
+        let Requester::Agent { job, .. } = Arc::make_mut(&mut described.requester) else { unreachable!() };
+        let (issuer, subject) = ("github".to_owned(), "repo:acme/app".to_owned());
+        *job = git_ref
+            .map(|git_ref| Box::new(Job { issuer, subject, git_ref: Some(git_ref.to_owned()), ..Job::default() }));
+        described
+    };
+    let main = Some("refs/heads/main");
+    assert_eq!(ask(&bundle, of(main), &people, &mut memo), ("permit main-only".to_owned(), false));
+    assert_eq!(ask(&bundle, of(main), &people, &mut memo), ("permit main-only".to_owned(), true));
+    for other in [Some("refs/heads/other"), None] {
+        let (answer, spared) = ask(&bundle, of(other), &people, &mut memo);
+        assert!(answer.starts_with("deny") && !spared, "{answer}");
     }
 }
 

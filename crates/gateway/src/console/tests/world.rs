@@ -329,8 +329,13 @@ pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
     Described {
         impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(uuid::Uuid::now_v7().to_string()),
-        requester: Requester::Agent { id: AgentId::new("g-coder"), name: "coder".to_owned(), owner: ada.clone() }
-            .into(),
+        requester: Requester::Agent {
+            id: AgentId::new("g-coder"),
+            name: "coder".to_owned(),
+            owner: ada.clone(),
+            job: None,
+        }
+        .into(),
         on_behalf_of: ada.clone().into(),
         closure: Arc::new(BTreeSet::from([ada.id])),
         target: Target {

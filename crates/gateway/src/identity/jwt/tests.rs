@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::super::jwks::{KEPT_MAX, RETRY_AFTER, Source, client};
 use super::*;
+use crate::config::issuer::is_trustworthy;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_900_000_000);
 const ISSUER: &str = "https://issuer.example";
@@ -313,7 +314,7 @@ fn claims_are_found_by_path() {
 
 #[test]
 fn what_may_be_asked_is_encrypted_or_here() {
-    let may = |url: &str| jwks::may_be_asked(&reqwest::Url::parse(url).unwrap());
+    let may = |url: &str| is_trustworthy(&reqwest::Url::parse(url).unwrap());
     for url in
         ["https://a.example/x", "http://127.0.0.1:9/x", "http://localhost/", "http://[::1]:3/", "http://127.9.9.9/"]
     {

@@ -28,7 +28,13 @@ fn described(id: &str, statement: &str) -> Described {
     Described {
         impact: countersign_core::action::impact::Impact::default(),
         id: ActionId::new(id),
-        requester: Requester::Agent { id: AgentId::new("g1"), name: "coder".to_owned(), owner: owner.clone() }.into(),
+        requester: Requester::Agent {
+            id: AgentId::new("g1"),
+            name: "coder".to_owned(),
+            owner: owner.clone(),
+            job: None,
+        }
+        .into(),
         on_behalf_of: owner.clone().into(),
         closure: Arc::new(BTreeSet::from([owner.id])),
         target: Target {
