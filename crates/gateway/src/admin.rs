@@ -22,7 +22,9 @@ use crate::config::Config;
 use crate::identity::keys;
 use crate::identity::people::Roster;
 use crate::identity::stewardship::{self, Maker, Steward, TOKEN_DAYS_MAX, check_name};
-use crate::ports::{Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Store, StoreError};
+use crate::ports::{
+    Account, Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Store, StoreError,
+};
 
 /// The most actions that are listed.
 pub const ATTEMPTS_MAX: u32 = 5_000;
@@ -34,6 +36,8 @@ const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(30);
 const LOGIN_LINK_SECONDS: i64 = 15 * 60;
 /// How long a token is good for unless said otherwise: 30 days.
 pub const TOKEN_DAYS_DEFAULT: u32 = 30;
+/// The longest provider and id of an account, in bytes.
+const ACCOUNT_BYTES_MAX: usize = 512;
 
 /// What can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,6 +60,17 @@ pub enum Request {
         name: String,
         /// Whether they are suspended from now on.
         suspended: bool,
+    },
+    /// Links an account somewhere else to a person.
+    PersonLink {
+        /// Who.
+        name: String,
+        /// Whose ids these are: `github`, the name of an issuer.
+        provider: String,
+        /// The id there; never a name.
+        subject: String,
+        /// What it is called there.
+        label: Option<String>,
     },
     /// Mints a token.
     TokenCreate {
@@ -171,6 +186,9 @@ impl Admin {
             Request::PersonAdd { name, email, groups } => self.person_add(name, email, groups).await,
             Request::PersonList => Ok(json!(self.directory.people().await?)),
             Request::PersonSuspend { name, suspended } => self.person_suspend(&name, suspended).await,
+            Request::PersonLink { name, provider, subject, label } => {
+                self.person_link(&name, provider, subject, label.unwrap_or_default()).await
+            }
             Request::TokenCreate { person, scope, days } => self.token_create(&person, scope, days).await,
             Request::LoginLink { person } => self.login_link(&person).await,
             Request::AgentCreate { name, owner, groups } => self.agent_create(name, &owner, groups).await,
@@ -202,6 +220,23 @@ impl Admin {
         let record = self.enrolled("person", person.id.as_str(), Some(&person.id), change);
         let answer = json!(person);
         self.directory.update_person(person, vec![record]).await?;
+        Ok(answer)
+    }
+
+    async fn person_link(&self, name: &str, provider: String, subject: String, label: String) -> Answer {
+        let person = self.person(name).await?;
+        for (what, text) in [("provider", &provider), ("subject", &subject)] {
+            if text.is_empty() || text.len() > ACCOUNT_BYTES_MAX || text.chars().any(char::is_control) {
+                let message = format!("a {what} has 1 to {ACCOUNT_BYTES_MAX} bytes, none of them a control character");
+                return Err(Failure::new(Code::BadRequest, message));
+            }
+        }
+        let linked_at = self.scribe.now();
+        let (owner, proof) = (person.id.clone(), "host".to_owned());
+        let account = Account { provider, subject, person: owner.clone(), label, proof, linked_at };
+        let answer = json!({"person": person.name, "provider": account.provider, "subject": account.subject});
+        let record = self.enrolled("account", &account.provider, Some(&owner), "added");
+        self.directory.link_account(account, vec![record]).await?;
         Ok(answer)
     }
 

@@ -21,6 +21,7 @@ use crate::host::Neighbours;
 use crate::identity::oidc::Provider;
 use crate::identity::people::Roster;
 use crate::identity::sign_in::{Reception, SignIn};
+use crate::identity::workload::Workloads;
 use crate::ledger::{self, Ledger};
 use crate::policies::{self, Policies};
 use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Store, Vault};
@@ -95,6 +96,7 @@ impl App {
             log: ledger.clone(),
             vault,
             sign_in: sign_in.transpose()?,
+            workloads: Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone())?,
             policies,
             roster: roster.clone(),
             scribe: scribe.clone(),

@@ -85,6 +85,26 @@ codes! {
     LocalCredential => "local_credential",
     /// The identity provider did not prove who this is, or nobody here is that.
     SignInFailed => "sign_in_failed",
+    /// A token is no signed token, or not one of the kind that is taken.
+    TokenMalformed => "token_malformed",
+    /// A token's signature is not its issuer's.
+    TokenSignature => "token_signature",
+    /// A token is not in force.
+    TokenExpired => "token_expired",
+    /// A token is meant for somebody else.
+    TokenAudience => "token_audience",
+    /// A token was exchanged before.
+    TokenReplayed => "token_replayed",
+    /// Nobody configured the issuer of a token.
+    IssuerUnknown => "issuer_unknown",
+    /// The issuer's keys cannot be had.
+    IssuerUnavailable => "issuer_unavailable",
+    /// A token stands for no agent.
+    JobUnmatched => "job_unmatched",
+    /// An account that a token names belongs to nobody here.
+    AccountUnlinked => "account_unlinked",
+    /// Somebody through whom a job acts is unknown or suspended.
+    DelegationRefused => "delegation_refused",
     /// The caller may not do this.
     Forbidden => "forbidden",
     /// The review is closed.

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use crate::config::Config;
 use crate::identity::people::{Roster, Snapshot};
 use crate::identity::sign_in::SignIn;
+use crate::identity::workload::Workloads;
 use crate::policies::Policies;
 use crate::ports::{Directory, Journal, LogView, Scribe, Store, Vault};
 use crate::waiting::WaitingRoom;
@@ -39,6 +40,8 @@ pub struct Gate {
     pub roster: Arc<Roster>,
     /// How people sign in with an identity provider, where one is configured.
     pub sign_in: Option<SignIn>,
+    /// How jobs log in with tokens of trusted issuers.
+    pub workloads: Workloads,
     /// Makes records.
     pub scribe: Scribe,
     /// Calls that wait.

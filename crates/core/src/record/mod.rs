@@ -292,6 +292,12 @@ pub enum Event {
         what: String,
         /// The stable code.
         code: String,
+        /// The issuer that was said to vouch, by its name in the configuration, once it is known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        issuer: Option<String>,
+        /// How many others were refused since the last such record, without one of their own.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        more: Option<u64>,
     },
     /// A client logged in to a target.
     #[serde(rename = "session.opened")]

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
-use super::{Shared, actions, directory, events, health, ledger, policies, reviews, sign_in};
+use super::{Shared, actions, directory, events, health, keys, ledger, policies, reviews, sign_in, token};
 
 /// `bad_request`: a parameter is malformed or out of range.
 #[derive(ToResponse)]
@@ -108,6 +108,8 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(directory::accept_agent))
         .routes(routes!(directory::give_agent))
         .routes(routes!(directory::targets))
+        .routes(routes!(keys::create))
+        .routes(routes!(token::exchange))
         .routes(routes!(policies::show))
         .routes(routes!(ledger::checkpoint))
         .routes(routes!(ledger::entries))

@@ -143,7 +143,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body piece by piece, and stops where it grows too long.
-async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut pieces = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(piece) = pieces.next().await {

@@ -27,6 +27,7 @@ mod events;
 mod extract;
 mod guard;
 mod health;
+mod keys;
 mod ledger;
 mod policies;
 mod problem;
@@ -36,6 +37,7 @@ mod sign_in;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod token;
 mod views;
 
 pub use document::document;
@@ -46,6 +48,7 @@ pub(crate) struct Api {
     gate: Arc<Gate>,
     authenticator: Authenticator,
     listeners: Arc<Semaphore>,
+    refusals: token::Refusals,
     counted: Mutex<Option<health::Counted>>,
     document: Bytes,
 }
@@ -64,6 +67,7 @@ fn state(gate: Arc<Gate>) -> Shared {
     Arc::new(Api {
         authenticator: Authenticator::new(Arc::clone(&gate.directory), &gate.config),
         gate,
+        refusals: token::Refusals::default(),
         listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
         counted: Mutex::new(None),
         document: Bytes::from(document()),

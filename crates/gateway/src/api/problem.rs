@@ -166,6 +166,15 @@ pub fn status(code: Code) -> StatusCode {
         | Code::SignInAgain
         | Code::LocalCredential
         | Code::SignInFailed
+        | Code::TokenMalformed
+        | Code::TokenSignature
+        | Code::TokenExpired
+        | Code::TokenAudience
+        | Code::TokenReplayed
+        | Code::IssuerUnknown
+        | Code::JobUnmatched
+        | Code::AccountUnlinked
+        | Code::DelegationRefused
         | Code::Forbidden
         | Code::SettingRefused
         | Code::TlsRequired
@@ -183,7 +192,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
         Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
         Code::UpstreamUnavailable | Code::NamesUnresolved => StatusCode::BAD_GATEWAY,
-        Code::RecordUnavailable | Code::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+        Code::RecordUnavailable | Code::TooManyConnections | Code::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -220,6 +229,16 @@ fn title(code: Code) -> &'static str {
         Code::SignInAgain => "the person must sign in again",
         Code::LocalCredential => "a credential of the gateway's own host does not count here",
         Code::SignInFailed => "nobody was signed in",
+        Code::TokenMalformed => "the token is not one that is taken",
+        Code::TokenSignature => "the token's signature is not its issuer's",
+        Code::TokenExpired => "the token is not in force",
+        Code::TokenAudience => "the token is meant for somebody else",
+        Code::TokenReplayed => "the token was exchanged before",
+        Code::IssuerUnknown => "the token's issuer is not trusted",
+        Code::IssuerUnavailable => "the issuer's keys cannot be had",
+        Code::JobUnmatched => "the token stands for no agent",
+        Code::AccountUnlinked => "an account belongs to nobody here",
+        Code::DelegationRefused => "somebody the job acts through does not count",
         Code::Forbidden => "the caller may not do this",
         Code::ReviewClosed => "the review is closed",
         Code::VotedAlready => "the person has voted already",

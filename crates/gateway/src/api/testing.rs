@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::gate::{Changes, Gate};
 use crate::identity::keys::{self, Kind};
 use crate::identity::people::Roster;
+use crate::identity::workload::Workloads;
 use crate::policies::Policies;
 use crate::ports::*;
 use crate::store::sqlite::SqliteStore;
@@ -223,9 +224,11 @@ impl World {
             add_agent(&store, &scribe, name, owner).await;
         }
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
+        let roster = Arc::new(Roster::open(directory.clone()).await.expect("reads"));
+        let workloads = Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone()).expect("valid");
         let gate = Arc::new(Gate {
             policies: Arc::new(Policies::open(config.clone()).expect("the starter policies load")),
-            roster: Arc::new(Roster::open(directory.clone()).await.expect("reads")),
+            roster,
             config,
             store: Arc::new(store.clone()),
             directory,
@@ -234,6 +237,7 @@ impl World {
             vault: Arc::new(LocalVault::default()),
             scribe,
             sign_in: None,
+            workloads,
             waiting: WaitingRoom::default(),
             changes: Changes::default(),
         });

@@ -8,9 +8,11 @@ use anyhow::Context as _;
 use super::Context;
 use super::output::{self, FAILED, Paint};
 use crate::admin::{self, Request};
+use crate::config::issuer::Issuer;
 use crate::config::{Config, Oidc, Target};
 use crate::host::Neighbours;
 use crate::identity::oidc::{Flow, Provider, Wish};
+use crate::identity::workload;
 use crate::policies;
 use crate::ports::{OIDC_CLIENT_SECRET, Vault as _};
 use crate::protocols::postgres::tls::ServerTls;
@@ -44,6 +46,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     findings.extend(neighbours());
     if let Some(oidc) = &config.oidc {
         findings.push(Finding::of("identity provider", provider(&config, oidc).await));
+    }
+    for trusted in &config.issuers {
+        findings.push(Finding::of(format!("issuer {}", trusted.name), issuer(trusted).await));
     }
     for target in &config.targets {
         findings.push(Finding::of(format!("target {}", target.name), upstream(&config, target).await));
@@ -120,6 +125,11 @@ async fn provider(config: &Config, oidc: &Oidc) -> anyhow::Result<String> {
         .authorization_url(&Flow::new("doctor"), Wish::default())
         .await?;
     Ok(format!("{}, redirecting to {}/login/oidc/callback", oidc.issuer, config.public_url))
+}
+
+async fn issuer(issuer: &Issuer) -> anyhow::Result<String> {
+    let count = workload::keys_of(issuer).await?;
+    Ok(format!("{}, {count} keys, {} rules", issuer.issuer, issuer.rules.len()))
 }
 
 async fn upstream(config: &Config, target: &Target) -> anyhow::Result<String> {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::{Context, output};
+use super::{Context, output, token};
 use crate::admin::{self, Admin, Request, TOKEN_DAYS_DEFAULT};
 use crate::app::make_data_dir;
 use crate::clock::SystemClock;
@@ -40,6 +40,20 @@ pub(super) enum PersonCommand {
     Restore {
         /// Who
         name: String,
+    },
+    /// Link an account somewhere else to a person, by the id it has there
+    Link {
+        /// Who
+        name: String,
+        /// Whose id it is: github, the name of an issuer, an issuer's address
+        #[arg(long)]
+        provider: String,
+        /// The id there: never a name, which others may take over
+        #[arg(long)]
+        subject: String,
+        /// What it is called there, for people
+        #[arg(long)]
+        label: Option<String>,
     },
     /// Tokens for the API and the command line
     #[command(subcommand)]
@@ -81,10 +95,25 @@ pub(super) enum AgentCommand {
     },
     /// List agents
     List,
+    /// Keys that act for you (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Revoke an agent: its key stops working
     Revoke {
         /// Which
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key of an agent that acts for you, and print it, once
+    Create {
+        /// The agent
+        name: String,
+        /// For how many hours, 1 to 24
+        #[arg(long, default_value_t = 8)]
+        hours: u32,
     },
 }
 
@@ -102,6 +131,9 @@ pub(super) async fn person(context: &Context, command: PersonCommand) -> anyhow:
         PersonCommand::List => Request::PersonList,
         PersonCommand::Suspend { name } => Request::PersonSuspend { name, suspended: true },
         PersonCommand::Restore { name } => Request::PersonSuspend { name, suspended: false },
+        PersonCommand::Link { name, provider, subject, label } => {
+            Request::PersonLink { name, provider, subject, label }
+        }
         PersonCommand::Token(TokenCommand::Create { name, scope, days }) => {
             Request::TokenCreate { person: name, scope, days }
         }
@@ -114,6 +146,7 @@ pub(super) async fn agent(context: &Context, command: AgentCommand) -> anyhow::R
     let request = match command {
         AgentCommand::Create { name, owner, groups } => Request::AgentCreate { name, owner, groups: set(groups) },
         AgentCommand::List => Request::AgentList,
+        AgentCommand::Key(KeyCommand::Create { name, hours }) => return token::create_key(context, &name, hours).await,
         AgentCommand::Revoke { name } => Request::AgentRevoke { name },
     };
     answer(context, request).await
@@ -154,6 +187,9 @@ fn print(request: &Request, value: &Value) {
         Request::PersonAdd { .. } => output::line(&format!("added {} ({})", text("name"), groups(value))),
         Request::PersonSuspend { suspended: true, .. } => output::line(&format!("suspended {}", text("name"))),
         Request::PersonSuspend { suspended: false, .. } => output::line(&format!("restored {}", text("name"))),
+        Request::PersonLink { .. } => {
+            output::line(&format!("linked {} of {} to {}", text("subject"), text("provider"), text("person")));
+        }
         Request::TokenCreate { .. } => output::line(&text("token")),
         Request::LoginLink { .. } => output::line(&text("url")),
         Request::AgentCreate { .. } => output::line(&text("key")),

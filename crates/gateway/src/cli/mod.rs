@@ -16,6 +16,7 @@ mod policy;
 mod prove;
 mod replay;
 mod review;
+mod token;
 
 use crate::app::App;
 use crate::config::Config;
@@ -61,6 +62,9 @@ enum Command {
     Review(review::ReviewCommand),
     /// Who the server takes you for (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     Whoami,
+    /// A job's own token for a key of its agent (COUNTERSIGN_URL)
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Policies: check, test, explain, replay, prove, format
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -117,6 +121,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Agent(command) => block_on(identity::agent(context, command)),
         Command::Review(command) => block_on(review::run(context, command)),
         Command::Whoami => block_on(review::whoami(context)),
+        Command::Token(command) => block_on(token::run(context, command)),
         Command::Policy(command) => block_on(policy::run(context, command)),
         Command::Ledger(command) => block_on(ledger::run(context, command)),
         Command::Describe(command) => describe::run(context, command),

@@ -130,14 +130,14 @@ fn path(id: &str, rest: &str) -> anyhow::Result<String> {
 }
 
 /// The API, by `COUNTERSIGN_URL` and `COUNTERSIGN_TOKEN`.
-struct Api {
+pub(super) struct Api {
     client: reqwest::Client,
     url: String,
     token: String,
 }
 
 impl Api {
-    fn from_env() -> anyhow::Result<Self> {
+    pub(super) fn from_env() -> anyhow::Result<Self> {
         let url = std::env::var("COUNTERSIGN_URL").unwrap_or_else(|_| "http://127.0.0.1:8470".to_owned());
         let token = std::env::var("COUNTERSIGN_TOKEN").map_err(|_| Coded {
             exit: USAGE,
@@ -148,7 +148,7 @@ impl Api {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let url = format!("{}/api/v1/{path}", self.url);
         let mut request = self.client.request(method, &url).bearer_auth(&self.token);
         if let Some(body) = &body {
@@ -174,7 +174,7 @@ fn refused(status: StatusCode, problem: &Value) -> Coded {
     Coded { exit, message: format!("{detail} ({code}, {})", status.as_u16()), code }
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).map(output::safe).unwrap_or_default()
 }
 

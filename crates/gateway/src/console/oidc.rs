@@ -108,8 +108,12 @@ pub(super) async fn finish(
             Ok((cookies, render(StatusCode::OK, &page)).into_response())
         }
         Err(refusal) => {
-            let event =
-                Event::IdentityRefused { what: "sign_in".to_owned(), code: Code::SignInFailed.name().to_owned() };
+            let event = Event::IdentityRefused {
+                what: "sign_in".to_owned(),
+                code: Code::SignInFailed.name().to_owned(),
+                issuer: None,
+                more: None,
+            };
             console.gate.store.append(vec![console.gate.scribe.record(event)]).await?;
             Err(refusal)
         }

@@ -159,7 +159,11 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let whose = person.as_ref().map(|person| format!(" of {}", name(person.as_str()))).unwrap_or_default();
             format!("{} {change}{whose}", what.replace('_', " "))
         }
-        Event::IdentityRefused { what, code } => format!("a {} was refused: {code}", what.replace('_', " ")),
+        Event::IdentityRefused { what, code, issuer, more } => {
+            let issuer = issuer.as_ref().map(|issuer| format!(" of {issuer}")).unwrap_or_default();
+            let more = more.map(|more| format!("; {more} others before it")).unwrap_or_default();
+            format!("a {}{issuer} was refused: {code}{more}", what.replace('_', " "))
+        }
         Event::SessionOpened { requester, target } => format!("{} logged in to {target}", name(requester)),
         Event::SystemStarted { version, closed_unknown } => {
             format!("gateway {version} started; {closed_unknown} intents closed as unknown")

@@ -99,6 +99,18 @@ impl Keys {
         Self { client, source, kept: ArcSwapOption::empty(), asked: Mutex::default() }
     }
 
+    /// Asks the issuer. Returns how many keys for signatures it has.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn count(&self) -> Result<usize, Error> {
+        let failure = self.ask(&mut *self.asked.lock().await).await;
+        match (self.kept.load_full(), failure) {
+            (Some(kept), None) => Ok(kept.keys.len()),
+            (_, failure) => Err(Error::Unavailable(failure.unwrap_or_default())),
+        }
+    }
+
     /// Whether nobody was asked for anything yet.
     #[cfg(test)]
     pub(super) fn untouched(&self) -> bool {

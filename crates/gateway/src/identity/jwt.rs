@@ -86,6 +86,11 @@ pub enum Error {
 pub struct Claims(Map<String, Value>);
 
 impl Claims {
+    /// Claims that a believed token holds inside, as those of an actor.
+    pub(super) fn of(claims: Map<String, Value>) -> Self {
+        Self(claims)
+    }
+
     /// A claim that is there, whatever it is.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)

@@ -14,10 +14,12 @@ pub mod jwks;
 pub mod jwt;
 pub mod keys;
 pub mod logout;
+pub mod minting;
 pub mod oidc;
 pub mod people;
 pub mod sign_in;
 pub mod stewardship;
+pub mod workload;
 
 /// A person who proved who they are, and how.
 #[derive(Debug, Clone)]

@@ -198,6 +198,19 @@ impl AgentKey {
     }
 }
 
+impl AgentKey {
+    /// When a session that it logged in ends. A job's key may be good for a few minutes, as its issuer's tokens are, and a
+    /// review takes longer: its session lasts an hour. Any other session ends with its key.
+    pub fn session_ends(&self) -> Option<Timestamp> {
+        let ends = self.expires_at?;
+        let of_a_job = !self.delegation.claims.is_empty();
+        Some(if of_a_job { ends.max(self.created_at.plus_seconds(JOB_SESSION_SECONDS)) } else { ends })
+    }
+}
+
+/// How long a session of a job lasts: an hour from when its key was made.
+const JOB_SESSION_SECONDS: i64 = 60 * 60;
+
 /// What PostgreSQL's SCRAM-SHA-256 needs to check a key without knowing it (RFC 5802 §3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScramVerifier {

@@ -29,3 +29,4 @@ mod sessions;
 mod sign_in;
 mod stewardship;
 mod threats;
+mod workload;

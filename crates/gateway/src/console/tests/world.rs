@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::gate::{Changes, Gate, summary};
 use crate::identity::keys::{self, Kind};
 use crate::identity::people::Roster;
+use crate::identity::workload::Workloads;
 use crate::ledger::{Ledger, Settings};
 use crate::pipeline::{Outcomes, finish};
 use crate::policies::Policies;
@@ -120,9 +121,11 @@ impl World {
         }
         add_agent(&store, &scribe).await;
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
+        let roster = Arc::new(Roster::open(directory.clone()).await.expect("reads"));
+        let workloads = Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone()).expect("valid");
         let gate = Arc::new(Gate {
             policies: Arc::new(Policies::open(config.clone()).expect("the starter policies load")),
-            roster: Arc::new(Roster::open(directory.clone()).await.expect("reads")),
+            roster,
             config,
             store: Arc::new(store.clone()),
             directory,
@@ -131,6 +134,7 @@ impl World {
             vault: Arc::new(LocalVault::default()),
             scribe,
             sign_in: None,
+            workloads,
             waiting: WaitingRoom::default(),
             changes: Changes::default(),
         });

@@ -12,7 +12,7 @@ use countersign_core::action::redact::{self, Shown};
 use countersign_core::action::sql::SqlClass;
 use countersign_core::action::{
     ActionId, ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload,
-    SessionFacts, Target,
+    SessionFacts, Target, Timestamp,
 };
 
 use super::catalog::Meaning;
@@ -32,6 +32,8 @@ pub(super) struct Subject {
     pub(super) on_behalf_of: Arc<PersonRef>,
     pub(super) closure: Arc<BTreeSet<PersonId>>,
     pub(super) target: Arc<Target>,
+    /// When the key ends that it logged in with.
+    pub(super) until: Option<Timestamp>,
     /// `application_name`, when it is not a driver's own.
     pub(super) stated_reason: Option<String>,
 }

@@ -193,7 +193,7 @@ impl Entering {
         let requester = agent.id.to_string();
         let side = listener.gate.roster.current().requester(agent, key, listener.gate.scribe.now());
         let side = side.ok_or_else(|| not_in_force(&startup.user))?;
-        let subject = subject(side, target, startup);
+        let subject = Subject { until: key.session_ends(), ..subject(side, target, startup) };
         let opened = Event::SessionOpened { requester, target: startup.database.clone() };
         let recorded = listener.gate.journal.record(&listener.gate.scribe.record(opened)).await;
         recorded.map_err(|error| fatal(&Refusal::new(Code::RecordUnavailable, error.to_string())))?;
@@ -214,6 +214,7 @@ fn subject(side: Side, target: &Upstream, startup: &Startup) -> Subject {
         on_behalf_of: side.on_behalf_of.into(),
         closure: side.closure.into(),
         target: target.into(),
+        until: None,
         stated_reason: stated_reason(startup.settings.get("application_name")),
     }
 }

@@ -41,6 +41,16 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::SignInAgain
         | Code::LocalCredential
         | Code::SignInFailed
+        | Code::TokenMalformed
+        | Code::TokenSignature
+        | Code::TokenExpired
+        | Code::TokenAudience
+        | Code::TokenReplayed
+        | Code::IssuerUnknown
+        | Code::IssuerUnavailable
+        | Code::JobUnmatched
+        | Code::AccountUnlinked
+        | Code::DelegationRefused
         | Code::Forbidden
         | Code::ReviewClosed
         | Code::VotedAlready

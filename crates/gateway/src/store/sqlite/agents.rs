@@ -24,7 +24,8 @@ pub(super) fn add(c: &Connection, agent: &Agent, key: &NewAgentKey, record: &Rec
 pub(super) fn add_key(c: &Connection, new: &NewAgentKey, record: &Record) -> Result<(), StoreError> {
     let (key, verifier) = (&new.key, to_body(&new.verifier).map_err(failed)?);
     let expires_at = key.expires_at.map(Timestamp::micros);
-    c.prepare_cached("UPDATE agent_key SET ended = 1 WHERE ended = 0 AND expires_at <= ?1")
+    // the record keeps what there was
+    c.prepare_cached("DELETE FROM agent_key WHERE expires_at <= ?1")
         .and_then(|mut s| s.execute([record.at.micros()]))
         .map_err(failed)?;
     let added = c

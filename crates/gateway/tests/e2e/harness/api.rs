@@ -40,13 +40,17 @@ impl Answer {
     }
 }
 
+/// For one caller.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 impl Api {
     pub(crate) fn new(base: &str, token: &str) -> Self {
         // No connection is kept: the gateway may be killed between two requests.
         let client = reqwest::Client::builder().timeout(SOON).pool_max_idle_per_host(0);
         let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { base: base.to_owned(), token: token.to_owned(), client, runtime }
+        Self { base: base.to_owned(), token: token.to_owned(), client, runtime: runtime() }
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -76,6 +80,19 @@ impl Api {
 
     pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PUT, path, Some(body))
+    }
+
+    /// Sends a form, without a token.
+    pub(crate) fn form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let body = reqwest::Url::parse_with_params("http://form", form).unwrap();
+        self.runtime.block_on(async {
+            let request = self.client.post(format!("{}{path}", self.base));
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            let answer = request.body(body.query().unwrap().to_owned()).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let text = answer.text().await.unwrap();
+            Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        })
     }
 
     /// The list under a key, or the body itself when it is a list.

@@ -11,7 +11,7 @@ use xtask::process::wait_until;
 use xtask::sweeper::Sweeper;
 use xtask::test_tools_dir;
 
-use super::{AGENT, SOON, TARGET, World};
+use super::{SOON, TARGET, World};
 
 /// A program that people really use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) struct Call {
 pub(crate) struct Outcome(Value);
 
 pub(super) fn send(world: &World, client: Client, scenario: &str, sql: Option<&str>) -> Call {
-    send_as(world, (AGENT, &world.key), client, scenario, sql)
+    send_as(world, (&world.login, &world.key), client, scenario, sql)
 }
 
 pub(super) fn send_as(

@@ -1,6 +1,7 @@
 //! The world of a test: a private PostgreSQL, a gateway process, people and an agent.
 
 pub(crate) mod api;
+pub(crate) mod ci;
 pub(crate) mod clients;
 pub(crate) mod console;
 pub(crate) mod gateway;
@@ -130,7 +131,18 @@ impl Plan {
         });
         fs::write(dir.join("countersign.toml"), configuration).unwrap();
         let gateway = Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes);
-        World { gateway, cluster, idp, ada: None, dora: None, finn: None, key: String::new(), dir, sweeper }
+        World {
+            gateway,
+            cluster,
+            idp,
+            ada: None,
+            dora: None,
+            finn: None,
+            key: String::new(),
+            login: AGENT.to_owned(),
+            dir,
+            sweeper,
+        }
     }
 
     fn policies(&self) -> String {
@@ -204,6 +216,8 @@ pub(crate) struct World {
     finn: Option<Api>,
     /// The agent's key.
     pub(crate) key: String,
+    /// What clients log in as: the agent, unless a test says otherwise.
+    pub(crate) login: String,
     pub(crate) dir: PathBuf,
     // Last: it removes the directory once everything in it has ended.
     sweeper: Arc<Sweeper>,
@@ -264,7 +278,7 @@ impl World {
 
     /// Sends a write by psql, and waits until it hangs on a review.
     pub(crate) fn paused(&self, sql: &str) -> (Call, Review) {
-        self.paused_as((AGENT, &self.key), sql)
+        self.paused_as((&self.login, &self.key), sql)
     }
 
     /// The same with any login and key.

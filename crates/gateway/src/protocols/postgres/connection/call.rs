@@ -302,6 +302,11 @@ impl Call for PgCall<'_> {
     }
 
     fn permissible(&self) -> Result<(), Refusal> {
+        let now = self.connection.gate.scribe.now();
+        if self.connection.subject.until.is_some_and(|until| until <= now) {
+            let refusal = Refusal::new(Code::Unauthenticated, "the key that this session logged in with has ended");
+            return Err(refusal.hint("connect again with a new key"));
+        }
         self.captured.check()
     }
 
