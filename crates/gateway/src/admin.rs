@@ -353,6 +353,7 @@ impl Admin {
             person: person.cloned(),
             change: change.to_owned(),
             local: true,
+            passkey: None,
         })
     }
 }

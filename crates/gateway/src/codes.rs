@@ -115,6 +115,16 @@ codes! {
     DigestMismatch => "digest_mismatch",
     /// A reason is needed, or too long.
     ReasonInvalid => "reason_invalid",
+    /// The policy asks for a vote that a passkey signed.
+    PasskeyRequired => "passkey_required",
+    /// A passkey's signature does not prove what it should.
+    PasskeyRefused => "passkey_refused",
+    /// A signature answers no challenge that is open for this vote.
+    ChallengeVoid => "challenge_void",
+    /// There can be no passkeys under the gateway's address.
+    PasskeysUnavailable => "passkeys_unavailable",
+    /// The person has as many passkeys as one may have.
+    TooManyPasskeys => "too_many_passkeys",
     /// There is no such thing.
     NotFound => "not_found",
     /// The request is malformed.

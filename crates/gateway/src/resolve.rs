@@ -8,20 +8,25 @@ use std::collections::BTreeSet;
 
 use countersign_core::action::{ActionDigest, CardDigest, Described, GrantId, ReviewId};
 use countersign_core::grant::Grant;
-use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Authn, Decision, Quorum};
+use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Decision, Quorum};
 use countersign_core::record::{Event, Record};
 use countersign_core::review::separation::{self, Ballot, EligibleVote};
 use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote, tokens};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, Moment};
+use crate::identity::passkeys::{Asserted, Assertion};
 use crate::identity::sign_in::groups_are_old;
 use crate::identity::{Caller, SignedIn};
 use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod retract;
+mod signed;
+mod voter;
 
 pub use retract::retract;
+pub use signed::{Asked, challenge};
+pub use voter::Voter;
 
 /// How often a vote is tried again when another changed the review first.
 const TRIES_MAX: usize = 8;
@@ -37,6 +42,15 @@ pub struct VoteRequest {
     pub action: ActionDigest,
     /// The card that was seen.
     pub card: CardDigest,
+    /// A passkey's signature over all of this.
+    pub assertion: Option<Box<Assertion>>,
+}
+
+impl VoteRequest {
+    /// The reason, if one is given.
+    fn reason(&self) -> Option<&str> {
+        self.reason.as_deref().filter(|reason| !reason.trim().is_empty())
+    }
 }
 
 /// Why a review was not resolved as wished.
@@ -50,7 +64,8 @@ pub struct Denied {
 }
 
 impl Denied {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    /// With words for the person.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 }
@@ -66,18 +81,27 @@ impl From<StoreError> for Denied {
 /// # Errors
 /// [`Denied`]; the attempt is recorded, and the review is unchanged.
 pub async fn cast(gate: &Gate, id: &ReviewId, caller: &Caller, vote: VoteRequest) -> Result<Review, Denied> {
+    let mut found = find(gate, id).await?;
+    let method = vote.assertion.is_some().then_some(Method::Passkey);
+    let signed = match signature(gate, id, caller, &vote).await {
+        Ok(signed) => signed,
+        Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
+    };
     for _ in 0..TRIES_MAX {
-        let found = find(gate, id).await?;
-        match try_cast(gate, &found, caller, &vote) {
+        match try_cast(gate, &found, caller, &vote, signed.as_ref()) {
             Ok((next, grant, records)) => match gate.store.save_review(found.version, &next, grant, records).await {
                 Ok(()) => {
                     announce(gate, &next);
                     return Ok(next);
                 }
-                Err(StoreError::Conflict) => {} // somebody else changed it: look again
+                Err(StoreError::Conflict) => found = find(gate, id).await?, // somebody else changed it: look again
+                Err(StoreError::NotFound(_)) => {
+                    let denied = Denied::new(Code::PasskeyRefused, "the passkey was removed a moment ago");
+                    return Err(record_denied(gate, id, caller, method, denied).await);
+                }
                 Err(error) => return Err(error.into()),
             },
-            Err(denied) => return Err(record_denied(gate, id, caller, denied).await),
+            Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
         }
     }
     Err(Denied::new(Code::RecordUnavailable, "the review changes too fast; try again"))
@@ -95,15 +119,15 @@ pub async fn withdraw(gate: &Gate, id: &ReviewId, caller: &Caller) -> Result<Rev
         Caller::Agent(agent) if agent.id.as_str() == matter.described.requester.handle() => agent.owner.clone(),
         Caller::Person(_) | Caller::Agent(_) => {
             let denied = Denied::new(Code::Forbidden, "only the requester or their owner may withdraw a review");
-            return Err(record_denied(gate, id, caller, denied).await);
+            return Err(record_denied(gate, id, caller, None, denied).await);
         }
     };
     let Review::Open(open) = found.review else {
-        return Err(record_denied(gate, id, caller, already_closed(&found.review)).await);
+        return Err(record_denied(gate, id, caller, None, already_closed(&found.review)).await);
     };
     match open.withdraw(&by, gate.scribe.now()) {
         Ok(closed) => close(gate, found.version, Review::Closed(closed), Outcome::Withdrawn).await,
-        Err(error) => Err(record_denied(gate, id, caller, Denied::new(Code::Forbidden, error.to_string())).await),
+        Err(error) => Err(record_denied(gate, id, caller, None, Denied::new(Code::Forbidden, error.to_string())).await),
     }
 }
 
@@ -129,11 +153,12 @@ pub async fn expire_due(gate: &Gate) -> Result<(), StoreError> {
 /// groups are those they may still speak for. How they were authenticated was frozen when they voted.
 pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vote> {
     let linked = moment.people.linked_now(request, moment.now);
-    let counts = vote.verdict == Verdict::Approve && moment.counts(vote.method, request);
+    let counts = vote.verdict == Verdict::Approve
+        && moment.counts(voter::counted_as(vote.method, vote.passkey.as_ref()), request);
     if !counts || separation::independent(&vote.person, request, &linked).is_err() {
         return None;
     }
-    let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method };
+    let authn = voter::frozen(vote);
     let none = BTreeSet::new();
     let may =
         |group: &&String| moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok();
@@ -148,8 +173,28 @@ pub fn asked_groups(suffices: &[BTreeSet<Quorum>]) -> BTreeSet<String> {
 
 type Resolved = (Review, Option<Grant>, Vec<Record>);
 
-fn try_cast(gate: &Gate, found: &Versioned, caller: &Caller, request: &VoteRequest) -> Result<Resolved, Denied> {
-    let voter = voter(caller)?;
+/// The check of a vote's signature, if it has one.
+async fn signature(
+    gate: &Gate,
+    id: &ReviewId,
+    caller: &Caller,
+    vote: &VoteRequest,
+) -> Result<Option<Asserted>, Denied> {
+    match &vote.assertion {
+        None => Ok(None),
+        Some(assertion) => signed::take(gate, id, voter(caller)?, vote, assertion).await.map(Some),
+    }
+}
+
+fn try_cast(
+    gate: &Gate,
+    found: &Versioned,
+    caller: &Caller,
+    request: &VoteRequest,
+    signed: Option<&Asserted>,
+) -> Result<Resolved, Denied> {
+    let passkey = signed.map(|signed| signed.passkey().as_used());
+    let voter = &Voter { signed_in: voter(caller)?, passkey };
     let moment = gate.moment();
     known_well(&moment, &found.review.matter().described, voter)?;
     let vote = eligible(&moment, &found.review, voter, request)?;
@@ -171,7 +216,7 @@ fn try_cast(gate: &Gate, found: &Versioned, caller: &Caller, request: &VoteReque
         }
     })?;
     let grant = grant(gate, &next);
-    let records = vote_records(gate, &next, voter, request, grant.as_ref());
+    let records = vote_records(gate, &next, voter, request, signed, grant.as_ref());
     Ok((next, grant, records))
 }
 
@@ -189,16 +234,22 @@ fn voter(caller: &Caller) -> Result<&SignedIn, Denied> {
 ///
 /// # Errors
 /// [`Denied`], with what the voter can do about it.
-pub fn known_well(moment: &Moment, request: &Described, voter: &SignedIn) -> Result<(), Denied> {
-    if voter.person.roles.contains(&Role::Auditor) {
+pub fn known_well(moment: &Moment, request: &Described, voter: &Voter<'_>) -> Result<(), Denied> {
+    if voter.signed_in.person.roles.contains(&Role::Auditor) {
         return Err(Denied::new(Code::Forbidden, "an auditor reads everything and decides nothing"));
     }
-    if !moment.counts(voter.method, request) {
-        let message = "a link or token made on the gateway's own host does not count for production; sign in";
+    if !moment.counts(voter.counted_as(), request) {
+        let message = match voter.passkey {
+            None => "a link or token made on the gateway's own host does not count for production; sign in",
+            Some(_) => {
+                "a passkey that was enrolled with a link made on the gateway's own host does not count for production; \
+                 enrol one after signing in"
+            }
+        };
         return Err(Denied::new(Code::LocalCredential, message));
     }
     match moment.groups_max_age {
-        Some(max_age) if groups_are_old(&voter.person, max_age, moment.now) => {
+        Some(max_age) if groups_are_old(&voter.signed_in.person, max_age, moment.now) => {
             let message = format!("your groups were last confirmed more than {max_age} seconds ago; sign in again");
             Err(Denied::new(Code::SignInAgain, message))
         }
@@ -206,36 +257,38 @@ pub fn known_well(moment: &Moment, request: &Described, voter: &SignedIn) -> Res
     }
 }
 
-fn eligible(moment: &Moment, review: &Review, voter: &SignedIn, vote: &VoteRequest) -> Result<EligibleVote, Denied> {
+fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequest) -> Result<EligibleVote, Denied> {
     let matter = review.matter();
+    let person = &voter.signed_in.person;
     let linked = moment.people.linked_now(&matter.described, moment.now);
-    let independent = separation::independent(&voter.person.id, &matter.described, &linked)
+    let independent = separation::independent(&person.id, &matter.described, &linked)
         .map_err(|error| Denied::new(Code::SelfApproval, error.to_string()))?;
     let approvable = approvable(moment, review, voter)?;
+    let authn = voter.authn();
     let ballot = Ballot {
-        name: voter.person.name.clone(),
+        name: person.name.clone(),
         verdict: vote.verdict,
-        method: voter.method,
-        mfa: voter.mfa,
+        method: authn.method,
+        mfa: authn.mfa,
+        passkey: voter.passkey.clone(),
         card: vote.card,
-        reason: vote.reason.clone().filter(|reason| !reason.trim().is_empty()),
+        reason: vote.reason().map(str::to_owned),
         at: moment.now,
     };
     EligibleVote::new(independent, &approvable, ballot).map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
 }
 
 /// The groups asked for which policy lets this person speak.
-fn approvable(moment: &Moment, review: &Review, voter: &SignedIn) -> Result<Approvable, Denied> {
+fn approvable(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Approvable, Denied> {
     let matter = review.matter();
-    let passkey = matter.terms.obligations.passkey && voter.method != Method::Passkey;
-    if passkey {
-        return Err(Denied::new(Code::Forbidden, "the policy asks for an approval that is signed by a passkey"));
+    if matter.terms.obligations.passkey && !voter.steps_up() {
+        return Err(Denied::new(Code::PasskeyRequired, "the policy asks for a vote that is signed by a passkey"));
     }
-    let authn = Authn { mfa: voter.mfa, age_seconds: voter.age_seconds, method: voter.method };
+    let authn = voter.authn();
     let none = BTreeSet::new();
     let ask = |group: &str| {
         let circumstances = moment.with(&none);
-        moment.bundle.may_approve(&voter.person.id, &authn, &matter.described, group, &circumstances)
+        moment.bundle.may_approve(&voter.signed_in.person.id, &authn, &matter.described, group, &circumstances)
     };
     let own = ask("any").map_err(denied)?; // every group of theirs, so that each quorum can count them
     let mut asked = asked_groups(&matter.terms.suffices);
@@ -300,19 +353,22 @@ fn grant(gate: &Gate, review: &Review) -> Option<Grant> {
 fn vote_records(
     gate: &Gate,
     next: &Review,
-    voter: &SignedIn,
+    voter: &Voter<'_>,
     vote: &VoteRequest,
+    signed: Option<&Asserted>,
     grant: Option<&Grant>,
 ) -> Vec<Record> {
-    let review = next.matter().id.clone();
+    let (review, authn) = (next.matter().id.clone(), voter.authn());
     let mut events = vec![Event::ReviewVote {
         review: review.clone(),
-        person: voter.person.id.clone(),
+        person: voter.signed_in.person.id.clone(),
         verdict: vote.verdict,
-        method: voter.method,
-        mfa: voter.mfa,
+        method: authn.method,
+        mfa: authn.mfa,
         action_digest: vote.action,
         card_digest: vote.card,
+        signed: signed.map(|signed| Box::new(signed.signed().clone())),
+        synced: voter.passkey.as_ref().map(|passkey| passkey.synced),
     }];
     if let Review::Closed(closed) = next {
         events.push(Event::ReviewClosed { review: review.clone(), outcome: closed.outcome() });
@@ -352,9 +408,10 @@ fn already_closed(review: &Review) -> Denied {
     Denied::new(Code::ReviewClosed, format!("the review is {} already", review.state()))
 }
 
-async fn record_denied(gate: &Gate, id: &ReviewId, caller: &Caller, denied: Denied) -> Denied {
+/// `method` is by what it was tried, where that is not the caller's own way.
+async fn record_denied(gate: &Gate, id: &ReviewId, caller: &Caller, method: Option<Method>, denied: Denied) -> Denied {
     let (by, method) = match caller {
-        Caller::Person(signed_in) => (signed_in.person.id.to_string(), Some(signed_in.method)),
+        Caller::Person(signed_in) => (signed_in.person.id.to_string(), Some(method.unwrap_or(signed_in.method))),
         Caller::Agent(agent) => (agent.id.to_string(), None),
     };
     let code = denied.code.name().to_owned();

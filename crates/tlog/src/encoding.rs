@@ -1,10 +1,10 @@
-//! The two spellings every format here shares: strict base64 and strict decimals.
+//! The spellings that the formats here share: strict base64 and strict decimals.
 //!
 //! C2SP texts are compared and signed byte for byte, so each value must have exactly one spelling: padding is required,
 //! stray bits after the last byte and leading zeroes are refused.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 pub(crate) fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
@@ -12,6 +12,11 @@ pub(crate) fn to_base64(bytes: &[u8]) -> String {
 
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
+}
+
+/// WebAuthn's own alphabet: URL-safe, without padding.
+pub(crate) fn from_base64_url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// A decimal number without sign or leading zeroes.

@@ -54,6 +54,7 @@ pub mod hash;
 #[cfg(feature = "http")]
 mod http;
 pub mod note;
+pub mod passkey;
 pub mod proof;
 pub mod source;
 pub mod tile;

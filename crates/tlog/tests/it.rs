@@ -23,3 +23,5 @@ mod support;
 mod tamper;
 #[path = "it/trust.rs"]
 mod trust;
+#[path = "it/votes.rs"]
+mod votes;

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use cedar_policy::{Context, Request, RestrictedExpression as Value};
 
 use crate::action::{Described, PersonId};
-use crate::review::Method;
+use crate::review::{Method, PasskeyUse};
 
 use super::bundle::{Bundle, Meta};
 use super::decide::{Answer, Broken};
 use super::vocabulary::ANY;
-use super::world::{self, Circumstances, WorldError};
+use super::world::{self, Circumstances, World, WorldError};
 
 /// How a voter was authenticated when they voted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,38 @@ pub struct Authn {
     pub age_seconds: i64,
     /// By which way they vote.
     pub method: Method,
+    /// The passkey that signed the vote.
+    pub passkey: Option<PasskeyFacts>,
+}
+
+/// What policy may know of the passkey behind a vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasskeyFacts {
+    /// Whether copies of it can exist on other devices.
+    pub synced: bool,
+    /// Enrolled by somebody who had signed in with what the gateway's own host minted.
+    pub local: bool,
+}
+
+impl From<&PasskeyUse> for PasskeyFacts {
+    fn from(passkey: &PasskeyUse) -> Self {
+        Self { synced: passkey.synced, local: passkey.local }
+    }
+}
+
+impl Authn {
+    fn value(&self, world: &World) -> Result<Value, WorldError> {
+        let mut fields = vec![
+            ("mfa".to_owned(), Value::new_bool(self.mfa)),
+            ("ageSeconds".to_owned(), Value::new_long(self.age_seconds)),
+            ("method".to_owned(), world.method(self.method)?),
+        ];
+        if let Some(PasskeyFacts { synced, local }) = self.passkey {
+            let facts = [("synced".to_owned(), Value::new_bool(synced)), ("local".to_owned(), Value::new_bool(local))];
+            fields.push(("passkey".to_owned(), world::record(facts)?));
+        }
+        world::record(fields)
+    }
 }
 
 /// Proof that policy lets a person approve a request for some groups; only [`Bundle::may_approve`] makes one.
@@ -179,15 +211,10 @@ impl Bundle {
         let world = &self.world;
         let entities = world.for_approval(request, circumstances.people, voter)?;
         let quorum = world.group_uid(group).ok_or_else(|| WorldError::Facts(format!("no group `{group}`")))?;
-        let authn = world::record([
-            ("mfa".to_owned(), Value::new_bool(authn.mfa)),
-            ("ageSeconds".to_owned(), Value::new_long(authn.age_seconds)),
-            ("method".to_owned(), world.method(authn.method)?),
-        ])?;
         let context = Context::from_pairs([
             ("quorum".to_owned(), Value::new_entity_uid(quorum)),
             ("time".to_owned(), world::time(circumstances)?),
-            ("authn".to_owned(), authn),
+            ("authn".to_owned(), authn.value(world)?),
         ]);
         let asked = Request::new(
             world.user_uid(voter)?,

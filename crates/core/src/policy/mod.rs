@@ -32,7 +32,7 @@ mod vocabulary;
 mod world;
 
 pub use annotation::{DURATION_SECONDS_MAX, TEXT_CHARS_MAX};
-pub use approve::{Approvable, ApproveCode, ApproveDenial, Authn};
+pub use approve::{Approvable, ApproveCode, ApproveDenial, Authn, PasskeyFacts};
 pub use bounds::{IFS_MAX, NESTING_MAX, POLICY_BYTES_MAX};
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, POLICIES_MAX, Source};
 pub use check::{FormatError, TESTS_MAX, TestFileError, TestResult};

@@ -12,6 +12,7 @@ mod read;
 use crate::action::digest::{NotCanonical, canonical};
 use crate::action::{ActionDigest, ActionId, BundleDigest, CardDigest, GrantId, PersonId, ReviewId, Timestamp};
 use crate::policy::Quorum;
+use crate::review::intent::SignedIntent;
 use crate::review::{Method, Outcome, Verdict};
 
 /// The largest leaf: what a C2SP entry tile can hold.
@@ -79,6 +80,25 @@ pub struct ActionSummary {
     pub requester_kind: String,
     /// The target's name.
     pub target: String,
+}
+
+/// A passkey as it was enrolled: what is needed to check the votes it signs, and to judge what they are worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledPasskey {
+    /// SHA-256 of the credential's id, in hexadecimal.
+    pub credential_sha256: String,
+    /// The public key as a COSE key (RFC 9052, section 7), base64url.
+    pub public_key: String,
+    /// The relying party it is bound to.
+    pub rp_id: String,
+    /// The authenticator's model, in hexadecimal; zeros when it does not say.
+    pub aaguid: String,
+    /// The format of its attestation; `none` when it gave none. The maker's certificate is not checked against a root.
+    pub attestation: String,
+    /// Whether copies of it may come to exist on other devices.
+    pub backup_eligible: bool,
+    /// Whether copies of it existed when it was enrolled.
+    pub synced: bool,
 }
 
 /// How an attempt ended.
@@ -197,6 +217,12 @@ pub enum Event {
         action_digest: ActionDigest,
         /// The card they saw.
         card_digest: CardDigest,
+        /// The passkey's signature over the vote, for anyone to check.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signed: Option<Box<SignedIntent>>,
+        /// Whether copies of the passkey can exist on other devices.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        synced: Option<bool>,
     },
     /// Somebody took their own vote back before anything came of it.
     #[serde(rename = "review.retracted")]
@@ -273,7 +299,7 @@ pub enum Event {
     /// A person, agent or credential was added or withdrawn.
     #[serde(rename = "identity.enrolled")]
     IdentityEnrolled {
-        /// `person`, `agent`, `token`, `login_link`, `session`.
+        /// `person`, `agent`, `token`, `login_link`, `session`, `passkey`.
         what: String,
         /// Its handle.
         id: String,
@@ -284,6 +310,9 @@ pub enum Event {
         change: String,
         /// Minted on the gateway's own host.
         local: bool,
+        /// What a passkey is, when one was added.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        passkey: Option<Box<EnrolledPasskey>>,
     },
     /// Somebody or something could not prove who it is, where that is worth a record.
     #[serde(rename = "identity.refused")]

@@ -18,11 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::action::{ActionDigest, CardDigest, Described, PersonId, ReviewId, Timestamp};
 use crate::policy::Terms;
 
+pub mod intent;
 mod quorum;
 pub mod separation;
 #[cfg(test)]
 mod tests;
 
+pub use intent::PasskeyUse;
 pub use quorum::tokens;
 pub use separation::EligibleVote;
 
@@ -100,6 +102,9 @@ pub struct Vote {
     pub method: Method,
     /// Whether a second factor was fresh when they voted.
     pub mfa: bool,
+    /// The passkey that signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<PasskeyUse>,
     /// The groups for which policy let them approve.
     pub groups: BTreeSet<String>,
     /// The card they saw.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::action::{CardDigest, Described, PersonId, Timestamp};
 use crate::policy::Approvable;
 
-use super::{Method, Verdict, Vote};
+use super::{Method, PasskeyUse, Verdict, Vote};
 
 /// Proof that a person stands outside an action's delegation closure. Only [`independent`] makes one.
 ///
@@ -63,6 +63,8 @@ pub struct Ballot {
     pub method: Method,
     /// Whether a second factor was fresh.
     pub mfa: bool,
+    /// The passkey that signed it.
+    pub passkey: Option<PasskeyUse>,
     /// The card they saw.
     pub card: CardDigest,
     /// Their reason.
@@ -85,8 +87,8 @@ impl EligibleVote {
             return Err(AnotherPerson);
         }
         let groups = approvable.groups().clone();
-        let Ballot { name, verdict, method, mfa, card, reason, at } = ballot;
-        Ok(Self(Vote { person: person.person, name, verdict, method, mfa, groups, card, reason, at }))
+        let Ballot { name, verdict, method, mfa, passkey, card, reason, at } = ballot;
+        Ok(Self(Vote { person: person.person, name, verdict, method, mfa, passkey, groups, card, reason, at }))
     }
 
     #[cfg(test)]

@@ -71,6 +71,7 @@ fn vote(who: &str, groups: &[&str], verdict: Verdict) -> EligibleVote {
         verdict,
         method: Method::Api,
         mfa: true,
+        passkey: None,
         groups: groups.iter().map(|g| (*g).to_owned()).collect(),
         card: CardDigest::of(b"card"),
         reason: None,

@@ -98,6 +98,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(reviews::list))
         .routes(routes!(reviews::show))
         .routes(routes!(reviews::vote))
+        .routes(routes!(reviews::challenge))
         .routes(routes!(reviews::retract))
         .routes(routes!(reviews::withdraw))
         .routes(routes!(actions::list))

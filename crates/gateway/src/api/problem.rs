@@ -176,6 +176,8 @@ pub fn status(code: Code) -> StatusCode {
         | Code::AccountUnlinked
         | Code::DelegationRefused
         | Code::Forbidden
+        | Code::PasskeyRequired
+        | Code::PasskeyRefused
         | Code::SettingRefused
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
@@ -185,12 +187,14 @@ pub fn status(code: Code) -> StatusCode {
         Code::ReviewClosed
         | Code::VotedAlready
         | Code::DigestMismatch
+        | Code::ChallengeVoid
+        | Code::TooManyPasskeys
         | Code::ApprovalVoid
         | Code::BoundExceeded
         | Code::NameTaken => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        Code::Unsupported | Code::PasskeysUnavailable => StatusCode::NOT_IMPLEMENTED,
         Code::UpstreamUnavailable | Code::NamesUnresolved => StatusCode::BAD_GATEWAY,
         Code::RecordUnavailable | Code::TooManyConnections | Code::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -244,6 +248,11 @@ fn title(code: Code) -> &'static str {
         Code::VotedAlready => "the person has voted already",
         Code::DigestMismatch => "what was seen is not what is under review",
         Code::ReasonInvalid => "the reason is missing or too long",
+        Code::PasskeyRequired => "the vote must be signed by a passkey",
+        Code::PasskeyRefused => "the passkey's signature is refused",
+        Code::ChallengeVoid => "this was not signed for this vote, or too late",
+        Code::PasskeysUnavailable => "there can be no passkeys under the gateway's address",
+        Code::TooManyPasskeys => "too many passkeys",
         Code::NotFound => "there is no such thing",
         Code::BadRequest => "the request is malformed",
         Code::NameTaken => "the name is taken",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use countersign_core::action::{ActionDigest, CardDigest, ReviewId};
+use countersign_core::action::{ActionDigest, CardDigest, ReviewId, Timestamp};
 use countersign_core::review::{Review, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +16,7 @@ use super::problem::{Problem, ProblemBody};
 use super::views::{self, ReviewView};
 use crate::codes::Code;
 use crate::gate::Gate;
+use crate::identity::passkeys::{Assertion, RequestOptions};
 use crate::ports::{ReviewFilter, Versioned};
 use crate::resolve::{self, Denied, VoteRequest};
 
@@ -70,6 +71,21 @@ pub(super) struct VoteBody {
     /// The `card_digest` of the review that was looked at.
     #[schema(example = "sha256:…")]
     card_digest: String,
+    /// A passkey's signature over exactly this vote: what the browser's `PublicKeyCredential.toJSON()` gave for the
+    /// challenge. Some policies require one.
+    #[schema(value_type = Option<Object>)]
+    assertion: Option<Box<Assertion>>,
+}
+
+/// What must be signed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VoteChallenge {
+    /// For `PublicKeyCredential.parseRequestOptionsFromJSON()`.
+    #[schema(value_type = Object)]
+    public_key: RequestOptions,
+    /// Until when the signed vote must have arrived.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
 }
 
 /// Let it run, or stop it.
@@ -143,10 +159,10 @@ pub(super) async fn show(
         (status = 400, description = "`bad_request`, `reason_invalid`", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 401, response = super::document::Unauthenticated),
-        (status = 403, description = "`self_approval`, `not_a_reviewer`, `forbidden`", body = ProblemBody,
-            content_type = "application/problem+json"),
+        (status = 403, description = "`self_approval`, `not_a_reviewer`, `passkey_required`, `passkey_refused`, `forbidden`",
+            body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, response = super::document::NotFound),
-        (status = 409, description = "`review_closed`, `voted_already`, `digest_mismatch`", body = ProblemBody,
+        (status = 409, description = "`review_closed`, `voted_already`, `digest_mismatch`, `challenge_void`", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 413, description = "`too_large`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`bad_request`: the body is not JSON", body = ProblemBody,
@@ -164,6 +180,41 @@ pub(super) async fn vote(
     let gate = Arc::clone(&api.gate);
     let review = finish(async move { resolve::cast(&gate, &id, &caller, vote).await }).await?;
     Ok((StatusCode::CREATED, Json(view(&api.gate, &review)?)))
+}
+
+/// Ask what a passkey must sign for a vote
+///
+/// The challenge is the SHA-256 of a statement of exactly this vote: person, review, verdict, digests, reason. It is good
+/// for one vote, for two minutes. Send the same body to `votes` with the browser's answer as `assertion`.
+#[utoipa::path(post, path = "/api/v1/reviews/{id}/votes/challenge", operation_id = "vote_challenge", tag = "reviews",
+    params(("id" = String, Path, description = "The review's id")),
+    request_body = VoteBody,
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "What to sign", body = VoteChallenge),
+        (status = 400, description = "`bad_request`, `reason_invalid`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, description = "`self_approval`, `not_a_reviewer`, `passkey_required`, `forbidden`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, response = super::document::NotFound),
+        (status = 409, description = "`review_closed`, `voted_already`, `digest_mismatch`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 413, description = "`too_large`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`bad_request`: the body is not JSON", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 501, description = "`passkeys_unavailable`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn challenge(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    Id(id): Id,
+    JsonBody(body): JsonBody<VoteBody>,
+) -> Result<Json<VoteChallenge>, Problem> {
+    let asked = resolve::challenge(&api.gate, &ReviewId::new(id), &caller, &parse(body)?).await?;
+    Ok(Json(VoteChallenge { public_key: asked.options, expires_at: asked.expires_at }))
 }
 
 /// Withdraw a review
@@ -237,7 +288,7 @@ fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
         VerdictBody::Approve => Verdict::Approve,
         VerdictBody::Reject => Verdict::Reject,
     };
-    Ok(VoteRequest { verdict, reason: body.reason, action, card })
+    Ok(VoteRequest { verdict, reason: body.reason, action, card, assertion: body.assertion })
 }
 
 async fn find(gate: &Gate, id: &str) -> Result<Option<Versioned>, Problem> {

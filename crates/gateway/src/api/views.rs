@@ -9,7 +9,7 @@ use countersign_core::action::redact::ShownStream;
 use countersign_core::action::{BundleDigest, Described, Job, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::{Obligations, Quorum, Terms};
-use countersign_core::review::{Review, Verdict, Vote, tokens};
+use countersign_core::review::{PasskeyUse, Review, Verdict, Vote, tokens};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -160,10 +160,25 @@ pub(super) struct VoteView {
     verdict: &'static str,
     /// How they were authenticated: `passkey`, `console`, `api`, `cli`, `chat` or `local`.
     method: &'static str,
+    /// The passkey that signed it, for votes by `passkey`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkey: Option<PasskeyView>,
     /// RFC 3339.
     at: String,
     #[schema(required = true)]
     reason: Option<String>,
+}
+
+/// The passkey behind a vote.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VotePasskey)]
+pub(super) struct PasskeyView {
+    /// Its handle, which the record of its enrolment names.
+    id: String,
+    /// Whether copies of it can exist on other devices.
+    synced: bool,
+    /// Enrolled by somebody who had signed in with what the gateway's own host minted.
+    local: bool,
 }
 
 /// An attempt at an action.
@@ -370,6 +385,7 @@ fn vote(vote: &Vote) -> VoteView {
             Verdict::Reject => "reject",
         },
         method: vote.method.name(),
+        passkey: vote.passkey.clone().map(|PasskeyUse { id, synced, local }| PasskeyView { id, synced, local }),
         at: vote.at.to_string(),
         reason: vote.reason.clone(),
     }

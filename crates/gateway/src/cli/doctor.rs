@@ -13,6 +13,7 @@ use crate::config::{Config, Oidc, Target};
 use crate::host::Neighbours;
 use crate::identity::oidc::{Flow, Provider, Wish};
 use crate::identity::workload;
+use crate::identity::passkeys::RelyingParty;
 use crate::policies;
 use crate::ports::{OIDC_CLIENT_SECRET, Vault as _};
 use crate::protocols::postgres::tls::ServerTls;
@@ -42,6 +43,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     findings.push(Finding::of("policies", policies(&config)));
     findings.push(Finding::of("data directory", data_dir(&config)));
     findings.push(Finding::of("certificate", certificate(&config)));
+    findings.push(Finding::of("passkeys", Ok(passkeys(&config))));
     findings.push(Finding::of("server", server(&config).await));
     findings.extend(neighbours());
     if let Some(oidc) = &config.oidc {
@@ -99,6 +101,14 @@ fn certificate(config: &Config) -> anyhow::Result<String> {
             Ok(files.cert.display().to_string())
         }
         None => Ok("self-signed, made at the first start".to_owned()),
+    }
+}
+
+/// A gateway without passkeys is sound; it only cannot ask for them.
+fn passkeys(config: &Config) -> String {
+    match RelyingParty::of(&config.public_url) {
+        Ok(party) => format!("bound to {}, on pages of {}", party.rp_id(), party.origin()),
+        Err(error) => format!("not available: {error}"),
     }
 }
 

@@ -114,6 +114,10 @@ fn print(context: &Context, report: &Report) -> anyhow::Result<()> {
     output::line(&format!("  origin   {}", verified.origin));
     output::line(&format!("  root     {}", verified.root));
     output::line(&format!("  key      {}", report.verifier_key));
+    let (signed, attested) = (verified.signed_votes, verified.attested_votes);
+    output::line(&format!(
+        "  votes    {signed} signed by passkeys, each verified; {attested} on the gateway's word alone"
+    ));
     if !report.key_given {
         output::line("           found beside the log; give --key from a place you trust to exclude its replacement");
     }

@@ -111,7 +111,7 @@ fn parse(seen: &str, verdict: Verdict, reason: Option<String>) -> Result<(Review
     };
     let action = action.parse().map_err(|_| malformed())?;
     let card = card.parse().map_err(|_| malformed())?;
-    Ok((ReviewId::new(id), VoteRequest { verdict, reason, action, card }))
+    Ok((ReviewId::new(id), VoteRequest { verdict, reason, action, card, assertion: None }))
 }
 
 async fn cast(console: &Console, session: &Session, id: &ReviewId, request: VoteRequest) -> Done {
@@ -131,7 +131,9 @@ async fn show(console: &Console, session: &Session, done: Vec<Done>) -> Result<R
     let who = &session.signed_in;
     let live = open.iter().filter(|review| review.matter().expires_at > moment.now);
     let mine: Vec<&Review> = live.filter(|review| Standing::could_decide(&moment, review, who)).collect();
-    let whole = mine.iter().filter(|review| Standing::of(&moment, review, who).decides());
+    // what a passkey must sign is decided on its own page, one by one
+    let unsigned = mine.iter().filter(|review| !review.matter().terms.obligations.passkey);
+    let whole = unsigned.filter(|review| Standing::of(&moment, review, who).decides());
     let rows: Vec<Row> = whole.filter_map(|review| row(&moment, review)).take(SHOWN_MAX).collect();
     let page = BatchPage {
         frame: Frame::new("Decide several", "/", session),

@@ -1,16 +1,17 @@
 //! The buttons of a review: each hands its form to [`crate::resolve`] and shows what came of it.
 
-use axum::Extension;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::{Extension, Json};
 use countersign_core::action::ReviewId;
 use countersign_core::review::Verdict;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::page::Failure;
 use super::session::Session;
-use super::{Console, review};
+use super::{Console, passkeys, review};
 use crate::codes::Code;
 use crate::resolve::{self, Denied, VoteRequest};
 
@@ -22,6 +23,9 @@ pub(super) struct VoteForm {
     reason: String,
     action_digest: String,
     card_digest: String,
+    /// A passkey's signature, as the page's script wrote it; empty without one.
+    #[serde(default)]
+    credential: String,
 }
 
 /// Casts a vote.
@@ -52,6 +56,21 @@ pub(super) async fn retract(
     answer(&console, &session, &id, done.map(drop), String::new()).await
 }
 
+/// What a passkey must sign for the vote in the form, as JSON for the page's script.
+pub(super) async fn challenge(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    form: Result<Form<VoteForm>, FormRejection>,
+) -> Result<Response, Failure> {
+    let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a review")) };
+    let vote = request(form)?;
+    match resolve::challenge(&console.gate, &ReviewId::new(id), &session.caller(), &vote).await {
+        Ok(asked) => Ok(Json(json!({ "publicKey": asked.options })).into_response()),
+        Err(denied) => Ok(passkeys::refusal(&denied)),
+    }
+}
+
 /// Takes a review back.
 pub(super) async fn withdraw(
     State(console): State<Console>,
@@ -66,11 +85,17 @@ pub(super) async fn withdraw(
 /// Browsers send line breaks in forms as CR LF; a reason has line feeds.
 fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
     let malformed = |_| Failure::bad_request("the form names no digest");
+    let unread = |_| Failure::bad_request("the browser's signature cannot be read");
+    let assertion = match form.credential.as_str() {
+        "" => None,
+        written => Some(serde_json::from_str(written).map_err(unread)?),
+    };
     Ok(VoteRequest {
         verdict: form.verdict,
         reason: Some(form.reason.replace("\r\n", "\n")).filter(|reason| !reason.trim().is_empty()),
         action: form.action_digest.parse().map_err(malformed)?,
         card: form.card_digest.parse().map_err(malformed)?,
+        assertion,
     })
 }
 

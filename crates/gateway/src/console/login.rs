@@ -167,6 +167,7 @@ fn enrolled(console: &Console, what: &str, credential: &Credential, change: &str
         person: Some(person),
         change: change.to_owned(),
         local: credential.local,
+        passkey: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The console: where people see what waits for them and decide with one click.
 //!
-//! Server-rendered pages (askama), kept live by htmx over server-sent events, one stylesheet, no script of our own. Every
-//! page shows the one card of `core::card`; every vote goes through [`crate::resolve`]. Three rings guard it, outermost
+//! Server-rendered pages (askama), kept live by htmx over server-sent events, one stylesheet, and one script of our own: the
+//! one that lets a browser sign with a passkey. Every page shows the one card of `core::card`; every vote goes through [`crate::resolve`]. Three rings guard it, outermost
 //! first: headers on every answer ([`guard::headers`]), no POST from elsewhere ([`guard::same_site`]), and a session with its form
 //! token on every page but signing in ([`session::require`]). Nothing changes by GET: link previews and mail scanners follow
 //! links (threat 13).
@@ -31,6 +31,7 @@ mod login;
 mod me;
 mod oidc;
 mod page;
+mod passkeys;
 mod people;
 mod record;
 mod review;
@@ -41,8 +42,9 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-/// The largest form: digests, a token, and a reason of 2,000 bytes, each byte as `%XX`.
-const FORM_BYTES_MAX: usize = 16 * 1024;
+/// The largest form: digests, a token, a reason of 2,000 bytes, each byte as `%XX`, and a signature, or a new passkey with
+/// its maker's certificates.
+const FORM_BYTES_MAX: usize = 32 * 1024;
 /// Pages that listen for changes at once.
 const LISTENERS_MAX: usize = 2_000;
 
@@ -93,6 +95,7 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/{id}", get(review::page))
         .route("/reviews/{id}/vote", post(cast::vote))
         .route("/reviews/{id}/retract", post(cast::retract))
+        .route("/reviews/{id}/challenge", post(cast::challenge))
         .route("/reviews/{id}/withdraw", post(cast::withdraw))
         .route("/history", get(history::page))
         .route("/activity", get(activity::page))
@@ -101,6 +104,10 @@ fn signed_in() -> Router<Console> {
         .route("/me/credentials/{id}/end", post(me::end_credential))
         .route("/me/agents/{name}/accept", post(me::accept_agent))
         .route("/me/agents/{name}/revoke", post(me::revoke_agent))
+        .route("/me/passkeys", get(passkeys::page).post(passkeys::add))
+        .route("/me/passkeys/challenge", post(passkeys::challenge))
+        .route("/me/passkeys/{id}/name", post(passkeys::rename))
+        .route("/me/passkeys/{id}/remove", post(passkeys::remove))
         .route("/logout", post(login::sign_out))
 }
 

@@ -210,7 +210,12 @@ pub(super) async fn wrong_method() -> Response {
 pub(super) fn status(code: Code) -> StatusCode {
     match code {
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::ReviewClosed | Code::VotedAlready | Code::DigestMismatch => StatusCode::CONFLICT,
+        Code::ReviewClosed
+        | Code::VotedAlready
+        | Code::DigestMismatch
+        | Code::ChallengeVoid
+        | Code::TooManyPasskeys => StatusCode::CONFLICT,
+        Code::PasskeysUnavailable => StatusCode::NOT_IMPLEMENTED,
         Code::ReasonInvalid | Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::RecordUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
@@ -232,6 +237,13 @@ pub(super) fn advice(code: Code) -> &'static str {
         Code::RecordUnavailable => {
             "Your vote was not counted. Try again; if it stays like this, look at the gateway's log."
         }
+        Code::PasskeyRequired => "Press one of the buttons that sign. Your own page, under your name, adds a passkey.",
+        Code::PasskeyRefused => {
+            "Nothing was counted, and the attempt was recorded. Try again, or with another passkey."
+        }
+        Code::ChallengeVoid => "Nothing was counted. Read the page as it is now, and sign again within two minutes.",
+        Code::PasskeysUnavailable => "Whoever runs the gateway can change its address in the configuration.",
+        Code::TooManyPasskeys => "Remove one that you do not need any more.",
         Code::NotFound => "Check the address, or start from the inbox.",
         _ => "Sign in again if your session is old, or ask one of the people named below.",
     }

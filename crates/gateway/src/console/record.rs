@@ -140,8 +140,14 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             format!("{status:?}{rows}").to_lowercase()
         }
         Event::ReviewOpened { action: of, .. } => format!("people are asked about {}", action(of)),
-        Event::ReviewVote { person, verdict: Verdict::Approve, .. } => format!("{} approved", name(person.as_str())),
-        Event::ReviewVote { person, verdict: Verdict::Reject, .. } => format!("{} rejected", name(person.as_str())),
+        Event::ReviewVote { person, verdict, signed, .. } => {
+            let said = match verdict {
+                Verdict::Approve => "approved",
+                Verdict::Reject => "rejected",
+            };
+            let how = if signed.is_some() { ", signed by passkey" } else { "" };
+            format!("{} {said}{how}", name(person.as_str()))
+        }
         Event::ReviewRetracted { person, .. } => format!("{} took their vote back", name(person.as_str())),
         Event::ReviewRefused { by, code, .. } => {
             format!(

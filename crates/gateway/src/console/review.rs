@@ -18,8 +18,9 @@ use super::session::Session;
 use super::show::{Data, Html, Statement, block, line, span, when};
 use super::standing::{self, Standing};
 use crate::gate::Moment;
-use crate::ports::Attempt;
-use crate::resolve::{self, Denied};
+use crate::identity::passkeys::RelyingParty;
+use crate::ports::{Attempt, Passkey};
+use crate::resolve::{self, Denied, Voter};
 
 /// Names listed of a kind; more are counted.
 const NAMES_MAX: usize = 100;
@@ -70,6 +71,14 @@ struct View {
     can_withdraw: bool,
     /// Whether the reader's own vote can still be taken back, as far as this page knows.
     can_retract: bool,
+    /// Whether a vote of theirs without a passkey would count.
+    plain: bool,
+    /// Whether one that a passkey of theirs signs would.
+    signed: bool,
+    /// Whether only a signed vote is taken, and they have no passkey.
+    needs_passkey: bool,
+    /// Where passkeys work.
+    origin: String,
     justify: bool,
     reason_bytes_max: usize,
     /// The card as shown is not the one the review was opened with: nobody may vote on it here.
@@ -206,6 +215,14 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let voted = review.votes().iter().any(|vote| &vote.person == reader);
     let can_retract = voted && (is_open || store.unused_grant(id).await?.is_some());
     let may_help = console.gate.sign_in.is_some() && matches!(standing, Standing::Barred(_));
+    let who = &session.signed_in;
+    let passkeys = match is_open {
+        true => console.gate.directory.passkeys(&who.person.id).await?,
+        false => Vec::new(),
+    };
+    let decides = |voter: Voter<'_>| Standing::of_voter(&moment, &review, &voter).decides();
+    let with = |passkey: &Passkey| decides(Voter { signed_in: who, passkey: Some(passkey.as_used()) });
+    let party = RelyingParty::of(&console.gate.config.public_url).ok();
     Ok(View {
         id: id.to_string(),
         sign_in: may_help.then(|| format!("/login/oidc?again=true&return=/reviews/{id}")),
@@ -214,6 +231,10 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         look_again: look_again(&review, &attempts, moment.now),
         can_withdraw: is_open && standing == Standing::OwnSide,
         can_retract,
+        plain: decides(Voter::plain(who)),
+        signed: party.is_some() && passkeys.iter().any(with),
+        needs_passkey: matter.terms.obligations.passkey && passkeys.is_empty(),
+        origin: party.map(|party| party.origin().to_owned()).unwrap_or_default(),
         sentence: line(&standing.words().sentence),
         justify: matter.terms.obligations.justify,
         reason_bytes_max: REASON_BYTES_MAX,

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::action::PersonId;
-use countersign_core::policy::{Approvable, ApproveCode, Authn, Quorum};
+use countersign_core::policy::{Approvable, ApproveCode, Quorum};
 use countersign_core::review::separation::independent;
-use countersign_core::review::{Method, Review, Verdict, Vote, tokens};
+use countersign_core::review::{PasskeyUse, Review, Verdict, Vote, tokens};
 
 use crate::gate::Moment;
 use crate::identity::SignedIn;
 use crate::ports::Scope;
-use crate::resolve;
+use crate::resolve::{self, Voter};
 
 /// Where the person who looks stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +43,16 @@ pub(super) struct Words {
 }
 
 impl Standing {
-    /// Of a person towards a review.
+    /// Of a person towards a review. Where a vote must be signed, as if they did.
     pub(super) fn of(moment: &Moment, review: &Review, who: &SignedIn) -> Self {
+        let signs = PasskeyUse { id: String::new(), synced: false, local: false };
+        let passkey = Some(signs).filter(|_| review.matter().terms.obligations.passkey);
+        Self::of_voter(moment, review, &Voter { signed_in: who, passkey })
+    }
+
+    /// Of a person with, or without, a passkey.
+    pub(super) fn of_voter(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Self {
+        let who = voter.signed_in;
         let person = &who.person.id;
         if matches!(review, Review::Closed(_)) {
             return Standing::Closed;
@@ -58,8 +66,8 @@ impl Standing {
         if who.scope < Scope::ReviewVote {
             return Standing::ReadOnly;
         }
-        match resolve::known_well(moment, &review.matter().described, who) {
-            Ok(()) => asked(moment, review, who),
+        match resolve::known_well(moment, &review.matter().described, voter) {
+            Ok(()) => asked(moment, review, voter),
             Err(denied) => Standing::Barred(denied.message),
         }
     }
@@ -105,14 +113,15 @@ impl Standing {
     }
 }
 
-fn asked(moment: &Moment, review: &Review, who: &SignedIn) -> Standing {
+fn asked(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Standing {
     let matter = review.matter();
-    if matter.terms.obligations.passkey && who.method != Method::Passkey {
-        return Standing::Barred("the policy asks for an approval that is signed by a passkey".to_owned());
+    if matter.terms.obligations.passkey && !voter.steps_up() {
+        return Standing::Barred("the policy asks for a vote that is signed by a passkey".to_owned());
     }
-    let authn = Authn { mfa: who.mfa, age_seconds: who.age_seconds, method: who.method };
+    let authn = voter.authn();
     let none = BTreeSet::new();
-    let any = moment.bundle.may_approve(&who.person.id, &authn, &matter.described, "any", &moment.with(&none));
+    let any =
+        moment.bundle.may_approve(&voter.signed_in.person.id, &authn, &matter.described, "any", &moment.with(&none));
     let groups = resolve::asked_groups(&matter.terms.suffices);
     match any.as_ref().map(Approvable::groups) {
         Ok(own) if groups.contains("any") => Standing::Decides(own.clone()),

@@ -68,7 +68,7 @@ pub(super) async fn end(
     let record = |id: &str, person: &PersonId| {
         let (what, change) = ("session".to_owned(), "ended_by_provider".to_owned());
         let person = Some(person.clone());
-        scribe.record(Event::IdentityEnrolled { what, id: id.to_owned(), person, change, local: false })
+        scribe.record(Event::IdentityEnrolled { what, id: id.to_owned(), person, change, local: false, passkey: None })
     };
     let records = theirs.iter().map(|credential| record(&credential.id, &credential.person)).collect();
     Ok(directory.end_credentials(theirs.into_iter().map(|credential| credential.id).collect(), records).await?)

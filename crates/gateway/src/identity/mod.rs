@@ -16,6 +16,7 @@ pub mod keys;
 pub mod logout;
 pub mod minting;
 pub mod oidc;
+pub mod passkeys;
 pub mod people;
 pub mod sign_in;
 pub mod stewardship;

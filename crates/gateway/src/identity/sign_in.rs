@@ -227,6 +227,7 @@ impl Reception {
             person: Some(person.clone()),
             change: change.to_owned(),
             local: false,
+            passkey: None,
         })
     }
 }

@@ -240,6 +240,7 @@ impl<'a> Steward<'a> {
             person: Some(person.clone()),
             change,
             local,
+            passkey: None,
         })
     }
 }

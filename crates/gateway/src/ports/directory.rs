@@ -8,7 +8,7 @@ use countersign_core::record::Record;
 use countersign_core::review::Method;
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{Passkeys, StoreError};
 
 /// What a person may do besides reviewing, which follows from their groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -353,7 +353,7 @@ pub struct Once {
 
 /// Who is who.
 #[async_trait]
-pub trait Directory: Send + Sync {
+pub trait Directory: Passkeys {
     /// Adds a person, with the account they came by.
     async fn add_person(
         &self,

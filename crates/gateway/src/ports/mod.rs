@@ -10,11 +10,13 @@ use countersign_core::record::{Event, Record};
 mod directory;
 mod journal;
 mod log;
+mod passkeys;
 mod store;
 
 pub use directory::*;
 pub use journal::*;
 pub use log::*;
+pub use passkeys::*;
 pub use store::*;
 
 /// The time, never earlier than what was last recorded.

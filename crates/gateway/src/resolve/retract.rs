@@ -24,7 +24,7 @@ pub async fn retract(gate: &Gate, id: &ReviewId, caller: &Caller) -> Result<Revi
             Ok(review)
         }
         Err(denied) if denied.code == Code::RecordUnavailable => Err(denied),
-        Err(denied) => Err(record_denied(gate, id, caller, denied).await),
+        Err(denied) => Err(record_denied(gate, id, caller, None, denied).await),
     }
 }
 

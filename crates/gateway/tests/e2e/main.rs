@@ -21,6 +21,7 @@ mod mask;
 mod names;
 mod oracle;
 mod policy;
+mod passkeys;
 mod protocol;
 mod raw;
 mod self_approval;

@@ -185,6 +185,7 @@ impl World<'_> {
             verdict: ballot.verdict,
             method: ballot.method,
             mfa: ballot.mfa,
+            passkey: None,
             card: ballot.card,
             reason: None,
             at: self.clock(node),
@@ -201,7 +202,7 @@ impl World<'_> {
         against: &Described,
     ) -> Result<Approvable, Code> {
         let bundle = self.bundle(node).ok_or("policy_error")?;
-        let authn = Authn { mfa: ballot.mfa, age_seconds: 0, method: ballot.method };
+        let authn = Authn { mfa: ballot.mfa, age_seconds: 0, method: ballot.method, passkey: None };
         let none = BTreeSet::new();
         let circumstances = self.circumstances(node, &none);
         let ask = |group: &str| bundle.may_approve(&ballot.voter, &authn, against, group, &circumstances);
@@ -221,7 +222,7 @@ impl World<'_> {
         if vote.verdict != Verdict::Approve || separation::independent(&vote.person, request, &linked).is_err() {
             return false;
         }
-        let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method };
+        let authn = Authn { mfa: vote.mfa, age_seconds: 0, method: vote.method, passkey: None };
         let none = BTreeSet::new();
         let circumstances = self.circumstances(node, &none);
         vote.groups.iter().all(|group| bundle.may_approve(&vote.person, &authn, request, group, &circumstances).is_ok())

@@ -152,6 +152,7 @@ fn log_text(report: &Report, paint: Paint) -> String {
     if let Some(since) = report.since {
         lines.push(format!("  since      the {since} leaves of the saved checkpoint are all still there, unchanged"));
     }
+    lines.extend(votes_line(report));
     lines.extend(witness_lines(&report.witnesses, paint));
     if report.unknown_signatures > 0 {
         lines.push(format!("  ignored    {} signatures by keys that were not given", report.unknown_signatures));
@@ -165,6 +166,13 @@ fn log_text(report: &Report, paint: Paint) -> String {
     let rows = kinds.chain(other).map(|(kind, count)| format!("  {count:>9}  {kind}"));
     lines.extend(rows);
     lines.join("\n") + "\n"
+}
+
+fn votes_line(report: &Report) -> Option<String> {
+    let (signed, attested) = (report.signed_votes, report.attested_votes);
+    let words =
+        format!("  votes      {signed} signed by passkeys, each verified; {attested} on the gateway's word alone");
+    (signed + attested > 0).then_some(words)
 }
 
 fn history_words(count: u64) -> String {

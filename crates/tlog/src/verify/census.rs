@@ -25,14 +25,33 @@ pub(super) struct Census {
     other: u64,
 }
 
+/// The kinds that are looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Enrolment,
+    Vote,
+    Other,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        match name {
+            "identity.enrolled" => Self::Enrolment,
+            "review.vote" => Self::Vote,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl Census {
-    pub(super) fn count(&mut self, leaf: &[u8]) {
+    pub(super) fn count(&mut self, leaf: &[u8]) -> Kind {
         let is_object = leaf.first() == Some(&b'{');
         let kind = serde_json::from_slice::<Kinded<'_>>(leaf).ok().filter(|_| is_object).map(|leaf| leaf.kind);
         let Some(kind) = kind.filter(|kind| kind.len() <= KIND_BYTES_MAX) else {
             self.other += 1;
-            return;
+            return Kind::Other;
         };
+        let found = Kind::of(&kind);
         if let Some(count) = self.kinds.get_mut(kind.as_ref()) {
             *count += 1;
         } else if self.kinds.len() < KINDS_MAX {
@@ -40,6 +59,7 @@ impl Census {
         } else {
             self.other += 1;
         }
+        found
     }
 
     pub(super) fn other(&self) -> u64 {
@@ -67,7 +87,7 @@ mod tests {
             "plain",
             "",
         ];
-        leaves.iter().for_each(|leaf| census.count(leaf.as_bytes()));
+        leaves.iter().for_each(|leaf| assert_eq!(census.count(leaf.as_bytes()), Kind::Other));
         census.count(format!(r#"{{"kind":"{}"}}"#, "k".repeat(KIND_BYTES_MAX + 1)).as_bytes());
         assert_eq!((census.other(), census.into_kinds()), (6, BTreeMap::from([("action.intent".to_owned(), 2)])));
     }
@@ -75,7 +95,9 @@ mod tests {
     #[test]
     fn kinds_are_bounded() {
         let mut census = Census::default();
-        (0..KINDS_MAX + 5).for_each(|n| census.count(format!(r#"{{"kind":"k{n}"}}"#).as_bytes()));
+        for n in 0..KINDS_MAX + 5 {
+            census.count(format!(r#"{{"kind":"k{n}"}}"#).as_bytes());
+        }
         assert_eq!((census.other(), census.into_kinds().len()), (5, KINDS_MAX));
     }
 }

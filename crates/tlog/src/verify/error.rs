@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::claims::ClaimedBy;
+use super::votes::VoteError;
 use crate::checkpoint;
 use crate::source::SourceError;
 use crate::tile::TilePath;
@@ -96,6 +97,9 @@ pub enum Problem {
         /// The file.
         path: TilePath,
     },
+    /// A vote says that a passkey signed it, and it did not.
+    #[error("a vote that is recorded as signed by a passkey is not believed")]
+    Vote(#[source] VoteError),
     /// Too few of the given witnesses cosigned.
     #[error("{found} of the given witnesses cosigned; {required} are required")]
     Unwitnessed {
@@ -124,6 +128,7 @@ impl Problem {
             Self::Extra { .. } => "extra",
             Self::RootMismatch => "root_mismatch",
             Self::HashTile { .. } => "hash_tile",
+            Self::Vote(_) => "vote",
             Self::Unwitnessed { .. } => "unwitnessed",
         }
     }

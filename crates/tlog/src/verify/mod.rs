@@ -17,6 +17,7 @@ mod error;
 mod locate;
 mod scan;
 mod tail;
+mod votes;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ use serde::Serialize;
 
 pub use claims::ClaimedBy;
 pub use error::{Problem, VerifyError};
+pub use votes::VoteError;
 
 pub use crate::checkpoint::Witness;
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -61,6 +63,10 @@ pub struct Report {
     pub kinds: BTreeMap<String, u64>,
     /// Leaves that are not JSON objects with a `kind`, or of a kind beyond the bound on counted kinds.
     pub other_leaves: u64,
+    /// Votes that a passkey signed, each verified against its enrolment.
+    pub signed_votes: u64,
+    /// Votes that rest on the gateway's word alone.
+    pub attested_votes: u64,
     /// Entries after the signed ones: written, but not signed yet. Nothing is known about them.
     pub unsigned_leaves: u64,
     /// Earlier checkpoints in the history, all signed and consistent.
@@ -94,6 +100,8 @@ pub fn log(source: &dyn TileSource, key: &VerifierKey, options: &Options) -> Res
         root: checkpoint.root,
         key_id: key.id().to_string(),
         other_leaves: findings.census.other(),
+        signed_votes: findings.votes.signed(),
+        attested_votes: findings.votes.attested(),
         kinds: findings.census.into_kinds(),
         unsigned_leaves,
         history_checkpoints,
@@ -133,8 +141,11 @@ fn judge(source: &dyn TileSource, findings: &Findings) -> Result<(), VerifyError
         let problem = Problem::Fork { size: claim.head.size, claimed_by: claim.claimed_by };
         return Err(VerifyError::within(problem, findings.good_size()..claim.head.size));
     }
-    match &findings.evidence {
-        Some(evidence) => Err(VerifyError::within(evidence.problem(), evidence.leaves.clone())),
+    if let Some(evidence) = &findings.evidence {
+        return Err(VerifyError::within(evidence.problem(), evidence.leaves.clone()));
+    }
+    match findings.votes.bad() {
+        Some((index, error)) => Err(VerifyError::within(Problem::Vote(error.clone()), *index..index + 1)),
         None => Ok(()),
     }
 }

@@ -5,9 +5,10 @@
 
 use std::ops::Range;
 
-use super::census::Census;
+use super::census::{Census, Kind};
 use super::claims::{Claim, Claims};
 use super::error::{Problem, VerifyError};
+use super::votes::Votes;
 use crate::edge::Edge;
 use crate::hash::{Hash, leaf_hash};
 use crate::proof::TreeHead;
@@ -37,6 +38,7 @@ pub(super) struct Findings<'a> {
     pub(super) edge: Edge,
     pub(super) claims: Claims<'a>,
     pub(super) census: Census,
+    pub(super) votes: Votes,
     /// The earliest disagreement between entries and stored hashes.
     pub(super) evidence: Option<Evidence>,
     /// The last claim before the first bad one: the tree agrees with it.
@@ -63,7 +65,8 @@ pub(super) fn run<'a>(
     claims: Claims<'a>,
 ) -> Result<Findings<'a>, VerifyError> {
     let (edge, census) = (Edge::default(), Census::default());
-    let findings = Findings { head, edge, claims, census, evidence: None, good_claim: None, bad_claim: None };
+    let votes = Votes::default();
+    let findings = Findings { head, edge, claims, census, votes, evidence: None, good_claim: None, bad_claim: None };
     let mut scan = Scan { source, findings };
     scan.check_claims()?;
     for index in 0..head.size.div_ceil(u64::from(TILE_WIDTH)) {
@@ -113,7 +116,11 @@ impl Scan<'_> {
             if stored.get(within).is_some_and(|stored| *stored != hash) {
                 self.note(index..index + 1, path, false);
             }
-            self.findings.census.count(entry);
+            match self.findings.census.count(entry) {
+                Kind::Enrolment => self.findings.votes.enrolment(entry),
+                Kind::Vote => self.findings.votes.vote(index, entry),
+                Kind::Other => {}
+            }
             self.findings.edge.push(hash, |tile| filled.push(tile));
             self.check_claims()?;
         }

@@ -6,7 +6,7 @@ use crate::review::Method;
 
 use super::*;
 
-const FRESH: Authn = Authn { mfa: true, age_seconds: 60, method: Method::Console };
+const FRESH: Authn = Authn { mfa: true, age_seconds: 60, method: Method::Console, passkey: None };
 
 fn ask(bundle: &Bundle, voter: &str, authn: Authn, group: &str) -> Result<Vec<String>, &'static str> {
     ask_about(bundle, &one(SqlClass::Write, "UPDATE"), voter, authn, group)
@@ -94,4 +94,21 @@ fn an_erroring_forbid_refuses_every_group() {
     let bundle = starter_and(text);
     assert_eq!(ask(&bundle, "dan", FRESH, "dba"), Ok(vec!["dba".to_owned()]));
     assert_eq!(ask(&bundle, "dan", FRESH, "any"), Err("policy_error"));
+}
+
+#[test]
+fn policies_tell_passkeys_apart() {
+    let text = format!(
+        "{STARTER}\n@id(\"one-device\")\n@deny(\"sign with a passkey of one device\")\nforbid (principal, action == Action::\"approve\", \
+         resource) unless {{ context.authn has passkey && !context.authn.passkey.synced && !context.authn.passkey.local }};"
+    );
+    let bundle = bundle(&text);
+    let by = |passkey: Option<(bool, bool)>| {
+        let passkey = passkey.map(|(synced, local)| PasskeyFacts { synced, local });
+        ask(&bundle, "dora", Authn { method: Method::Passkey, passkey, ..FRESH }, "dba")
+    };
+    assert!(by(Some((false, false))).is_ok());
+    for weaker in [None, Some((true, false)), Some((false, true)), Some((true, true))] {
+        assert_eq!(by(weaker), Err("policy_denied"), "{weaker:?}");
+    }
 }

@@ -93,7 +93,7 @@ proptest! {
         let bundle = bundle("@id(\"all\") permit (principal, action, resource);");
         let mut request = one(SqlClass::Write, "UPDATE");
         request.closure = Arc::new(closure.iter().map(|name| PersonId::new(*name)).collect());
-        let authn = Authn { mfa: true, age_seconds: 0, method: crate::review::Method::Passkey };
+        let authn = Authn { mfa: true, age_seconds: 0, method: crate::review::Method::Passkey, passkey: None };
         let (none, people) = (BTreeSet::new(), people());
         let answer = bundle.may_approve(&PersonId::new(voter), &authn, &request, group, &circumstances(&none, &people));
         let own = closure.contains(&voter) || voter == "alice";

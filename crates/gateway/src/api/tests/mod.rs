@@ -3,4 +3,5 @@
 mod access;
 mod operation;
 mod read;
+mod signed;
 mod votes;

@@ -387,6 +387,7 @@ fn enrolled(what: &str, person: &str) -> Event {
         person: Some(PersonId::new(format!("p-{person}"))),
         change: "added".to_owned(),
         local: true,
+        passkey: None,
     }
 }
 

@@ -58,13 +58,17 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::ReasonInvalid
         | Code::CrossSite
         | Code::SettingRefused
+        | Code::PasskeyRequired
+        | Code::PasskeyRefused
+        | Code::ChallengeVoid
+        | Code::TooManyPasskeys
         | Code::RecordUnavailable => SqlState::INSUFFICIENT_PRIVILEGE,
         Code::Unparsed => state("42601"),
         Code::ReviewExpired | Code::HoldEnded | Code::Cancelled => SqlState::QUERY_CANCELED,
         Code::TooManyReviews => state("53400"),
         Code::TooManyConnections => SqlState::TOO_MANY_CONNECTIONS,
         Code::UpstreamUnavailable | Code::NamesUnresolved => SqlState::CONNECTION_FAILURE,
-        Code::Unsupported => SqlState::FEATURE_NOT_SUPPORTED,
+        Code::Unsupported | Code::PasskeysUnavailable => SqlState::FEATURE_NOT_SUPPORTED,
         Code::TooLarge => SqlState::PROGRAM_LIMIT_EXCEEDED,
         Code::ProtocolViolation | Code::BadRequest => SqlState::PROTOCOL_VIOLATION,
         Code::Unauthenticated => SqlState::INVALID_PASSWORD,

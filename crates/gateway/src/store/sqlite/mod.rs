@@ -23,6 +23,7 @@ mod attempts;
 mod credentials;
 mod db;
 mod directory;
+mod passkeys;
 mod people;
 mod records;
 mod reviews;

@@ -2,11 +2,11 @@
 
 use countersign_core::action::{ReviewId, Timestamp};
 use countersign_core::grant::Grant;
-use countersign_core::record::Record;
+use countersign_core::record::{Event, Record};
 use countersign_core::review::{Open, Review};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{failed, from_json, records, to_json};
+use super::{failed, from_json, passkeys, records, to_json};
 use crate::ports::{Ask, Asked, ReviewFilter, StoreError, Versioned};
 
 /// The most reviews that one timer run closes; the rest follow in the next.
@@ -142,6 +142,9 @@ pub(super) fn save(
         .map_err(failed)?;
     if changed != 1 {
         return Err(StoreError::Conflict);
+    }
+    if appended.iter().any(|record| matches!(record.event, Event::ReviewVote { .. })) {
+        passkeys::newest_vote_stands(c, review)?;
     }
     if let Some(grant) = grant {
         issue(c, review, grant)?;

@@ -9,11 +9,11 @@ use countersign_core::action::{
     SessionFacts, Target, redact,
 };
 use countersign_core::policy::{Obligations, Terms};
-use countersign_core::record::Event;
+use countersign_core::record::{EnrolledPasskey, Event};
 use countersign_core::review::{Closed, Matter};
 
 use super::*;
-use crate::ports::{CredentialKind, Directory as _, IntentError, Once, ReviewLimits};
+use crate::ports::{CredentialKind, Directory as _, IntentError, Once, Passkey, Passkeys as _, Person, ReviewLimits};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_700_000_000 + seconds)
@@ -205,4 +205,55 @@ async fn what_may_happen_once_happens_once() {
     assert_eq!(store.take_once("sign_in", &[1; 32], at(1)).await.expect("reads"), None, "taken already");
     store.put_once(once(2), at(0)).await.expect("written");
     assert_eq!(store.take_once("sign_in", &[2; 32], at(60)).await.expect("reads"), None, "too late");
+}
+
+fn passkey(id: &str, counter: u32) -> Passkey {
+    let enrolled = EnrolledPasskey {
+        credential_sha256: String::new(),
+        public_key: String::new(),
+        rp_id: "localhost".to_owned(),
+        aaguid: String::new(),
+        attestation: "none".to_owned(),
+        backup_eligible: false,
+        synced: false,
+    };
+    Passkey {
+        id: id.to_owned(),
+        person: PersonId::new("p1"),
+        label: "key".to_owned(),
+        credential: format!("credential of {id}"),
+        verifier: serde_json::Value::Null,
+        counter,
+        enrolled,
+        synced: false,
+        local: false,
+        added_at: at(0),
+        used_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a_passkeys_counter_only_grows_and_a_removed_one_is_used_no_more() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(dir.path()).expect("opens");
+    let ada = Person::new(PersonId::new("p1"), "ada".to_owned(), None, BTreeSet::new(), at(0));
+    store.add_person(ada.clone(), None, vec![]).await.expect("adds");
+    store.add_passkey(passkey("counts", 5), 2, record(0)).await.expect("adds");
+    store.add_passkey(passkey("does not", 0), 2, record(0)).await.expect("adds");
+    let third = store.add_passkey(passkey("third", 0), 2, record(0)).await;
+    assert!(matches!(third, Err(StoreError::Conflict)), "{third:?}");
+    let again = store.add_passkey(passkey("counts", 5), 3, record(0)).await;
+    assert!(matches!(again, Err(StoreError::NameTaken(_))), "{again:?}");
+    for (id, counter, expected) in
+        [("counts", 5, false), ("counts", 0, false), ("counts", 6, true), ("counts", 6, false), ("does not", 0, true)]
+    {
+        let used = store.use_passkey(id, counter, false, at(1)).await.expect("asks");
+        assert_eq!(used, expected, "{id} {counter}");
+    }
+    let other = store.remove_passkey(&PersonId::new("p2"), "counts", record(1)).await;
+    assert!(matches!(other, Err(StoreError::NotFound(_))), "somebody else's: {other:?}");
+    store.remove_passkey(&ada.id, "counts", record(1)).await.expect("removes");
+    assert!(!store.use_passkey("counts", 7, false, at(2)).await.expect("asks"));
+    let left: Vec<String> = store.passkeys(&ada.id).await.expect("lists").into_iter().map(|left| left.id).collect();
+    assert_eq!(left, ["does not"]);
 }

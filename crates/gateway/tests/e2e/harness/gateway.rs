@@ -25,6 +25,7 @@ pub(crate) struct Gateway {
     postgres: u16,
     upstream_password: String,
     disk_bytes: Option<u64>,
+    named: bool,
     sweeper: Arc<Sweeper>,
     child: Option<Child>,
 }
@@ -32,12 +33,23 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(dir: &Path, ports: Ports, upstream_password: String, sweeper: Arc<Sweeper>) -> Self {
         let Ports { http, postgres } = ports;
-        Self { dir: dir.to_path_buf(), http, postgres, upstream_password, disk_bytes: None, sweeper, child: None }
+        let dir = dir.to_path_buf();
+        Self { dir, http, postgres, upstream_password, disk_bytes: None, named: false, sweeper, child: None }
     }
 
     /// Gives its data a disk of this size.
     pub(crate) fn with_disk(self, disk_bytes: Option<u64>) -> Self {
         Self { disk_bytes, ..self }
+    }
+
+    /// Says that its `public_url` is a name.
+    pub(crate) fn with_name(self, named: bool) -> Self {
+        Self { named, ..self }
+    }
+
+    /// Where its pages are opened: its `public_url`.
+    pub(crate) fn page_url(&self) -> String {
+        if self.named { format!("http://localhost:{}", self.http) } else { self.url() }
     }
 
     pub(crate) fn url(&self) -> String {

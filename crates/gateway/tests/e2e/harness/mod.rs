@@ -1,6 +1,7 @@
 //! The world of a test: a private PostgreSQL, a gateway process, people and an agent.
 
 pub(crate) mod api;
+pub(crate) mod browser;
 pub(crate) mod ci;
 pub(crate) mod clients;
 pub(crate) mod console;
@@ -52,6 +53,8 @@ pub(crate) struct Plan {
     copy_bytes_max: Option<u64>,
     /// An identity provider with these people, and more settings of `[oidc]`.
     oidc: Option<(Value, &'static str)>,
+    /// Whether `public_url` has a name: `localhost` instead of the address.
+    named: bool,
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -60,6 +63,18 @@ impl Plan {
     /// Reviews of writes end by themselves after three seconds.
     pub(crate) fn short_reviews(mut self) -> Self {
         self.policy.push(("@expires(\"30m\")", "@expires(\"3s\")"));
+        self
+    }
+
+    /// Writes want a vote that a passkey signed.
+    pub(crate) fn stepup(mut self) -> Self {
+        self.policy.push(("@expires(\"30m\")", "@expires(\"30m\")\n@stepup(\"passkey\")"));
+        self
+    }
+
+    /// Gives the gateway a name, which passkeys can be bound to.
+    pub(crate) fn named(mut self) -> Self {
+        self.named = true;
         self
     }
 
@@ -129,8 +144,12 @@ impl Plan {
             configuration.push_str(&idp.configuration(settings));
             idp
         });
+        if self.named {
+            configuration = configuration.replace("public_url = \"http://127.0.0.1", "public_url = \"http://localhost");
+        }
         fs::write(dir.join("countersign.toml"), configuration).unwrap();
-        let gateway = Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes);
+        let gateway =
+            Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes).with_name(self.named);
         World {
             gateway,
             cluster,
