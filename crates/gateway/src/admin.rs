@@ -22,9 +22,7 @@ use crate::config::Config;
 use crate::identity::keys;
 use crate::identity::people::Roster;
 use crate::identity::stewardship::{self, Maker, Steward, TOKEN_DAYS_MAX, check_name};
-use crate::ports::{
-    Account, Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Store, StoreError,
-};
+use crate::ports::{Account, Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Store, StoreError};
 
 /// The most actions that are listed.
 pub const ATTEMPTS_MAX: u32 = 5_000;

@@ -64,6 +64,7 @@ pub async fn agent_key(
         person: Some(person),
         change: "added".to_owned(),
         local: false,
+        passkey: None,
     });
     let new = NewAgentKey { key: key.clone(), verifier, hash: keys::hash(&secret) };
     directory.add_agent_key(new, record).await?;

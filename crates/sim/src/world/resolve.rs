@@ -280,6 +280,8 @@ impl World<'_> {
             mfa: ballot.mfa,
             action_digest: ballot.action,
             card_digest: ballot.card,
+            signed: None,
+            synced: None,
         }];
         if let Review::Closed(closed) = next {
             events.push(Event::ReviewClosed { review: review.clone(), outcome: closed.outcome() });
