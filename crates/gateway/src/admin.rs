@@ -213,11 +213,12 @@ impl Admin {
     }
 
     async fn person_suspend(&self, name: &str, suspended: bool) -> Answer {
-        let person = Person { suspended, ..self.person(name).await? };
+        let before = self.person(name).await?;
+        let person = Person { suspended, ..before.clone() };
         let change = if suspended { "suspended" } else { "restored" };
         let record = self.enrolled("person", person.id.as_str(), Some(&person.id), change);
         let answer = json!(person);
-        self.directory.update_person(person, vec![record]).await?;
+        self.directory.update_person(before, person, vec![record]).await?;
         Ok(answer)
     }
 

@@ -20,6 +20,7 @@ use crate::gate::{Changes, Gate};
 use crate::host::Neighbours;
 use crate::identity::oidc::Provider;
 use crate::identity::people::Roster;
+use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::{Reception, SignIn};
 use crate::identity::workload::Workloads;
 use crate::ledger::{self, Ledger};
@@ -29,7 +30,7 @@ use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::LocalVault;
 use crate::waiting::WaitingRoom;
-use crate::{api, console, http, resolve};
+use crate::{api, console, http, resolve, scim};
 
 /// How often reviews are looked at for expiry.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -84,6 +85,13 @@ impl App {
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
         let roster = Arc::new(Roster::open(directory.clone()).await.context("cannot read the directory")?);
         let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(&config));
+        if config.scim.is_some() {
+            scim::check_token(&*vault).await.context("the provisioning client (scim.token)")?;
+        }
+        let provisioner = Provisioner::new(config.clone(), Arc::new(store.clone()), roster.clone(), scribe.clone());
+        if let Some(provisioner) = &provisioner {
+            provisioner.reconcile().await.context("cannot bring provisioned people up to date")?;
+        }
         let sign_in = config.oidc.clone().map(|oidc| -> anyhow::Result<SignIn> {
             let provider = Provider::new(oidc.clone(), &config.public_url, vault.clone())?;
             let reception = Reception::new(config.clone(), oidc, directory.clone(), scribe.clone());
@@ -97,6 +105,7 @@ impl App {
             vault,
             sign_in: sign_in.transpose()?,
             workloads: Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone())?,
+            provisioner,
             policies,
             roster: roster.clone(),
             scribe: scribe.clone(),
@@ -132,7 +141,7 @@ impl App {
         if let Some(address) = config.postgres.listen {
             tracing::info!(%address, "listening for PostgreSQL clients");
         }
-        let router = api::router(gate.clone()).merge(console::router(gate.clone()));
+        let router = api::router(gate.clone()).merge(scim::router(gate.clone())).merge(console::router(gate.clone()));
         let postgres = async {
             match postgres {
                 Some(listener) => listener.serve().await,

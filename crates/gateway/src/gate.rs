@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::config::Config;
 use crate::identity::people::{Roster, Snapshot};
+use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::SignIn;
 use crate::identity::workload::Workloads;
 use crate::policies::Policies;
@@ -42,6 +43,8 @@ pub struct Gate {
     pub sign_in: Option<SignIn>,
     /// How jobs log in with tokens of trusted issuers.
     pub workloads: Workloads,
+    /// What the provider's provisioning client does, where one is configured.
+    pub provisioner: Option<Provisioner>,
     /// Makes records.
     pub scribe: Scribe,
     /// Calls that wait.
@@ -92,6 +95,8 @@ pub struct Moment {
     utc_offset_minutes: i32,
     /// With an identity provider: how old what it said of a voter's groups may be, in seconds.
     pub groups_max_age: Option<u32>,
+    /// Whether the provider tells of changes by itself (SCIM).
+    pub provisions: bool,
 }
 
 impl Moment {
@@ -124,6 +129,7 @@ impl Gate {
             now: self.scribe.now(),
             utc_offset_minutes: self.config.utc_offset_minutes,
             groups_max_age: self.config.oidc.as_ref().map(|oidc| oidc.groups_max_age_seconds),
+            provisions: self.config.scim.is_some(),
         }
     }
 

@@ -24,6 +24,7 @@ pub mod protocols;
 pub mod prover;
 pub mod refusal;
 pub mod resolve;
+pub mod scim;
 pub mod store;
 pub mod telemetry;
 pub mod vault;

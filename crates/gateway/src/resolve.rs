@@ -249,7 +249,7 @@ pub fn known_well(moment: &Moment, request: &Described, voter: &Voter<'_>) -> Re
         return Err(Denied::new(Code::LocalCredential, message));
     }
     match moment.groups_max_age {
-        Some(max_age) if groups_are_old(&voter.signed_in.person, max_age, moment.now) => {
+        Some(max_age) if groups_are_old(&voter.signed_in.person, max_age, moment.provisions, moment.now) => {
             let message = format!("your groups were last confirmed more than {max_age} seconds ago; sign in again");
             Err(Denied::new(Code::SignInAgain, message))
         }

@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("resolve",     &["gate", "identity", "policies", "waiting"]),
     ("pipeline",    &["gate", "policies", "resolve", "waiting"]),
     ("api",         &["gate", "identity", "policies", "resolve"]),
+    ("scim",        &["gate", "identity"]),
     ("console",     &["gate", "identity", "policies", "resolve"]),
     ("channels",    &["gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["gate", "identity", "resolve", "channels"]),

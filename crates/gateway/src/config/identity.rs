@@ -109,6 +109,53 @@ fn groups_max_age_seconds() -> u32 {
     15 * 60
 }
 
+/// How an identity provider's provisioning client (SCIM 2.0) tells who is there.
+#[derive(Debug, Clone)]
+pub struct Scim {
+    /// The client's bearer token.
+    pub token: CredentialSource,
+    /// Which attribute of a user says who they are to the provider.
+    pub subject: Subject,
+    /// Which claim of a sign-in says the same: `sub`, or `oidc.person_claim`.
+    pub claim: String,
+}
+
+/// An attribute of a provisioned user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Subject {
+    /// The id at the provider.
+    #[default]
+    #[serde(rename = "externalId")]
+    ExternalId,
+    /// The user name, where it is the subject of sign-ins and never another's.
+    #[serde(rename = "userName")]
+    UserName,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawScim {
+    token: CredentialSource,
+    #[serde(default)]
+    subject: Subject,
+    #[serde(default = "sub")]
+    claim: String,
+}
+
+fn sub() -> String {
+    "sub".to_owned()
+}
+
+pub(super) fn scim(check: &Check<'_>, raw: RawScim, oidc: Option<&Oidc>) -> Result<Scim, Error> {
+    let Some(oidc) = oidc else {
+        return check.fail("scim", "needs `[oidc]`: those who are provisioned sign in there");
+    };
+    if raw.claim != "sub" && oidc.person_claim.as_ref() != Some(&raw.claim) {
+        return check.fail("scim.claim", format!("is `{}`; write `sub`, or what `oidc.person_claim` is", raw.claim));
+    }
+    Ok(Scim { token: check.source(raw.token), subject: raw.subject, claim: raw.claim })
+}
+
 pub(super) fn validated(check: &Check<'_>, raw: RawOidc, groups: &BTreeSet<String>) -> Result<Oidc, Error> {
     issuer_url(check, "oidc.issuer", &raw.issuer)?;
     issuer_url(check, "oidc.groups_endpoint", &raw.groups_endpoint)?;

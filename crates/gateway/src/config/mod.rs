@@ -20,7 +20,7 @@ mod raw;
 mod tests;
 
 use crate::ports::ReviewLimits;
-pub use identity::Oidc;
+pub use identity::{Oidc, Scim, Subject};
 pub use raw::CredentialSource;
 
 /// Everything the gateway was told, checked.
@@ -52,6 +52,8 @@ pub struct Config {
     pub limits: ReviewLimits,
     /// The identity provider; without one, people sign in by what the gateway's host mints.
     pub oidc: Option<Oidc>,
+    /// How the provider provisions people; without it, they are told by their sign-ins.
+    pub scim: Option<Scim>,
     /// The upstreams.
     pub targets: Vec<Target>,
     /// Whose tokens jobs may log in with.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use countersign_core::action::{Environment, Sensitivity};
 use serde::Deserialize;
 
-use super::identity::{self, RawOidc};
+use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
 use super::{Config, Error, Ledger, Postgres, Protocol, Target, TlsFiles, Waits};
 use crate::ports::ReviewLimits;
@@ -25,6 +25,7 @@ pub(super) struct Raw {
     #[serde(default)]
     review: RawReview,
     oidc: Option<RawOidc>,
+    scim: Option<RawScim>,
     #[serde(default)]
     target: Vec<RawTarget>,
     #[serde(default)]
@@ -221,7 +222,7 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, oidc, target, issuer } = raw;
+    let Raw { server, policy, postgres, ledger, review, oidc, scim, target, issuer } = raw;
     let Changes::File = policy.changes;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
@@ -235,6 +236,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     }
     let targets = targets(&check, target)?;
     let oidc = oidc.map(|raw| identity::validated(&check, raw, &policy.groups)).transpose()?;
+    let scim = scim.map(|raw| identity::scim(&check, raw, oidc.as_ref())).transpose()?;
     Ok(Config {
         path: path.to_owned(),
         listen: server.listen,
@@ -249,6 +251,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         waits: waits(&check, &review)?,
         limits: limits(&check, &review)?,
         oidc,
+        scim,
         targets,
         issuers: issuer::validate(&check, issuer)?,
     })

@@ -45,6 +45,11 @@ fn mistakes_are_named() {
     check_error(&format!("{ORDERS}labels = {{ sensitivity = \"huge\" }}"), "none, low, medium or high");
     check_error("[review]\nhold_seconds = 0", "review.hold_seconds");
     check_error("[postgres]\ntls_cert = \"a.pem\"", "postgres.tls_key");
+    check_error("[scim]\ntoken = { env = \"T\" }", "needs `[oidc]`");
+    let oidc = "[oidc]\nissuer = \"https://idp.example.org\"\nclient_id = \"c\"\nperson_claim = \"oid\"\n";
+    check_error(&format!("{oidc}[scim]\ntoken = {{ env = \"T\" }}\nclaim = \"email\""), "scim.claim");
+    check_error(&format!("{oidc}[scim]\ntoken = {{ env = \"T\" }}\nsubject = \"name\""), "externalId");
+    parse(&format!("{oidc}[scim]\ntoken = {{ env = \"T\" }}\nclaim = \"oid\"")).expect("valid");
     check_error("[server]\npublic_url = \"ftp://x\"", "server.public_url");
 }
 

@@ -18,8 +18,10 @@ pub mod minting;
 pub mod oidc;
 pub mod passkeys;
 pub mod people;
+pub mod provisioning;
 pub mod sign_in;
 pub mod stewardship;
+mod told;
 pub mod workload;
 
 /// A person who proved who they are, and how.

@@ -10,13 +10,10 @@ use std::sync::Arc;
 use countersign_core::action::{PersonId, Timestamp};
 use countersign_core::record::{Event, Record};
 
-use super::logout;
 use super::oidc::{Provider, Verified};
+use super::{logout, told};
 use crate::config::{Config, Oidc};
-use crate::ports::{Account, Directory, Person, Role, Scribe, StoreError};
-
-/// The longest name of a person, in bytes.
-const NAME_BYTES_MAX: usize = 63;
+use crate::ports::{Account, Directory, Person, Scribe, StoreError};
 
 /// Why somebody whom the provider knows is nobody here.
 #[derive(Debug, thiserror::Error)]
@@ -123,16 +120,9 @@ impl Reception {
         let Some(email) = proof.email.as_ref().filter(|_| self.oidc.link_verified_email && proof.email_verified) else {
             return Ok(None);
         };
-        let people = self.directory.people().await?;
-        let mut same =
-            people.into_iter().filter(|p| p.email.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(email)));
-        let Some(person) = same.next() else { return Ok(None) };
-        if same.next().is_some() {
-            return Err(Error::TwoPeople);
-        }
-        let accounts = self.directory.accounts().await?;
-        let taken = accounts.iter().any(|account| account.person == person.id && account.provider == proof.issuer);
-        if taken { Err(Error::TwoPeople) } else { Ok(Some(person)) }
+        let (people, accounts) = (self.directory.people().await?, self.directory.accounts().await?);
+        let found = told::by_email(&people, &accounts, email, &proof.issuer);
+        found.map(Option::<&Person>::cloned).map_err(|told::TwoPeople| Error::TwoPeople)
     }
 
     async fn link_missing(
@@ -165,7 +155,8 @@ impl Reception {
         }
         let (id, groups) = (PersonId::new(format!("p_{}", uuid::Uuid::new_v4().simple())), BTreeSet::new());
         let email = proof.email.clone().filter(|_| proof.email_verified);
-        let name = self.free_name(proof, &id).await?;
+        let wished = proof.name.as_deref().or(proof.email.as_deref()).unwrap_or_default();
+        let name = told::free_name(&self.directory.people().await?, wished, &id);
         let person = Person::new(id, name, email, groups, self.scribe.now());
         let account = self.account(&person, proof.issuer.clone(), proof.subject.clone(), proof, "oidc");
         let records = vec![
@@ -177,26 +168,14 @@ impl Reception {
         Ok(person)
     }
 
-    /// What the provider calls them, as far as it is a name of ours; with a part of the handle where it is taken.
-    async fn free_name(&self, proof: &Verified, id: &PersonId) -> Result<String, StoreError> {
-        let plain = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-        let wished = proof.name.as_deref().or(proof.email.as_deref()).unwrap_or_default();
-        let mut name: String = wished.chars().filter(plain).collect();
-        while name.len() > NAME_BYTES_MAX - 9 {
-            name.pop();
-        }
-        let people = self.directory.people().await?;
-        let taken = people.iter().any(|person| person.name.eq_ignore_ascii_case(&name));
-        if name.is_empty() || taken {
-            let tail: String = id.as_str().chars().rev().take(8).collect();
-            name = format!("{name}-{tail}").trim_start_matches('-').to_owned();
-        }
-        Ok(name)
-    }
-
-    /// Groups and roles are the provider's, all of them: what was given on the host ends with the first sign-in.
+    /// Groups and roles are the provider's, all of them: what was given on the host ends with the first sign-in. Those of
+    /// people whom it provisions it tells by itself, and a sign-in, which is older than that, changes nothing.
     async fn bring_up_to_date(&self, before: Person, proof: &Verified) -> Result<Person, Error> {
-        let mut person = Person { groups: self.groups(proof), roles: self.roles(proof), ..before.clone() };
+        if before.managed && self.config.scim.is_some() {
+            return Ok(before);
+        }
+        let (groups, roles) = told::entitlements(&self.config, &self.oidc, &proof.groups);
+        let mut person = Person { groups, roles, managed: false, ..before.clone() };
         if proof.email_verified {
             person.email = proof.email.clone();
         }
@@ -204,20 +183,8 @@ impl Reception {
         let changed = person.groups != before.groups || person.roles != before.roles;
         let records =
             if changed { vec![self.enrolled("person", person.id.as_str(), &person.id, "groups")] } else { vec![] };
-        self.directory.update_person(person.clone(), records).await?;
+        self.directory.update_person(before, person.clone(), records).await?;
         Ok(person)
-    }
-
-    fn groups(&self, proof: &Verified) -> BTreeSet<String> {
-        let known = |group: &String| self.config.groups.contains(group);
-        let named = proof.groups.iter().map(|group| self.oidc.groups.get(group).unwrap_or(group).clone());
-        named.filter(known).collect()
-    }
-
-    fn roles(&self, proof: &Verified) -> BTreeSet<Role> {
-        let any = |of: &BTreeSet<String>| of.iter().any(|group| proof.groups.contains(group));
-        let (admin, auditor) = (any(&self.oidc.admins), any(&self.oidc.auditors));
-        admin.then_some(Role::Admin).into_iter().chain(auditor.then_some(Role::Auditor)).collect()
     }
 
     fn enrolled(&self, what: &str, id: &str, person: &PersonId, change: &str) -> Record {
@@ -232,7 +199,13 @@ impl Reception {
     }
 }
 
-/// Whether what a provider said of a person's groups is too old to vote by; what the host gave has no age.
-pub fn groups_are_old(person: &Person, max_age_seconds: u32, now: Timestamp) -> bool {
-    person.confirmed_at.is_some_and(|at| now.seconds_since(at) > i64::from(max_age_seconds))
+/// Whether what a provider said of a person's groups is too old to vote by. What the host gave has no age; and what a
+/// provider provisions is of now, as long as it does (`provisions`).
+pub fn groups_are_old(person: &Person, max_age_seconds: u32, provisions: bool, now: Timestamp) -> bool {
+    let old = |at: Timestamp| now.seconds_since(at) > i64::from(max_age_seconds);
+    match person.managed {
+        true if provisions => false,
+        true => person.confirmed_at.is_none_or(old),
+        false => person.confirmed_at.is_some_and(old),
+    }
 }

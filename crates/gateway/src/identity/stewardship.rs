@@ -215,7 +215,8 @@ impl<'a> Steward<'a> {
         let person = people.into_iter().find(|person| person.name.eq_ignore_ascii_case(name));
         let person = person.ok_or(Error::NotYours("person"))?;
         let record = self.enrolled("person", person.id.as_str(), &person.id, "suspended", false);
-        Ok(self.directory.update_person(Person { suspended: true, ..person }, vec![record]).await?)
+        let suspended = Person { suspended: true, ..person.clone() };
+        Ok(self.directory.update_person(person, suspended, vec![record]).await?)
     }
 
     fn may_manage(&self, by: Maker<'_>, agent: &Agent) -> Result<(), Error> {

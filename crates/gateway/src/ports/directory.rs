@@ -60,6 +60,9 @@ pub struct Person {
     /// Who enrolled or elevated them, as far as a person did; none of these may profit from their vote for 30 days.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elevations: Vec<Elevation>,
+    /// Whether a provisioning client (SCIM) says what their groups and roles are, rather than their sign-ins.
+    #[serde(default)]
+    pub managed: bool,
     /// When an identity provider last told their groups; absent for those that were given on the gateway's host.
     #[serde(default)]
     pub confirmed_at: Option<Timestamp>,
@@ -78,6 +81,7 @@ impl Person {
             roles: BTreeSet::new(),
             suspended: false,
             elevations: Vec::new(),
+            managed: false,
             confirmed_at: None,
             created_at: at,
         }
@@ -362,7 +366,10 @@ pub trait Directory: Passkeys {
         records: Vec<Record>,
     ) -> Result<(), StoreError>;
     /// Replaces what is known of a person. One who is suspended by it loses every credential.
-    async fn update_person(&self, person: Person, records: Vec<Record>) -> Result<(), StoreError>;
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when they are no longer as they were read before.
+    async fn update_person(&self, before: Person, after: Person, records: Vec<Record>) -> Result<(), StoreError>;
     /// Everyone.
     async fn people(&self) -> Result<Vec<Person>, StoreError>;
     /// One person.

@@ -11,12 +11,14 @@ mod directory;
 mod journal;
 mod log;
 mod passkeys;
+mod provisioning;
 mod store;
 
 pub use directory::*;
 pub use journal::*;
 pub use log::*;
 pub use passkeys::*;
+pub use provisioning::*;
 pub use store::*;
 
 /// The time, never earlier than what was last recorded.
@@ -44,6 +46,8 @@ pub enum StoreError {
 
 /// What the vault calls the secret of the identity provider's client; no target can have this name.
 pub const OIDC_CLIENT_SECRET: &str = "oidc:client_secret";
+/// What the vault calls the token of the identity provider's provisioning client.
+pub const SCIM_TOKEN: &str = "scim:token";
 
 /// The credential of an upstream; leaves the vault only where a permit is executed.
 #[async_trait]

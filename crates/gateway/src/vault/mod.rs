@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
-use crate::ports::{OIDC_CLIENT_SECRET, Vault, VaultError};
+use crate::ports::{OIDC_CLIENT_SECRET, SCIM_TOKEN, Vault, VaultError};
 
 /// The longest secret that is read from a file: 64 KiB.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -19,12 +19,13 @@ pub struct LocalVault {
 }
 
 impl LocalVault {
-    /// The sources of all targets that have one, and of the identity provider's client.
+    /// The sources of all targets that have one, of the identity provider's client, and of its provisioning client.
     pub fn new(config: &Config) -> Self {
         let of_targets = config.targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?)));
         let client = config.oidc.as_ref().and_then(|oidc| oidc.client_secret.clone());
         let of_client = client.map(|source| (OIDC_CLIENT_SECRET.to_owned(), source));
-        Self { sources: of_targets.chain(of_client).collect() }
+        let of_scim = config.scim.as_ref().map(|scim| (SCIM_TOKEN.to_owned(), scim.token.clone()));
+        Self { sources: of_targets.chain(of_client).chain(of_scim).collect() }
     }
 }
 

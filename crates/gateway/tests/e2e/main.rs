@@ -23,6 +23,7 @@ mod oracle;
 mod passkeys;
 mod policy;
 mod protocol;
+mod provisioning;
 mod raw;
 mod self_approval;
 mod separation;

@@ -131,9 +131,10 @@ async fn a_suspended_person_is_out_at_once() {
     let link = world.link("dora", Scope::ReviewVote).await;
     let mut people = world.gate.directory.people().await.expect("reads");
     let mut dora = people.remove(people.iter().position(|person| person.name == "dora").expect("there"));
+    let before = dora.clone();
     dora.suspended = true;
     let record = world.gate.scribe.record(Event::ConfigChanged { what: "test".to_owned() });
-    world.gate.directory.update_person(dora, vec![record]).await.expect("updates");
+    world.gate.directory.update_person(before, dora, vec![record]).await.expect("updates");
     assert_eq!(browser.get("/").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(browser.post("/login", &[("secret", &link)]).await.status, StatusCode::GONE);
 }

@@ -135,6 +135,7 @@ impl World {
             scribe,
             sign_in: None,
             workloads,
+            provisioner: None,
             waiting: WaitingRoom::default(),
             changes: Changes::default(),
         });

@@ -299,8 +299,10 @@ async fn a_spiffe_id_is_of_its_trust_domain() {
 #[tokio::test]
 async fn an_agent_without_a_live_owner_gets_no_key() {
     let bench = Bench::new().await;
-    let ada = Person { suspended: true, ..person("ada", bench.clock.now()) };
-    bench.directory.update_person(ada, Vec::new()).await.unwrap();
+    let people = bench.directory.people().await.unwrap();
+    let ada = people.into_iter().find(|person| person.name == "ada").unwrap();
+    let suspended = Person { suspended: true, ..ada.clone() };
+    bench.directory.update_person(ada, suspended, Vec::new()).await.unwrap();
     bench.roster.refresh().await.unwrap();
     Bench::refused(bench.offer(&claims(json!({})), None).await, Code::DelegationRefused);
     let coder = claims(json!({"repository_id": "8"}));

@@ -21,8 +21,8 @@ impl Directory for SqliteStore {
         self.db.write(move |c| people::add(c, &person, account.as_ref(), &records)).await
     }
 
-    async fn update_person(&self, person: Person, records: Vec<Record>) -> Result<(), StoreError> {
-        self.db.write(move |c| people::update(c, &person, &records)).await
+    async fn update_person(&self, before: Person, after: Person, records: Vec<Record>) -> Result<(), StoreError> {
+        self.db.write(move |c| people::update(c, &before, &after, &records)).await
     }
 
     async fn people(&self) -> Result<Vec<Person>, StoreError> {

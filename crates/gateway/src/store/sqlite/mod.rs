@@ -25,6 +25,7 @@ mod db;
 mod directory;
 mod passkeys;
 mod people;
+mod provisioning;
 mod records;
 mod reviews;
 #[cfg(test)]

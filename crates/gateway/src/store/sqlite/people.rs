@@ -22,7 +22,10 @@ pub(super) fn add(
     }
 }
 
-pub(super) fn update(c: &Connection, person: &Person, appended: &[Record]) -> Result<(), StoreError> {
+pub(super) fn update(c: &Connection, before: &Person, person: &Person, appended: &[Record]) -> Result<(), StoreError> {
+    if one(c, &person.id)?.is_some_and(|now| now != *before) {
+        return Err(StoreError::Conflict);
+    }
     let changed = c
         .prepare_cached("UPDATE person SET suspended = ?2, body = ?3 WHERE id = ?1")
         .and_then(|mut s| s.execute(params![person.id.as_str(), person.suspended, to_body(person)?]))

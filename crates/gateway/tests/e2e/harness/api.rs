@@ -78,6 +78,14 @@ impl Api {
         self.send(Method::POST, path, Some(body))
     }
 
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None)
+    }
+
     pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PUT, path, Some(body))
     }

@@ -37,6 +37,8 @@ pub(crate) const TARGET: &str = "orders";
 pub(crate) const AGENT: &str = "coder";
 /// A row that tests change: its credit limit is 200 at first.
 pub(crate) const ROW: &str = "SELECT credit_limit FROM customers WHERE id = 3";
+/// The token of the identity provider's provisioning client.
+pub(crate) const SCIM_TOKEN: &str = "a-provisioning-token-of-32-bytes-or-more";
 /// The gateway's own account at the database.
 pub(crate) const UPSTREAM_USER: &str = "app";
 
@@ -53,6 +55,8 @@ pub(crate) struct Plan {
     copy_bytes_max: Option<u64>,
     /// An identity provider with these people, and more settings of `[oidc]`.
     oidc: Option<(Value, &'static str)>,
+    /// Whether the provider provisions people (SCIM).
+    provisioning: bool,
     /// Whether `public_url` has a name: `localhost` instead of the address.
     named: bool,
     /// Bytes of a small disk of its own for the gateway's data.
@@ -102,6 +106,12 @@ impl Plan {
         self
     }
 
+    /// The identity provider provisions people, by [`SCIM_TOKEN`].
+    pub(crate) fn provisioning(mut self) -> Self {
+        self.provisioning = true;
+        self
+    }
+
     /// Gives the gateway's data a disk of this size.
     pub(crate) fn disk(mut self, bytes: u64) -> Self {
         self.disk_bytes = Some(bytes);
@@ -144,6 +154,10 @@ impl Plan {
             configuration.push_str(&idp.configuration(settings));
             idp
         });
+        if self.provisioning {
+            fs::write(dir.join("scim"), format!("{SCIM_TOKEN}\n")).unwrap();
+            configuration.push_str("\n[scim]\ntoken = { file = \"scim\" }\n");
+        }
         if self.named {
             configuration = configuration.replace("public_url = \"http://127.0.0.1", "public_url = \"http://localhost");
         }
