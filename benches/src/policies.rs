@@ -137,7 +137,7 @@ pub fn read() -> (Described, SealedPayload) {
     };
     let described = Described {
         id: ActionId::new("action"),
-        requester: Requester::Agent { id: AgentId::new("agent0"), name: "agent0".to_owned(), owner: owner() }.into(),
+        requester: Requester::Agent { id: AgentId::new("agent0"), name: "agent0".to_owned(), owner: owner(), job: None }.into(),
         on_behalf_of: owner().into(),
         closure: BTreeSet::from([PersonId::new("owner")]).into(),
         target: Target {
