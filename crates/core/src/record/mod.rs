@@ -299,7 +299,7 @@ pub enum Event {
     /// A person, agent or credential was added or withdrawn.
     #[serde(rename = "identity.enrolled")]
     IdentityEnrolled {
-        /// `person`, `agent`, `token`, `login_link`, `session`, `passkey`.
+        /// `person`, `account`, `agent`, `agent_key`, `token`, `login_link`, `session`, `passkey`, `scim_user`, `scim_group`.
         what: String,
         /// Its handle.
         id: String,
