@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::gate::Gate;
 use crate::identity::Authenticator;
+use crate::identity::refusals::Refusals;
 
 mod actions;
 mod directory;
@@ -48,7 +49,7 @@ pub(crate) struct Api {
     gate: Arc<Gate>,
     authenticator: Authenticator,
     listeners: Arc<Semaphore>,
-    refusals: token::Refusals,
+    refusals: Refusals,
     counted: Mutex<Option<health::Counted>>,
     document: Bytes,
 }
@@ -67,7 +68,7 @@ fn state(gate: Arc<Gate>) -> Shared {
     Arc::new(Api {
         authenticator: Authenticator::new(Arc::clone(&gate.directory), &gate.config),
         gate,
-        refusals: token::Refusals::default(),
+        refusals: Refusals::default(),
         listeners: Arc::new(Semaphore::new(events::LISTENERS_MAX)),
         counted: Mutex::new(None),
         document: Bytes::from(document()),

@@ -1,9 +1,6 @@
 //! The token endpoint: a job's token in, a key of an agent out (RFC 8693), in OAuth's own words.
 //!
-//! It is open to anybody, as the token is the proof. What is refused is recorded, but not without bound: anybody could fill
-//! the record. After a burst, one refusal a second has a record of its own, which counts those that had none.
-
-use std::time::Duration;
+//! It is open to anybody, as the token is the proof. What is refused is recorded, but not without bound (`Refusals`).
 
 use axum::Json;
 use axum::body::Body;
@@ -11,10 +8,7 @@ use axum::extract::{Form, FromRequest as _, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
 use axum::response::{IntoResponse, Response};
-use countersign_core::record::Event;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::Shared;
@@ -28,10 +22,6 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// What a subject token may say that it is: all of these are signed tokens here.
 const SUBJECT_TYPES: [&str; 3] =
     ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token", ACCESS_TOKEN];
-/// Refusals that are recorded at once before the rest must wait.
-const BURST: u32 = 60;
-/// How long until there is room for another.
-const ROOM_EVERY: Duration = Duration::from_secs(1);
 
 /// An exchange as asked for (RFC 8693 §2.1); what else it says is of no concern here.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -199,60 +189,11 @@ fn answer(exchanged: Exchanged) -> TokenExchanged {
     }
 }
 
-/// Refusals, as far as there is room for them in the record.
-#[derive(Default)]
-pub(super) struct Refusals(Mutex<Room>);
-
-#[derive(Default)]
-struct Room {
-    used: u32,
-    since: Option<Instant>,
-    skipped: u64,
-}
-
-impl Room {
-    /// Takes a place. Returns how many had none since the last, or `None` when there is none now either.
-    fn take(&mut self, now: Instant) -> Option<u64> {
-        let since = *self.since.get_or_insert(now);
-        let freed = u32::try_from(now.duration_since(since).as_millis() / ROOM_EVERY.as_millis()).unwrap_or(u32::MAX);
-        if freed > 0 {
-            (self.used, self.since) = (self.used.saturating_sub(freed), Some(now));
-        }
-        if self.used >= BURST {
-            self.skipped += 1;
-            return None;
-        }
-        self.used += 1;
-        Some(std::mem::take(&mut self.skipped))
-    }
-}
-
 async fn record(api: &Shared, refused: &Refused) {
     tracing::info!(code = %refused.code, issuer = refused.issuer, detail = refused.detail, "a token was not exchanged");
-    let Some(more) = api.refusals.0.lock().await.take(Instant::now()) else { return };
-    let event = Event::IdentityRefused {
-        what: "token_exchange".to_owned(),
-        code: refused.code.name().to_owned(),
-        issuer: refused.issuer.clone(),
-        more: (more > 0).then_some(more),
-    };
-    if let Err(error) = api.gate.store.append(vec![api.gate.scribe.record(event)]).await {
+    let Refused { code, issuer, .. } = refused;
+    let noted = api.refusals.record(&api.gate, "token_exchange", *code, issuer.clone()).await;
+    if let Err(error) = noted {
         tracing::error!(%error, "a refusal could not be recorded");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_record_is_not_anybodys_to_fill() {
-        let (mut room, start) = (Room::default(), Instant::now());
-        for _ in 0..BURST {
-            assert_eq!(room.take(start), Some(0));
-        }
-        assert_eq!((room.take(start), room.take(start)), (None, None));
-        assert_eq!(room.take(start + ROOM_EVERY), Some(2));
-        assert_eq!(room.take(start + ROOM_EVERY), None);
     }
 }

@@ -8,14 +8,16 @@ use anyhow::Context as _;
 use super::Context;
 use super::output::{self, FAILED, Paint};
 use crate::admin::{self, Request};
+use crate::clock::SystemClock;
 use crate::config::issuer::Issuer;
 use crate::config::{Config, Oidc, Target};
 use crate::host::Neighbours;
-use crate::identity::oidc::{Flow, Provider, Wish};
+use crate::identity::flow::Flow;
+use crate::identity::oidc::{Provider, Wish};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::workload;
 use crate::policies;
-use crate::ports::{OIDC_CLIENT_SECRET, Vault as _};
+use crate::ports::{Clock as _, OIDC_CLIENT_SECRET, Vault as _};
 use crate::protocols::postgres::tls::ServerTls;
 use crate::protocols::postgres::upstream::{Connector, Endpoint, Timeouts};
 use crate::vault::LocalVault;
@@ -132,7 +134,7 @@ async fn provider(config: &Config, oidc: &Oidc) -> anyhow::Result<String> {
         vault.secret(OIDC_CLIENT_SECRET).await?;
     }
     Provider::new(oidc.clone(), &config.public_url, vault)?
-        .authorization_url(&Flow::new("doctor"), Wish::default())
+        .authorization_url(&Flow::begin("/", SystemClock::default().now())?, Wish::default())
         .await?;
     Ok(format!("{}, redirecting to {}/login/oidc/callback", oidc.issuer, config.public_url))
 }

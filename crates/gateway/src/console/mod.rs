@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::gate::Gate;
 use crate::identity::Authenticator;
+use crate::identity::refusals::Refusals;
 
 mod activity;
 mod assets;
@@ -54,12 +55,14 @@ struct Console {
     gate: Arc<Gate>,
     authenticator: Authenticator,
     listeners: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
 }
 
 /// The console's routes, with a page for every address that is not one; merge nothing else that has a fallback.
 pub fn router(gate: Arc<Gate>) -> Router {
     let authenticator = Authenticator::new(Arc::clone(&gate.directory), &gate.config);
-    let console = Console { gate, authenticator, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) };
+    let console =
+        Console { gate, authenticator, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)), refusals: Arc::default() };
     open()
         .merge(
             signed_in()

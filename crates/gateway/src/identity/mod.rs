@@ -10,6 +10,7 @@ use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, 
 
 pub mod closure;
 pub mod fetch;
+pub mod flow;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
@@ -19,6 +20,7 @@ pub mod oidc;
 pub mod passkeys;
 pub mod people;
 pub mod provisioning;
+pub mod refusals;
 pub mod sign_in;
 pub mod stewardship;
 mod told;

@@ -10,8 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::action::Timestamp;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
@@ -21,19 +19,19 @@ use openidconnect::core::{
 use openidconnect::{
     AdditionalClaims, AuthType, AuthenticationFlow, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken,
     EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenClaims, IdTokenFields, IssuerUrl,
-    Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadataWithLogout, RedirectUrl,
-    Scope, StandardErrorResponse, StandardTokenResponse, TokenResponse as _, UserInfoClaims,
+    OAuth2TokenResponse as _, PkceCodeChallenge, ProviderMetadataWithLogout, RedirectUrl, Scope, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse as _, UserInfoClaims,
 };
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::fetch::{self, Fetch};
+use super::flow::Flow;
 use super::jwks::{self, Keys, Source};
 use crate::config::Oidc;
-use crate::ports::{OIDC_CLIENT_SECRET, SecretHash, Vault};
+use crate::ports::{OIDC_CLIENT_SECRET, Vault};
 
 /// How long a provider's metadata and keys are believed.
 const METADATA_LIFE: Duration = Duration::from_secs(60 * 60);
@@ -132,41 +130,6 @@ pub struct Wish {
     pub max_age_seconds: Option<u32>,
 }
 
-/// The one secret of a sign-in under way: the browser's.
-pub struct Flow<'a> {
-    secret: &'a str,
-}
-
-impl<'a> Flow<'a> {
-    /// By the browser's secret.
-    pub fn new(secret: &'a str) -> Self {
-        Self { secret }
-    }
-
-    /// What comes back with the answer.
-    pub fn state(&self) -> String {
-        self.derived("state")
-    }
-
-    /// What the answer is found by in the store.
-    pub fn key(&self) -> SecretHash {
-        Sha256::digest(self.state().as_bytes()).into()
-    }
-
-    fn nonce(&self) -> Nonce {
-        Nonce::new(self.derived("nonce"))
-    }
-
-    fn verifier(&self) -> PkceCodeVerifier {
-        PkceCodeVerifier::new(self.derived("pkce"))
-    }
-
-    fn derived(&self, purpose: &str) -> String {
-        let hash = Sha256::new().chain_update(b"countersign/oidc/v1\0").chain_update(purpose.as_bytes());
-        URL_SAFE_NO_PAD.encode(hash.chain_update(b"\0").chain_update(self.secret.as_bytes()).finalize())
-    }
-}
-
 /// What a provider says of itself, and when it said so.
 struct Known {
     metadata: ProviderMetadataWithLogout,
@@ -205,7 +168,7 @@ impl Provider {
     ///
     /// # Errors
     /// [`Error::Provider`].
-    pub async fn authorization_url(&self, flow: &Flow<'_>, wish: Wish) -> Result<String, Error> {
+    pub async fn authorization_url(&self, flow: &Flow, wish: Wish) -> Result<String, Error> {
         let client = self.client(&*self.metadata(false).await?).await?;
         let (state, nonce) = (flow.state(), flow.nonce());
         let code = AuthenticationFlow::<CoreResponseType>::AuthorizationCode;
@@ -225,7 +188,7 @@ impl Provider {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn exchange(&self, flow: &Flow<'_>, code: String) -> Result<Verified, Error> {
+    pub async fn exchange(&self, flow: &Flow, code: String) -> Result<Verified, Error> {
         let known = self.metadata(false).await?;
         let client = self.client(&known).await?;
         let request = client.exchange_code(AuthorizationCode::new(code));
@@ -255,7 +218,7 @@ impl Provider {
 
     /// The token's claims, once its signature, issuer, audience, time and nonce are right. A key that is not known makes
     /// the provider's keys be asked for anew, once.
-    async fn verified(&self, tokens: &Tokens, flow: &Flow<'_>, known: Arc<Known>) -> Result<Claims, Error> {
+    async fn verified(&self, tokens: &Tokens, flow: &Flow, known: Arc<Known>) -> Result<Claims, Error> {
         let invalid = |error: openidconnect::ClaimsVerificationError| Error::Invalid(error.to_string());
         let token = tokens.id_token().ok_or_else(|| Error::Invalid("there is no ID token in it".to_owned()))?;
         let client = self.client(&known).await?;

@@ -110,9 +110,11 @@ fn an_answer_is_good_once_and_in_its_own_browser() {
     other.answer_of_provider("dora");
     refused(&world, &mut other, answer.clone(), false);
 
+    let mut before = browser.copied(&world);
     assert_eq!(browser.follow(answer.clone()).status, 200);
     let page = browser.follow(answer.clone());
     assert_eq!(page.status, 403, "it was used already");
+    refused(&world, &mut before, answer, true); // by the provider, and were it not by that one, by us
 
     let elsewhere =
         other.answer_of_provider("dora").replace("iss=http%3A%2F%2F127.0.0.1", "iss=http%3A%2F%2F127.0.0.2");
@@ -120,6 +122,23 @@ fn an_answer_is_good_once_and_in_its_own_browser() {
     let denied = other.answer_of_provider("dora").replace("code=", "error=access_denied&was=");
     let text = refused(&world, &mut other, denied, true);
     assert!(text.contains("access_denied"), "{text}");
+}
+
+/// Anybody may begin a sign-in, and bring an answer that is none.
+#[test]
+fn strangers_fill_neither_the_store_nor_the_record() {
+    let world = world("");
+    let mut stranger = Browser::new(&world);
+    for _ in 0..150 {
+        let begun = stranger.visit(&format!("{}/login/oidc", world.gateway.url()), None);
+        let state = begun.location().and_then(|url| Some(url.split_once("state=")?.1.split('&').next()?.to_owned()));
+        let answer = format!("{}/login/oidc/callback?error=no&state={}", world.gateway.url(), state.unwrap());
+        assert_eq!(stranger.visit(&answer, None).status, 403);
+    }
+    let recorded = || world.leaves().iter().filter(|leaf| leaf["kind"] == "identity.refused").count();
+    wait_until("the first refusals are recorded", SOON, || (recorded() >= 60).then_some(())).unwrap();
+    signed_in(&world, "dora");
+    assert!(recorded() < 120, "{}", recorded());
 }
 
 #[test]

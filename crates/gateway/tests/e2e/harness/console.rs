@@ -29,7 +29,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Where it sends the browser.
-    fn location(&self) -> Option<String> {
+    pub(crate) fn location(&self) -> Option<String> {
         let location = self.headers.get(LOCATION)?.to_str().unwrap();
         Some(if location.starts_with('/') { format!("{}{location}", origin(&self.url)) } else { location.to_owned() })
     }
@@ -47,6 +47,11 @@ impl Browser {
         let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { base: world.gateway.url(), jar: BTreeMap::new(), name: "Test/1".to_owned(), client, runtime }
+    }
+
+    /// One with the same cookies, as whoever copied them would have.
+    pub(crate) fn copied(&self, world: &World) -> Self {
+        Self { jar: self.jar.clone(), name: self.name.clone(), ..Self::new(world) }
     }
 
     /// Uses a fresh login link of a person.
