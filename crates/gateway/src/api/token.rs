@@ -192,7 +192,8 @@ fn answer(exchanged: Exchanged) -> TokenExchanged {
 async fn record(api: &Shared, refused: &Refused) {
     tracing::info!(code = %refused.code, issuer = refused.issuer, detail = refused.detail, "a token was not exchanged");
     let Refused { code, issuer, .. } = refused;
-    let noted = api.refusals.record(&api.gate, "token_exchange", *code, issuer.clone()).await;
+    let (store, scribe) = (&*api.gate.store, &api.gate.scribe);
+    let noted = api.refusals.record(store, scribe, "token_exchange", *code, issuer.clone()).await;
     if let Err(error) = noted {
         tracing::error!(%error, "a refusal could not be recorded");
     }

@@ -83,7 +83,8 @@ pub(super) async fn finish(
             Ok((cookies, render(StatusCode::OK, &page)).into_response())
         }
         Err(refusal) => {
-            console.refusals.record(&console.gate, "sign_in", Code::SignInFailed, None).await?;
+            let (store, scribe) = (&*console.gate.store, &console.gate.scribe);
+            console.refusals.record(store, scribe, "sign_in", Code::SignInFailed, None).await?;
             Err(refusal)
         }
     }

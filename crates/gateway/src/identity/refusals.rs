@@ -9,8 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::codes::Code;
-use crate::gate::Gate;
-use crate::ports::StoreError;
+use crate::ports::{Scribe, Store, StoreError};
 
 /// Refusals that are recorded at once before the rest must wait.
 const BURST: u32 = 60;
@@ -29,7 +28,8 @@ impl Refusals {
     /// The store's.
     pub async fn record(
         &self,
-        gate: &Gate,
+        store: &dyn Store,
+        scribe: &Scribe,
         what: &'static str,
         code: Code,
         issuer: Option<String>,
@@ -37,7 +37,7 @@ impl Refusals {
         let Some(skipped) = self.0.lock().await.take(Instant::now()) else { return Ok(()) };
         let more = (skipped > 0).then_some(skipped);
         let event = Event::IdentityRefused { what: what.to_owned(), code: code.name().to_owned(), issuer, more };
-        gate.store.append(vec![gate.scribe.record(event)]).await
+        store.append(vec![scribe.record(event)]).await
     }
 }
 
