@@ -1,6 +1,6 @@
 //! The token endpoint: a job's token in, a key of an agent out (RFC 8693), in OAuth's own words.
 //!
-//! It is open to anybody, as the token is the proof. What is refused is recorded, but not without bound (`Refusals`).
+//! It is open to anybody, as the token is the proof. What is refused is recorded, but not without bound ([`Refusals`]).
 
 use axum::Json;
 use axum::body::Body;

@@ -135,9 +135,10 @@ impl Session {
     /// What a batch did so far belongs to the transaction that is open around it.
     fn join_transaction(&mut self) {
         let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.finished)
+            .done
             .into_iter()
             .partition(|(_, outcome)| outcome.status == Status::Succeeded);
-        self.finished = rest;
+        self.finished.done = rest;
         for (running, mut outcome) in done {
             outcome.status = Status::Uncommitted;
             self.note_in_transaction(running.digest);

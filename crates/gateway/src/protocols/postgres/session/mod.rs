@@ -22,7 +22,7 @@ use countersign_core::record::Status;
 use sha2::{Digest, Sha256};
 
 pub(super) use self::expected::{Ended, Expected, Kept, OwnStep, Prepared, Reaction, Running};
-use self::outcomes::{Parts, outcome};
+use self::outcomes::{Finished, Parts, outcome};
 use super::catalog::{self, Disturbance};
 use super::describe::Effect;
 use super::mask::Columns;
@@ -88,7 +88,7 @@ pub(super) struct Session {
     /// Actions that ended well inside a transaction that is still open.
     uncommitted: Vec<(ActionId, RecordLevel)>,
     /// Ended since the last `ReadyForQuery`; the transaction's state tells how.
-    finished: Vec<(Running, Outcomes)>,
+    finished: Finished,
     /// Statements that the `Query` in front has completed.
     completed: usize,
     /// The error of the message in front, by class.
@@ -137,7 +137,7 @@ impl Session {
             settings,
             transaction: None,
             uncommitted: Vec::new(),
-            finished: Vec::new(),
+            finished: Finished::default(),
             completed: 0,
             error: None,
             rows: None,
@@ -392,7 +392,7 @@ impl Session {
                 self.disturb(disturbance);
                 if let Some(running) = running {
                     let outcome = outcome(&running, rows, stream, None);
-                    self.finished.push((running, outcome));
+                    self.finish(running, outcome);
                 }
                 self.note_escape(prepared.as_ref().map(|prepared| &*prepared.description), 0);
                 let effect = prepared.as_ref().and_then(|prepared| prepared.description.effects.first());
@@ -496,7 +496,7 @@ impl Session {
                 self.note_escape(prepared.as_ref().map(|prepared| &*prepared.description), 0);
                 if let Some(running) = running {
                     let outcome = outcome(&running, None, None, Some(class.to_owned()));
-                    self.finished.push((running, outcome));
+                    self.finish(running, outcome);
                 }
             }
             _ => {}
@@ -538,7 +538,7 @@ impl Session {
                 _ => {}
             }
         }
-        self.finished.extend(unfinished.into_iter().rev());
+        self.finished.done.extend(unfinished.into_iter().rev()); // none of it succeeded
     }
 
     /// `ReadyForQuery`: the transaction's state is known, and with it what came of everything before.

@@ -66,7 +66,7 @@ impl Session {
             ("ROLLBACK", _) => Status::RolledBack,
             _ => return,
         };
-        for (running, mut outcome) in std::mem::take(&mut self.finished) {
+        for (running, mut outcome) in std::mem::take(&mut self.finished).done {
             if outcome.status == Status::Succeeded {
                 outcome.status = status;
             }
@@ -100,7 +100,7 @@ impl Session {
             if failed && committed {
                 outcome.status = Status::Unknown; // not nothing of it: a transaction was committed
             }
-            return self.finished.push((running, outcome));
+            return self.finish(running, outcome);
         };
         let rest = match status {
             _ if failed => Status::RolledBack,
@@ -175,7 +175,7 @@ impl Session {
     /// What ended before this `ReadyForQuery` took effect, waits for its transaction, or was undone.
     pub(super) fn settle_finished(&mut self, status: TransactionStatus, failed: bool) {
         let escaped = std::mem::take(&mut self.escaped);
-        for (running, mut outcome) in std::mem::take(&mut self.finished) {
+        for (running, mut outcome) in std::mem::take(&mut self.finished).done {
             let in_doubt = escaped && (failed || status != TransactionStatus::Idle);
             outcome.status = match (outcome.status, status) {
                 (Status::Succeeded | Status::Failed, _) if in_doubt => Status::Unknown,
@@ -196,12 +196,20 @@ impl Session {
 
     /// What the open transaction, explicit or a batch's own, did before: one digest over all of it, in order.
     pub(in crate::protocols::postgres) fn transaction(&self) -> Vec<ActionDigest> {
-        let batch = self.finished.iter().filter(|(_, outcome)| outcome.status == Status::Succeeded);
-        batch.fold(self.transaction, |before, (running, _)| Some(chained(before, running.digest))).into_iter().collect()
+        self.finished.digest.or(self.transaction).into_iter().collect()
+    }
+
+    /// A message of the batch is done; its `Sync` is still to come.
+    pub(super) fn finish(&mut self, running: Running, outcome: Outcomes) {
+        if outcome.status == Status::Succeeded {
+            self.finished.digest = Some(chained(self.finished.digest.or(self.transaction), running.digest));
+        }
+        self.finished.done.push((running, outcome));
     }
 
     pub(super) fn note_in_transaction(&mut self, digest: ActionDigest) {
         self.transaction = Some(chained(self.transaction, digest));
+        self.finished.digest = self.finished.digest.and_then(|_| self.finished.after(self.transaction));
     }
 
     /// The connection is gone: what was sent and not answered can no longer be known.
@@ -221,8 +229,23 @@ impl Session {
         };
         self.ended.extend(running.map(unknown));
         let finished = std::mem::take(&mut self.finished);
-        self.ended.extend(finished.into_iter().map(|(running, _)| unknown(running)));
+        self.ended.extend(finished.done.into_iter().map(|(running, _)| unknown(running)));
         self.end_transaction(if undecided { Status::Unknown } else { Status::RolledBack });
+    }
+}
+
+/// What is done of a batch. Thousands of messages may be, so that the digest over them grows with each.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pub(super) done: Vec<(Running, Outcomes)>,
+    /// Over what the transaction did before and what succeeded since; none when nothing did.
+    digest: Option<ActionDigest>,
+}
+
+impl Finished {
+    fn after(&self, before: Option<ActionDigest>) -> Option<ActionDigest> {
+        let succeeded = self.done.iter().filter(|(_, outcome)| outcome.status == Status::Succeeded);
+        succeeded.fold(before, |before, (running, _)| Some(chained(before, running.digest)))
     }
 }
 

@@ -57,6 +57,24 @@ fn a_transaction_decides_about_what_it_did() {
 }
 
 #[test]
+fn what_a_batch_did_is_one_digest_however_it_was_sent() {
+    let mut together = Session::new(BTreeMap::new());
+    together.status = TransactionStatus::InTransaction;
+    let mut apart = Session::new(BTreeMap::new());
+    for id in ["a", "b", "c"] {
+        let before = together.transaction();
+        let done = outcome(&running(id), Some(1), None, None);
+        together.finish(running(id), done.clone());
+        together.finish(running("failed"), Outcomes { status: Status::Failed, ..done });
+        apart.note_in_transaction(running(id).digest);
+        assert_eq!(together.transaction(), apart.transaction());
+        assert_ne!(together.transaction(), before);
+    }
+    together.settle_finished(TransactionStatus::InTransaction, false);
+    assert_eq!(together.transaction(), apart.transaction());
+}
+
+#[test]
 fn a_savepoint_undoes_what_came_after_it() {
     let mut session = Session::new(BTreeMap::new());
     for (sql, tag, id) in [
