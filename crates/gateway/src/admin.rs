@@ -22,7 +22,10 @@ use crate::config::Config;
 use crate::identity::keys;
 use crate::identity::people::Roster;
 use crate::identity::stewardship::{self, Maker, Steward, TOKEN_DAYS_MAX, check_name};
-use crate::ports::{Account, Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Store, StoreError};
+use crate::ports::{
+    Account, Credential, CredentialKind, Directory, LogView, Person, Scope, Scribe, Seal, SealError, Sealed, Store,
+    StoreError,
+};
 
 /// The most actions that are listed.
 pub const ATTEMPTS_MAX: u32 = 5_000;
@@ -109,6 +112,8 @@ pub enum Request {
     },
     /// Publishes everything recorded so far.
     LedgerFlush,
+    /// Seals everything with a new key, wrapped by the master key as it is now.
+    SecretsRotate,
 }
 
 /// Why it was not done.
@@ -150,6 +155,12 @@ impl From<stewardship::Error> for Failure {
     }
 }
 
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        Self::new(Code::RecordUnavailable, error.to_string())
+    }
+}
+
 impl From<keys::NoRandomness> for Failure {
     fn from(error: keys::NoRandomness) -> Self {
         Self::new(Code::RecordUnavailable, error.to_string())
@@ -166,12 +177,33 @@ pub struct Admin {
     pub directory: Arc<dyn Directory>,
     /// Where actions are.
     pub store: Arc<dyn Store>,
+    /// How secrets are kept.
+    pub secrets: Secrets,
     /// Makes records.
     pub scribe: Scribe,
     /// Refreshed after every change, when a server runs.
     pub roster: Option<Arc<Roster>>,
     /// The log, when a server runs.
     pub log: Option<Arc<dyn LogView>>,
+}
+
+/// How stored secrets are kept.
+pub struct Secrets {
+    /// The keys.
+    pub seal: Arc<dyn Seal>,
+    /// Everything that they seal.
+    pub sealed: Vec<Arc<dyn Sealed>>,
+}
+
+/// A key management service may be asked, which takes a while.
+async fn blocking<T: Send + 'static>(
+    seal: &Arc<dyn Seal>,
+    work: impl FnOnce(&dyn Seal) -> Result<T, SealError> + Send + 'static,
+) -> Result<T, Failure> {
+    let seal = Arc::clone(seal);
+    let done = tokio::task::spawn_blocking(move || work(&*seal)).await;
+    let failed = |error: tokio::task::JoinError| Failure::new(Code::RecordUnavailable, error.to_string());
+    Ok(done.map_err(failed)??)
 }
 
 impl Admin {
@@ -194,6 +226,7 @@ impl Admin {
             Request::AgentRevoke { name } => self.agent_revoke(&name).await,
             Request::Attempts { skip, limit } => return self.attempts(skip, limit).await,
             Request::LedgerFlush => return self.flush().await,
+            Request::SecretsRotate => return self.rotate().await,
         };
         if let (Ok(_), Some(roster)) = (&answer, &self.roster) {
             roster.refresh().await?;
@@ -316,6 +349,20 @@ impl Admin {
             }
             None => Ok(json!({"flushed": false})),
         }
+    }
+
+    /// What older keys sealed opens all the while; they are forgotten only once nothing needs them, so that a crash at any
+    /// point loses nothing: doing it again ends it.
+    async fn rotate(&self) -> Answer {
+        let Secrets { seal, sealed } = &self.secrets;
+        let key = blocking(seal, |seal| seal.renew()).await?;
+        for place in sealed {
+            place.seal_anew().await?;
+        }
+        blocking(seal, |seal| seal.forget_older()).await?;
+        let what = format!("stored secrets are sealed with the new key {key}");
+        self.store.append(vec![self.scribe.record(Event::ConfigChanged { what })]).await?;
+        Ok(json!({"key": key}))
     }
 
     async fn person(&self, name: &str) -> Result<Person, Failure> {

@@ -23,12 +23,13 @@ use crate::identity::people::Roster;
 use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::{Reception, SignIn};
 use crate::identity::workload::Workloads;
+use crate::ledger::keys::KeyFile;
 use crate::ledger::{self, Ledger};
 use crate::policies::{self, Policies};
-use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Store, Vault};
+use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
 use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
-use crate::vault::LocalVault;
+use crate::vault::{LocalVault, Sealer};
 use crate::waiting::WaitingRoom;
 use crate::{api, console, http, resolve, scim};
 
@@ -57,6 +58,15 @@ pub fn make_data_dir(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data directory `{}`", path.display()))
 }
 
+/// The keys that seal what is stored.
+///
+/// # Errors
+/// They cannot be unwrapped.
+pub fn open_sealer(config: &Config) -> anyhow::Result<Sealer> {
+    Sealer::open(&config.data_dir, &config.secrets)
+        .context("cannot unwrap the keys of `keys.json` (secrets.master_key)")
+}
+
 impl App {
     /// Opens everything that a configuration names.
     ///
@@ -66,11 +76,14 @@ impl App {
         let config = Arc::new(config);
         let policies = Arc::new(Policies::open(config.clone()).context("the policies are not valid")?);
         make_data_dir(&config.data_dir)?;
-        let store = SqliteStore::open(&config.data_dir).context("cannot open the store")?;
+        let seal: Arc<dyn Seal> = Arc::new(open_sealer(&config)?);
+        let store = SqliteStore::open(&config.data_dir, seal.clone()).context("cannot open the store")?;
+        let sealed_store = Arc::new(store.clone());
         let journal = ledger::journal::Settings { durable: config.ledger.reads_durable, ..Default::default() };
         let settings = ledger::Settings { origin: config.ledger.origin.clone(), journal };
         let source: Arc<dyn RecordSource> = Arc::new(store.clone());
-        let ledger = Ledger::open(&config.data_dir, settings, source).await.context("cannot open the ledger")?;
+        let ledger = Ledger::open(&config.data_dir, settings, source, &*seal).await;
+        let ledger = ledger.context("cannot open the ledger")?;
         let ledger = Arc::new(ledger);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::starting_at(last_record(&ledger).await));
         let scribe = Scribe::new(clock, config.node.clone());
@@ -114,7 +127,10 @@ impl App {
             config: config.clone(),
         });
         let store = gate.store.clone();
-        let admin = Admin { config, directory, store, scribe, roster: Some(roster), log: Some(ledger.clone()) };
+        let key_file = KeyFile::new(ledger::folder(&config.data_dir), seal.clone());
+        let secrets = admin::Secrets { seal, sealed: vec![sealed_store, Arc::new(key_file)] };
+        let admin =
+            Admin { config, directory, store, secrets, scribe, roster: Some(roster), log: Some(ledger.clone()) };
         Ok(Self { gate, ledger, admin: Arc::new(admin) })
     }
 

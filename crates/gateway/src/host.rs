@@ -1,6 +1,18 @@
 //! Who else commands the gateway's host: whoever runs as the gateway's own user can open `admin.sock` and mint credentials.
+//! What they cannot do is to read the gateway's memory.
 
 use std::path::Path;
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+/// Keeps this process's memory from others: no core dumps, and no other program of the same user may read or trace it
+/// (prctl(2), `PR_SET_DUMPABLE`). Upstream passwords and keys are in there.
+///
+/// # Errors
+/// The system does not let it.
+pub fn guard_memory() -> std::io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
 
 /// What runs as the gateway's user beside it, as far as this system tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +27,7 @@ impl Neighbours {
     /// Looks around; `None` where there is no `/proc`.
     pub fn look() -> Option<Self> {
         let own = std::process::id();
-        let uid = owner(Path::new("/proc/self"))?;
+        let uid = rustix::process::getuid().as_raw();
         let mut programs = Vec::new();
         for entry in std::fs::read_dir("/proc").ok()?.flatten() {
             let name = entry.file_name();

@@ -212,7 +212,7 @@ const AGENTS: [(&str, &str); 2] = [("coder", "ada"), ("scout", "finn")];
 impl World {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = SqliteStore::open(folder.path()).expect("opens");
+        let store = SqliteStore::open(folder.path(), crate::vault::testing::sealer(folder.path())).expect("opens");
         let clock = Arc::new(HandClock::default());
         let log = Arc::new(PaperLog::default());
         let config = Arc::new(config(folder.path()));

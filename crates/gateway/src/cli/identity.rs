@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::{Context, output, token};
 use crate::admin::{self, Admin, Request, TOKEN_DAYS_DEFAULT};
-use crate::app::make_data_dir;
+use crate::app::{make_data_dir, open_sealer};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::ports::{Scope, Scribe};
+use crate::ledger::{self, keys::KeyFile};
+use crate::ports::{Scope, Scribe, Seal};
 use crate::store::sqlite::SqliteStore;
 
 #[derive(Debug, Subcommand)]
@@ -156,7 +157,7 @@ fn set(groups: Vec<String>) -> BTreeSet<String> {
     groups.into_iter().map(|group| group.trim().to_owned()).filter(|group| !group.is_empty()).collect()
 }
 
-async fn answer(context: &Context, request: Request) -> anyhow::Result<ExitCode> {
+pub(super) async fn answer(context: &Context, request: Request) -> anyhow::Result<ExitCode> {
     let value = administer(&context.load()?, request.clone()).await?;
     if context.json {
         output::json(&value)?;
@@ -172,12 +173,15 @@ pub(super) async fn administer(config: &Config, request: Request) -> anyhow::Res
         return Ok(answer?);
     }
     make_data_dir(&config.data_dir)?;
-    let store = SqliteStore::open(&config.data_dir)
+    let seal: Arc<dyn Seal> = Arc::new(open_sealer(config)?);
+    let store = SqliteStore::open(&config.data_dir, seal.clone())
         .context("no server answers at `admin.sock`, and the store cannot be opened beside it")?;
     let scribe = Scribe::new(Arc::new(SystemClock::default()), config.node.clone());
     let config = Arc::new(config.clone());
     let store = Arc::new(store);
-    let admin = Admin { config, directory: store.clone(), store, scribe, roster: None, log: None };
+    let key_file = KeyFile::new(ledger::folder(&config.data_dir), seal.clone());
+    let secrets = admin::Secrets { seal, sealed: vec![store.clone(), Arc::new(key_file)] };
+    let admin = Admin { config, directory: store.clone(), store, secrets, scribe, roster: None, log: None };
     Ok(admin.execute(request).await?)
 }
 
@@ -198,6 +202,7 @@ fn print(request: &Request, value: &Value) {
         Request::AgentList => agents(value),
         Request::Attempts { .. } => {} // `policy replay` tells what it makes of them
         Request::LedgerFlush => output::line("flushed"),
+        Request::SecretsRotate => output::line(&format!("everything is sealed with the new key {}", text("key"))),
     }
 }
 

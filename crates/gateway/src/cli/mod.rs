@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod describe;
@@ -16,10 +17,12 @@ mod policy;
 mod prove;
 mod replay;
 mod review;
+mod secrets;
 mod token;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::host;
 use crate::protocols::postgres::describe::STACK_BYTES;
 use crate::telemetry;
 
@@ -65,6 +68,9 @@ enum Command {
     /// A job's own token for a key of its agent (COUNTERSIGN_URL)
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// The keys that seal what the gateway stores
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Policies: check, test, explain, replay, prove, format
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -112,6 +118,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => block_on(async {
             telemetry::start(context.json)?;
+            host::guard_memory().context("cannot keep the memory from being dumped")?;
             App::open(context.load()?).await?.serve().await?;
             Ok(ExitCode::SUCCESS)
         }),
@@ -122,6 +129,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Review(command) => block_on(review::run(context, command)),
         Command::Whoami => block_on(review::whoami(context)),
         Command::Token(command) => block_on(token::run(context, command)),
+        Command::Secrets(command) => block_on(secrets::run(context, command)),
         Command::Policy(command) => block_on(policy::run(context, command)),
         Command::Ledger(command) => block_on(ledger::run(context, command)),
         Command::Describe(command) => describe::run(context, command),

@@ -16,12 +16,14 @@ use sha2::{Digest, Sha256};
 mod identity;
 pub mod issuer;
 mod raw;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
 use crate::ports::ReviewLimits;
 pub use identity::{Oidc, Scim, Subject};
 pub use raw::CredentialSource;
+pub use secrets::{MasterKeySource, Secrets};
 
 /// Everything the gateway was told, checked.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// How the provider provisions people; without it, they are told by their sign-ins.
     pub scim: Option<Scim>,
+    /// How stored secrets are kept.
+    pub secrets: Secrets,
     /// The upstreams.
     pub targets: Vec<Target>,
     /// Whose tokens jobs may log in with.

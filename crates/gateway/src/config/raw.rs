@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
+use super::secrets::{self, RawSecrets};
 use super::{Config, Error, Ledger, Postgres, Protocol, Target, TlsFiles, Waits};
 use crate::ports::ReviewLimits;
 
@@ -26,6 +27,8 @@ pub(super) struct Raw {
     review: RawReview,
     oidc: Option<RawOidc>,
     scim: Option<RawScim>,
+    #[serde(default)]
+    secrets: RawSecrets,
     #[serde(default)]
     target: Vec<RawTarget>,
     #[serde(default)]
@@ -222,7 +225,7 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, oidc, scim, target, issuer } = raw;
+    let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, target, issuer } = raw;
     let Changes::File = policy.changes;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
@@ -252,6 +255,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         limits: limits(&check, &review)?,
         oidc,
         scim,
+        secrets: secrets::secrets(&check, secrets)?,
         targets,
         issuers: issuer::validate(&check, issuer)?,
     })

@@ -1,13 +1,15 @@
 //! The log's signing key: made once, at the first start, and never beside a log that exists already.
 //!
 //! `log.key` reads `PRIVATE+KEY+name+id+base64(algorithm ‖ seed)`, as other C2SP tools write it; the name is the log's
-//! origin. `log.vkey` is the public half. Source: <https://c2sp.org/signed-note>.
+//! origin, and is sealed. `log.vkey` is the public half. Source: <https://c2sp.org/signed-note>.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_tlog::note::KeyError;
@@ -16,6 +18,7 @@ use countersign_tlog::{Signer, VerifierKey};
 use zeroize::Zeroizing;
 
 use super::files::sync_dir;
+use crate::ports::{Place, Seal, SealError, Sealed};
 
 /// The signing key's file.
 pub const KEY_FILE: &str = "log.key";
@@ -23,8 +26,12 @@ pub const KEY_FILE: &str = "log.key";
 pub const VERIFIER_KEY_FILE: &str = "log.vkey";
 
 const KEY_PREFIX: &str = "PRIVATE+KEY+";
+/// What the file begins with when the key in it is sealed.
+const SEALED_PREFIX: &str = "COUNTERSIGN+SEALED+";
+/// Where it is sealed.
+const PLACE: Place<'static> = Place { what: "ledger/log.key", id: "" };
 const ED25519: u8 = 0x01;
-/// Bytes of a key file, at most: a name of 255 bytes, and less than 100 for the rest.
+/// Bytes of a key file, at most: a name of 255 bytes and less than 100 for the rest, sealed and encoded.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
 /// What shows that a log, or a part of one, is in a folder.
 const TRACES: [&str; 5] = [VERIFIER_KEY_FILE, CHECKPOINT_PATH, HISTORY_PATH, "tile", "journal"];
@@ -54,6 +61,15 @@ pub enum Error {
     Malformed {
         /// The file.
         path: PathBuf,
+    },
+    /// The key cannot be sealed or unsealed.
+    #[error("`{path}` cannot be used: {cause}")]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: SealError,
     },
     /// Others may read the key.
     #[error("`{path}` can be read by others (mode {mode:03o}); run `chmod 600` on it, and consider the key disclosed")]
@@ -89,12 +105,12 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`]; the gateway must not start.
-pub fn open(dir: &Path, origin: Option<&str>, is_known: bool) -> Result<Signer, Error> {
+pub fn open(dir: &Path, origin: Option<&str>, is_known: bool, seal: &dyn Seal) -> Result<Signer, Error> {
     let path = dir.join(KEY_FILE);
     let signer = match read_private(&path)? {
-        Some(text) => parse(&text).ok_or(Error::Malformed { path })?,
+        Some(text) => opened(dir, &text, seal)?,
         None if is_known || has_traces(dir)? => return Err(Error::Missing { path }),
-        None => create(dir, origin)?,
+        None => create(dir, origin, seal)?,
     };
     let found = signer.verifier_key().name().as_str();
     if let Some(configured) = origin.filter(|configured| *configured != found) {
@@ -138,6 +154,55 @@ fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     }
 }
 
+/// The key in a file's text. One that is not sealed, as other tools write it, or not with the key in force, is sealed now.
+fn opened(dir: &Path, text: &str, seal: &dyn Seal) -> Result<Signer, Error> {
+    let malformed = || Error::Malformed { path: dir.join(KEY_FILE) };
+    let sealed = text.trim_end_matches('\n').strip_prefix(SEALED_PREFIX);
+    let plain = match sealed {
+        None => Zeroizing::new(text.to_owned()),
+        Some(sealed) => {
+            let bytes =
+                seal.unseal(PLACE, sealed).map_err(|cause| Error::Sealed { path: dir.join(KEY_FILE), cause })?;
+            Zeroizing::new(std::str::from_utf8(&bytes).map_err(|_| malformed())?.to_owned())
+        }
+    };
+    let signer = parse(&plain).ok_or_else(malformed)?;
+    if !sealed.is_some_and(|sealed| seal.is_current(sealed)) {
+        write_sealed(dir, &plain, seal)?;
+    }
+    Ok(signer)
+}
+
+/// The key's file, as one of the places where something is sealed.
+pub struct KeyFile {
+    dir: PathBuf,
+    seal: Arc<dyn Seal>,
+}
+
+impl KeyFile {
+    /// The one of the log in `dir`.
+    pub fn new(dir: PathBuf, seal: Arc<dyn Seal>) -> Self {
+        Self { dir, seal }
+    }
+}
+
+#[async_trait]
+impl Sealed for KeyFile {
+    async fn seal_anew(&self) -> Result<(), SealError> {
+        let anew = || match read_private(&self.dir.join(KEY_FILE))? {
+            Some(text) => opened(&self.dir, &text, &*self.seal).map(|_| ()),
+            None => Ok(()),
+        };
+        anew().map_err(|error: Error| SealError::Unavailable(error.to_string()))
+    }
+}
+
+fn write_sealed(dir: &Path, text: &str, seal: &dyn Seal) -> Result<(), Error> {
+    let sealed = seal.seal(PLACE, text.as_bytes());
+    let sealed = sealed.map_err(|cause| Error::Sealed { path: dir.join(KEY_FILE), cause })?;
+    write_whole(dir, KEY_FILE, format!("{SEALED_PREFIX}{sealed}\n").as_bytes(), 0o600)
+}
+
 fn parse(text: &str) -> Option<Signer> {
     let mut parts = text.strip_suffix('\n').unwrap_or(text).strip_prefix(KEY_PREFIX)?.splitn(3, '+');
     let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
@@ -159,7 +224,7 @@ fn has_traces(dir: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-fn create(dir: &Path, origin: Option<&str>) -> Result<Signer, Error> {
+fn create(dir: &Path, origin: Option<&str>, seal: &dyn Seal) -> Result<Signer, Error> {
     let origin = origin.map_or_else(random_origin, |origin| Ok(origin.to_owned()))?;
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *seed).map_err(Error::Random)?;
@@ -168,7 +233,7 @@ fn create(dir: &Path, origin: Option<&str>) -> Result<Signer, Error> {
     key.extend_from_slice(&*seed);
     let encoded = Zeroizing::new(STANDARD.encode(&*key));
     let text = Zeroizing::new(format!("{KEY_PREFIX}{origin}+{}+{}\n", signer.verifier_key().id(), &*encoded));
-    write_whole(dir, KEY_FILE, text.as_bytes(), 0o600)?;
+    write_sealed(dir, &text, seal)?;
     Ok(signer)
 }
 

@@ -43,7 +43,7 @@ pub use journal::FileJournal;
 pub use keys::Error as KeyError;
 pub use query::{Query, QueryError};
 
-use crate::ports::RecordSource;
+use crate::ports::{RecordSource, Seal};
 
 /// The ledger's folder inside `data_dir`.
 pub const LEDGER_FOLDER: &str = "ledger";
@@ -78,12 +78,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error`]: something is lost, damaged, or not this log's; the gateway must not start.
-    pub async fn open(data_dir: &Path, settings: Settings, source: Arc<dyn RecordSource>) -> Result<Self, Error> {
+    pub async fn open(
+        data_dir: &Path,
+        settings: Settings,
+        source: Arc<dyn RecordSource>,
+        seal: &dyn Seal,
+    ) -> Result<Self, Error> {
         let root = folder(data_dir);
         create_private(&root)?;
         let lock = lock(&root)?;
         let head = source.log_head().await?;
-        let signer = keys::open(&root, settings.origin.as_deref(), head.is_some())?;
+        let signer = keys::open(&root, settings.origin.as_deref(), head.is_some(), seal)?;
         let key = signer.verifier_key().clone();
         let health = Health::default();
         let (journal, health_too) = (settings.journal, health.clone());

@@ -12,6 +12,7 @@ mod journal;
 mod log;
 mod passkeys;
 mod provisioning;
+mod seal;
 mod store;
 
 pub use directory::*;
@@ -19,6 +20,7 @@ pub use journal::*;
 pub use log::*;
 pub use passkeys::*;
 pub use provisioning::*;
+pub use seal::*;
 pub use store::*;
 
 /// The time, never earlier than what was last recorded.

@@ -1,4 +1,5 @@
-//! Upstream credentials. They are read here when an upstream is connected, and go nowhere else (invariant I6).
+//! Secrets: upstream credentials, read here when an upstream is connected and going nowhere else (invariant I6); and the keys
+//! that seal what the gateway has to store ([`Sealer`]).
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,15 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
 use crate::ports::{OIDC_CLIENT_SECRET, SCIM_TOKEN, Vault, VaultError};
+
+pub mod master;
+mod sealer;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use sealer::{MASTER_FILE, Sealer};
 
 /// The longest secret that is read from a file: 64 KiB.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;

@@ -25,6 +25,7 @@ mod policy;
 mod protocol;
 mod provisioning;
 mod raw;
+mod secrets;
 mod self_approval;
 mod separation;
 mod sessions;

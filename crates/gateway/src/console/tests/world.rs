@@ -111,8 +111,15 @@ impl World {
 
     async fn with(public_url: &str, clock: Arc<dyn Clock>, hand: Arc<HandClock>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = SqliteStore::open(folder.path()).expect("opens");
-        let ledger = Ledger::open(folder.path(), Settings::default(), Arc::new(store.clone())).await.expect("opens");
+        let store = SqliteStore::open(folder.path(), crate::vault::testing::sealer(folder.path())).expect("opens");
+        let ledger = Ledger::open(
+            folder.path(),
+            Settings::default(),
+            Arc::new(store.clone()),
+            &*crate::vault::testing::sealer(folder.path()),
+        )
+        .await
+        .expect("opens");
         let ledger = Arc::new(ledger);
         let config = Arc::new(config(folder.path(), public_url));
         let scribe = Scribe::new(clock, "gateway-1".to_owned());

@@ -80,7 +80,8 @@ impl Bench {
         let dir = TempDir::new().unwrap();
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         std::fs::write(dir.path().join("jwks.json"), jwks(&pair).to_string()).unwrap();
-        let directory: Arc<dyn Directory> = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let directory: Arc<dyn Directory> =
+            Arc::new(SqliteStore::open(dir.path(), crate::vault::testing::sealer(dir.path())).unwrap());
         let clock = Arc::new(HandClock(AtomicI64::new(NOW)));
         let scribe = Scribe::new(clock.clone(), "n".to_owned());
         for (name, provider, subject) in

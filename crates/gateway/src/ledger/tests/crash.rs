@@ -22,7 +22,7 @@ async fn engine(dir: &Path, source: &Arc<MemorySource>) -> Engine {
     let head = source.log_head().await.unwrap();
     let opening = Opening {
         root: &root,
-        signer: super::super::keys::open(&root, None, head.is_some()).unwrap(),
+        signer: super::super::keys::open(&root, None, head.is_some(), &*crate::vault::testing::sealer(dir)).unwrap(),
         head,
         source: Arc::clone(source) as Arc<dyn RecordSource>,
         journal: journal::Settings::default(),

@@ -3,7 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::ledger::keys::{Error, KEY_FILE, VERIFIER_KEY_FILE, open, verifier_key};
+use countersign_tlog::Signer;
+
+use crate::ledger::keys::{Error, KEY_FILE, VERIFIER_KEY_FILE, verifier_key};
+use crate::vault::testing::sealer;
+
+fn open(dir: &std::path::Path, origin: Option<&str>, is_known: bool) -> Result<Signer, Error> {
+    crate::ledger::keys::open(dir, origin, is_known, &*sealer(dir))
+}
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777

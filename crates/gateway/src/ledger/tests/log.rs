@@ -61,7 +61,14 @@ async fn twenty_thousand_leaves_from_both_sides_while_it_runs() {
         origin: Some("example.com/log".to_owned()),
         journal: journal::Settings { file_bytes_max: 256 * 1024, ..journal::Settings::default() },
     };
-    let ledger = Ledger::open(dir.path(), settings, Arc::clone(&source) as Arc<dyn RecordSource>).await.unwrap();
+    let ledger = Ledger::open(
+        dir.path(),
+        settings,
+        Arc::clone(&source) as Arc<dyn RecordSource>,
+        &*crate::vault::testing::sealer(dir.path()),
+    )
+    .await
+    .unwrap();
     let mut expected = Vec::new();
     for number in 0..10_000 {
         let (stored, journaled) = (alarm(number, 2 * number as i64), outcome(number, 2 * number as i64 + 1));

@@ -115,7 +115,7 @@ fn outcome(number: u64, at: i64) -> Record {
 async fn open(dir: &Path, source: &Arc<MemorySource>) -> Result<Ledger, Error> {
     let settings = Settings { origin: Some("example.com/log".to_owned()), ..Settings::default() };
     let source: Arc<dyn RecordSource> = Arc::clone(source) as Arc<dyn RecordSource>;
-    Ledger::open(dir, settings, source).await
+    Ledger::open(dir, settings, source, &*crate::vault::testing::sealer(dir)).await
 }
 
 /// The words of a refusal to open, with all causes.

@@ -3,10 +3,13 @@
 use countersign_core::action::Timestamp;
 use countersign_core::record::Record;
 use rusqlite::{Connection, OptionalExtension, Params, params};
+use zeroize::Zeroizing;
 
 use super::{bodies, failed, from_json, records, taken, to_body};
-use crate::ports::{Agent, AgentKey, NewAgentKey, ScramVerifier, SecretHash, StoreError};
+use crate::ports::{Agent, AgentKey, NewAgentKey, Place, ScramVerifier, Seal, SealError, SecretHash, StoreError};
 
+/// The version of the store in which verifiers began to be sealed.
+pub(super) const SEALED_SINCE: u32 = 5;
 /// Keys that one agent may have at once; jobs get one each.
 const KEYS_MAX: i64 = 1_000;
 
@@ -14,15 +17,23 @@ const KEYS_MAX: i64 = 1_000;
 const IN_FORCE: &str = "FROM agent_key k JOIN agent a ON a.id = k.agent
     WHERE k.ended = 0 AND a.revoked = 0 AND (k.expires_at IS NULL OR k.expires_at > ?2)";
 
-pub(super) fn add(c: &Connection, agent: &Agent, key: &NewAgentKey, record: &Record) -> Result<(), StoreError> {
+pub(super) fn add(
+    c: &Connection,
+    seal: &dyn Seal,
+    agent: &Agent,
+    key: &NewAgentKey,
+    record: &Record,
+) -> Result<(), StoreError> {
     c.prepare_cached("INSERT INTO agent (id, name, body) VALUES (?1, ?2, ?3)")
         .and_then(|mut s| s.execute(params![agent.id.as_str(), agent.name, to_body(agent)?]))
         .map_err(|e| taken(e, &agent.name))?;
-    add_key(c, key, record)
+    add_key(c, seal, key, record)
 }
 
-pub(super) fn add_key(c: &Connection, new: &NewAgentKey, record: &Record) -> Result<(), StoreError> {
-    let (key, verifier) = (&new.key, to_body(&new.verifier).map_err(failed)?);
+pub(super) fn add_key(c: &Connection, seal: &dyn Seal, new: &NewAgentKey, record: &Record) -> Result<(), StoreError> {
+    let key = &new.key;
+    let verifier = Zeroizing::new(to_body(&new.verifier).map_err(failed)?);
+    let verifier = seal.seal(place(&key.id), verifier.as_bytes()).map_err(|error| unsealed(&error))?;
     let expires_at = key.expires_at.map(Timestamp::micros);
     // the record keeps what there was
     c.prepare_cached("DELETE FROM agent_key WHERE expires_at <= ?1")
@@ -68,12 +79,16 @@ pub(super) fn all(c: &Connection) -> Result<Vec<Agent>, StoreError> {
 
 pub(super) fn login(
     c: &Connection,
+    seal: &dyn Seal,
     login: &str,
     now: Timestamp,
 ) -> Result<Option<(Agent, AgentKey, ScramVerifier)>, StoreError> {
     let sql = format!("SELECT a.body, k.body, k.verifier {IN_FORCE} AND k.login = ?1");
     let Some([agent, key, verifier]) = texts(c, &sql, params![login, now.micros()])? else { return Ok(None) };
-    Ok(Some((from_json(&agent)?, from_json(&key)?, from_json(&verifier)?)))
+    let key: AgentKey = from_json(&key)?;
+    let verifier = seal.unseal(place(&key.id), &verifier).map_err(|error| unsealed(&error))?;
+    let verifier = serde_json::from_slice(&verifier).map_err(|_| unsealed(&SealError::Broken))?;
+    Ok(Some((from_json(&agent)?, key, verifier)))
 }
 
 pub(super) fn by_key(
@@ -84,6 +99,34 @@ pub(super) fn by_key(
     let sql = format!("SELECT a.body, k.body {IN_FORCE} AND k.hash = ?1");
     let Some([agent, key]) = texts(c, &sql, params![key, now.micros()])? else { return Ok(None) };
     Ok(Some((from_json(&agent)?, from_json(&key)?)))
+}
+
+/// Seals with the key in force what is not. Only a store of an earlier version has anything that is not sealed at all.
+pub(super) fn seal_all(c: &Connection, seal: &dyn Seal, plain: bool) -> Result<(), StoreError> {
+    let rows: Vec<(String, Zeroizing<String>)> = {
+        let mut all = c.prepare("SELECT id, verifier FROM agent_key").map_err(failed)?;
+        let rows = all.query_map([], |row| Ok((row.get(0)?, Zeroizing::new(row.get(1)?)))).map_err(failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed)?
+    };
+    for (id, verifier) in rows.iter().filter(|(_, verifier)| !seal.is_current(verifier)) {
+        let secret = match plain {
+            true => Zeroizing::new(verifier.as_bytes().to_vec()),
+            false => seal.unseal(place(id), verifier).map_err(|error| unsealed(&error))?,
+        };
+        let sealed = seal.seal(place(id), &secret).map_err(|error| unsealed(&error))?;
+        c.prepare_cached("UPDATE agent_key SET verifier = ?2 WHERE id = ?1")
+            .and_then(|mut s| s.execute(params![id, sealed]))
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn place(id: &str) -> Place<'_> {
+    Place { what: "agent_key.verifier", id }
+}
+
+fn unsealed(error: &SealError) -> StoreError {
+    StoreError::Unavailable(format!("an agent's key: {error}"))
 }
 
 /// The one row of a query, as `N` texts.

@@ -21,11 +21,12 @@ const GROUP_MAX: usize = 512;
 /// How long SQLite waits for another process's lock before it fails.
 const BUSY: Duration = Duration::from_secs(5);
 /// What makes each version of the store out of the one before; never changed once released, only added to.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// What a job does inside the transaction. A run that returns an error is rolled back alone.
@@ -69,10 +70,15 @@ pub(super) struct Db {
 
 impl Db {
     /// Opens or creates the database, and takes it for this process alone.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    ///
+    /// `prepare` runs in the transaction of the migrations, with the version that was found.
+    pub(super) fn open(
+        path: &Path,
+        prepare: impl FnOnce(&Connection, u32) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
         let lock = take_lock(&path.with_extension("lock"))?;
         let mut connection = connect(path)?;
-        migrate(&mut connection)?;
+        migrate(&mut connection, prepare)?;
         let read_only = connect(path)?;
         read_only.pragma_update(None, "query_only", true).map_err(failed)?;
         let writer = spawn("store-writer", connection, write_groups)?;
@@ -138,18 +144,19 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+fn migrate(
+    connection: &mut Connection,
+    prepare: impl FnOnce(&Connection, u32) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     let Some(missing) = MIGRATIONS.get(version as usize..) else {
         let newest = MIGRATIONS.len();
         let detail = format!("the store has version {version}, this program knows {newest}; use a newer one");
         return Err(StoreError::Unavailable(detail));
     };
-    if missing.is_empty() {
-        return Ok(());
-    }
     let transaction = connection.transaction().map_err(failed)?;
     missing.iter().try_for_each(|script| transaction.execute_batch(script)).map_err(failed)?;
+    prepare(&transaction, version)?;
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32).map_err(failed)?;
     transaction.commit().map_err(failed)
 }

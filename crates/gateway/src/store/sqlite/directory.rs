@@ -1,5 +1,7 @@
 //! The directory over SQLite: each method one job of the writer or the reader.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use countersign_core::action::{PersonId, Timestamp};
 use countersign_core::record::Record;
@@ -7,8 +9,17 @@ use countersign_core::record::Record;
 use super::{SqliteStore, agents, credentials, people};
 use crate::ports::{
     Account, Agent, AgentKey, Credential, CredentialKind, Directory, NewAgentKey, Once, Person, ScramVerifier,
-    SecretHash, StoreError,
+    SealError, Sealed, SecretHash, StoreError,
 };
+
+#[async_trait]
+impl Sealed for SqliteStore {
+    async fn seal_anew(&self) -> Result<(), SealError> {
+        let seal = Arc::clone(&self.seal);
+        let sealed = self.db.write(move |c| agents::seal_all(c, &*seal, false)).await;
+        sealed.map_err(|error| SealError::Unavailable(error.to_string()))
+    }
+}
 
 #[async_trait]
 impl Directory for SqliteStore {
@@ -48,11 +59,13 @@ impl Directory for SqliteStore {
     }
 
     async fn add_agent(&self, agent: Agent, key: NewAgentKey, record: Record) -> Result<(), StoreError> {
-        self.db.write(move |c| agents::add(c, &agent, &key, &record)).await
+        let seal = Arc::clone(&self.seal);
+        self.db.write(move |c| agents::add(c, &*seal, &agent, &key, &record)).await
     }
 
     async fn add_agent_key(&self, key: NewAgentKey, record: Record) -> Result<(), StoreError> {
-        self.db.write(move |c| agents::add_key(c, &key, &record)).await
+        let seal = Arc::clone(&self.seal);
+        self.db.write(move |c| agents::add_key(c, &*seal, &key, &record)).await
     }
 
     async fn update_agent(&self, agent: Agent, record: Record) -> Result<(), StoreError> {
@@ -69,7 +82,8 @@ impl Directory for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<(Agent, AgentKey, ScramVerifier)>, StoreError> {
         let login = login.to_owned();
-        self.db.read(move |c| agents::login(c, &login, now)).await
+        let seal = Arc::clone(&self.seal);
+        self.db.read(move |c| agents::login(c, &*seal, &login, now)).await
     }
 
     async fn agent_by_key(&self, key: &SecretHash, now: Timestamp) -> Result<Option<(Agent, AgentKey)>, StoreError> {

@@ -5,6 +5,7 @@
 //! or swapped has its own column.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, ReviewId, Timestamp};
@@ -14,8 +15,8 @@ use countersign_core::review::Review;
 use rusqlite::{Connection, Params};
 
 use crate::ports::{
-    Ask, Asked, Attempt, Ended, IntentError, LogHead, PendingRecord, RecordSource, ReviewFilter, Store, StoreError,
-    Versioned,
+    Ask, Asked, Attempt, Ended, IntentError, LogHead, PendingRecord, RecordSource, ReviewFilter, Seal, Store,
+    StoreError, Versioned,
 };
 
 mod agents;
@@ -37,15 +38,20 @@ use db::{Db, failed};
 #[derive(Clone)]
 pub struct SqliteStore {
     db: Db,
+    seal: Arc<dyn Seal>,
 }
 
 impl SqliteStore {
-    /// Opens or creates `countersign.db` in a data directory, and takes it for this process alone.
+    /// Opens or creates `countersign.db` in a data directory, and takes it for this process alone. What is secret in it is
+    /// sealed with the key in force.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when another process holds it, or it cannot be opened.
-    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open(&data_dir.join("countersign.db"))? })
+    /// [`StoreError::Unavailable`] when another process holds it, it cannot be opened, or something in it cannot be
+    /// unsealed.
+    pub fn open(data_dir: &Path, seal: Arc<dyn Seal>) -> Result<Self, StoreError> {
+        let prepare = |c: &Connection, version: u32| agents::seal_all(c, &*seal, version < agents::SEALED_SINCE);
+        let db = Db::open(&data_dir.join("countersign.db"), prepare)?;
+        Ok(Self { db, seal })
     }
 }
 

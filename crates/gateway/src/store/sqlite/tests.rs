@@ -13,7 +13,10 @@ use countersign_core::record::{EnrolledPasskey, Event};
 use countersign_core::review::{Closed, Matter};
 
 use super::*;
-use crate::ports::{CredentialKind, Directory as _, IntentError, Once, Passkey, Passkeys as _, Person, ReviewLimits};
+use crate::ports::{
+    Agent, AgentKey, CredentialKind, Directory as _, IntentError, NewAgentKey, Once, Passkey, Passkeys as _, Person,
+    ReviewLimits, ScramVerifier,
+};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_700_000_000 + seconds)
@@ -75,7 +78,7 @@ fn ask(id: &str, statement: &str) -> Ask {
 
 fn store() -> (tempfile::TempDir, SqliteStore) {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = SqliteStore::open(dir.path()).expect("opens");
+    let store = SqliteStore::open(dir.path(), crate::vault::testing::sealer(dir.path())).expect("opens");
     (dir, store)
 }
 
@@ -146,7 +149,7 @@ async fn what_was_running_is_unknown_after_a_restart() {
     drop(store);
     let again = loop {
         // the lock falls when the old threads have ended
-        match SqliteStore::open(dir.path()) {
+        match SqliteStore::open(dir.path(), crate::vault::testing::sealer(dir.path())) {
             Ok(store) => break store,
             Err(_) => tokio::task::yield_now().await,
         }
@@ -159,7 +162,10 @@ async fn what_was_running_is_unknown_after_a_restart() {
 #[tokio::test]
 async fn two_processes_do_not_share_a_store() {
     let (dir, _store) = store();
-    assert!(matches!(SqliteStore::open(dir.path()), Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        SqliteStore::open(dir.path(), crate::vault::testing::sealer(dir.path())),
+        Err(StoreError::Unavailable(_))
+    ));
 }
 
 /// A store as the first version left it: people, agents and tokens go on as they were.
@@ -183,7 +189,7 @@ async fn a_store_of_the_first_version_is_brought_up() {
     .expect("the first version's rows");
     drop(old);
 
-    let store = SqliteStore::open(dir.path()).expect("opens");
+    let store = SqliteStore::open(dir.path(), crate::vault::testing::sealer(dir.path())).expect("opens");
     assert_eq!(store.people().await.expect("reads").len(), 1);
     let (agent, key, _) = store.agent_login("coder", at(1)).await.expect("reads").expect("logs in");
     assert_eq!((agent.accepted_at, &key.agent), (Some(Timestamp::from_seconds(86_400)), &agent.id));
@@ -193,6 +199,34 @@ async fn a_store_of_the_first_version_is_brought_up() {
     assert_eq!(store.credentials(Some(&ada), at(1)).await.expect("reads"), [(CredentialKind::Token, token)]);
     assert_eq!(store.end_credentials(vec!["c1".to_owned()], vec![]).await.expect("ends"), 1);
     assert_eq!(store.credentials(Some(&ada), at(1)).await.expect("reads"), []);
+}
+
+/// Whoever can write to the database cannot give one agent the key of another.
+#[tokio::test]
+async fn a_verifier_is_sealed_for_its_own_key() {
+    let (dir, store) = store();
+    let person = Person::new(PersonId::new("p1"), "ada".to_owned(), None, BTreeSet::new(), at(0));
+    store.add_person(person, None, vec![record(0)]).await.expect("adds");
+    for name in ["coder", "other"] {
+        let verifier = ScramVerifier { salt: vec![1; 16], iterations: 4_096, stored_key: [2; 32], server_key: [3; 32] };
+        let agent = Agent::new(AgentId::new(name), name.to_owned(), PersonId::new("p1"), BTreeSet::new(), at(0));
+        let key = AgentKey::own(format!("k-{name}"), &agent, at(0));
+        let hash = PayloadDigest::of(name.as_bytes()).as_bytes().to_owned();
+        store.add_agent(agent, NewAgentKey { key, verifier, hash }, record(0)).await.expect("adds");
+    }
+    let database = rusqlite::Connection::open(dir.path().join("countersign.db")).expect("opens");
+    let kept: String = database
+        .query_row("SELECT verifier FROM agent_key WHERE login = 'coder'", [], |row| row.get(0))
+        .expect("reads");
+    assert!(kept.starts_with("v1.") && !kept.contains("stored_key"), "{kept}");
+    assert!(store.agent_login("coder", at(1)).await.expect("reads").is_some());
+    database
+        .execute_batch("UPDATE agent_key SET verifier = (SELECT verifier FROM agent_key WHERE login = 'other')")
+        .expect("writes");
+    assert!(matches!(store.agent_login("coder", at(1)).await, Err(StoreError::Unavailable(_))));
+    assert!(store.agent_login("other", at(1)).await.expect("reads").is_some());
+    database.execute_batch("UPDATE agent_key SET verifier = '{}'").expect("writes");
+    assert!(store.agent_login("other", at(1)).await.is_err(), "what is not sealed is not read");
 }
 
 #[tokio::test]
@@ -235,7 +269,7 @@ fn passkey(id: &str, counter: u32) -> Passkey {
 #[tokio::test]
 async fn a_passkeys_counter_only_grows_and_a_removed_one_is_used_no_more() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = SqliteStore::open(dir.path()).expect("opens");
+    let store = SqliteStore::open(dir.path(), crate::vault::testing::sealer(dir.path())).expect("opens");
     let ada = Person::new(PersonId::new("p1"), "ada".to_owned(), None, BTreeSet::new(), at(0));
     store.add_person(ada.clone(), None, vec![]).await.expect("adds");
     store.add_passkey(passkey("counts", 5), 2, record(0)).await.expect("adds");

@@ -1,0 +1,2 @@
+-- From here on `agent_key.verifier` is sealed. SQL has no cipher: the rows of before are sealed by the program, in the
+-- transaction of this migration.
