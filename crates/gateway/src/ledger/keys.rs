@@ -29,7 +29,7 @@ const KEY_PREFIX: &str = "PRIVATE+KEY+";
 /// What the file begins with when the key in it is sealed.
 const SEALED_PREFIX: &str = "COUNTERSIGN+SEALED+";
 /// Where it is sealed.
-const PLACE: Place<'static> = Place { what: "ledger/log.key", id: "" };
+pub(super) const PLACE: Place<'static> = Place { what: "ledger/log.key", id: "" };
 const ED25519: u8 = 0x01;
 /// Bytes of a key file, at most: a name of 255 bytes and less than 100 for the rest, sealed and encoded.
 const KEY_FILE_BYTES_MAX: u64 = 1024;

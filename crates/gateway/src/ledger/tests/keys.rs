@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use countersign_tlog::Signer;
 
-use crate::ledger::keys::{Error, KEY_FILE, VERIFIER_KEY_FILE, verifier_key};
+use crate::ledger::keys::{Error, KEY_FILE, PLACE, VERIFIER_KEY_FILE, verifier_key};
 use crate::vault::testing::sealer;
 
 fn open(dir: &std::path::Path, origin: Option<&str>, is_known: bool) -> Result<Signer, Error> {
@@ -68,7 +68,12 @@ fn a_malformed_key_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path(), Some("example.com/log"), false).unwrap();
     let path = dir.path().join(KEY_FILE);
-    let good = fs::read_to_string(&path).unwrap();
+    let sealed = fs::read_to_string(&path).unwrap();
+    let text = sealed.trim_end().strip_prefix("COUNTERSIGN+SEALED+").unwrap();
+    let good = String::from_utf8(sealer(dir.path()).unseal(PLACE, text).unwrap().to_vec()).unwrap();
+    fs::write(&path, &good).unwrap();
+    open(dir.path(), None, false).unwrap();
+    assert!(!fs::read_to_string(&path).unwrap().contains("PRIVATE"), "one that another tool wrote is sealed");
     let end = good.len() - 1;
     let others = [
         String::new(),
@@ -85,6 +90,16 @@ fn a_malformed_key_is_refused_and_left_alone() {
         let error = open(dir.path(), None, false).unwrap_err();
         assert!(matches!(error, Error::Malformed { .. }), "`{bad}`: {error}");
         assert!(!error.to_string().contains("PRIVATE"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), bad);
+    }
+    let end = sealed.len() - 1;
+    let elsewhere = tempfile::tempdir().unwrap();
+    open(elsewhere.path(), Some("example.com/log"), false).unwrap();
+    let theirs = fs::read_to_string(elsewhere.path().join(KEY_FILE)).unwrap();
+    for bad in [sealed[..end - 8].to_owned(), sealed.replace("v1.", "v2."), format!("{sealed}{sealed}"), theirs] {
+        fs::write(&path, &bad).unwrap();
+        let error = open(dir.path(), None, false).unwrap_err();
+        assert!(matches!(error, Error::Sealed { .. } | Error::Malformed { .. }), "`{bad}`: {error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), bad);
     }
 }
