@@ -8,6 +8,7 @@
 mod harness;
 
 mod attackers;
+mod attempts;
 mod bad_input;
 mod builtins;
 mod copy;

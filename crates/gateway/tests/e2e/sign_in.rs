@@ -243,7 +243,7 @@ fn a_session_does_not_move_to_another_browser_nor_outlive_its_person() {
     assert!(text.contains("suspended"), "{text}");
 }
 
-const LOGOUT: &str = "/api/v1/sign-in/logout";
+pub(crate) const LOGOUT: &str = "/api/v1/sign-in/logout";
 
 #[test]
 fn a_session_ends_with_the_one_at_the_provider() {
@@ -259,41 +259,51 @@ fn a_session_ends_with_the_one_at_the_provider() {
         .until_recorded("the end", |leaf| leaf["kind"] == "identity.enrolled" && leaf["change"] == "ended_by_provider");
 }
 
-#[test]
-fn only_a_logout_token_of_now_ends_sessions_and_only_once() {
-    let mut world = world("");
-    let mut gil = signed_in(&world, "gil");
+/// The claims of a logout token that is right.
+fn logout_claims() -> Value {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let events = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
-    let good = json!({"iat": now, "exp": now + 60, "jti": "one", "sub": "gil", "events": events});
+    json!({"iat": now, "exp": now + 60, "jti": "one", "sub": "gil", "events": events})
+}
+
+/// Where the provider gives out logout tokens that are wrong in one thing, by what is wrong.
+pub(crate) fn spoilt_logouts(world: &mut World) -> Vec<(&'static str, String)> {
+    let good = logout_claims();
+    let now = good["iat"].as_u64().unwrap();
+    let typ = json!({"typ": "logout+jwt"});
     let but = |key: &str, value: Value| {
         let mut claims = good.clone();
         claims[key] = value;
         claims
     };
-    let typ = json!({"typ": "logout+jwt"});
     let bad = [
-        (typ.clone(), but("nonce", json!("n"))),
-        (typ.clone(), but("events", json!({}))),
-        (typ.clone(), but("aud", json!("somebody-else"))),
-        (typ.clone(), but("iss", json!("http://127.0.0.1:1"))),
-        (typ.clone(), but("iat", json!(now - 3_600))),
-        (typ.clone(), but("exp", json!(now - 600))),
-        (typ.clone(), but("jti", Value::Null)),
-        (typ.clone(), but("sub", Value::Null)),
-        (json!({"typ": "at+jwt"}), good.clone()),
-        (json!({"typ": "logout+jwt", "kid": "another"}), good.clone()),
+        ("with a nonce", typ.clone(), but("nonce", json!("n"))),
+        ("without the event", typ.clone(), but("events", json!({}))),
+        ("for somebody else", typ.clone(), but("aud", json!("somebody-else"))),
+        ("of another issuer", typ.clone(), but("iss", json!("http://127.0.0.1:1"))),
+        ("of an hour ago", typ.clone(), but("iat", json!(now - 3_600))),
+        ("expired", typ.clone(), but("exp", json!(now - 600))),
+        ("without an id", typ.clone(), but("jti", Value::Null)),
+        ("without a subject", typ, but("sub", Value::Null)),
+        ("an access token", json!({"typ": "at+jwt"}), good.clone()),
+        ("by an unknown key", json!({"typ": "logout+jwt", "kid": "another"}), good.clone()),
     ];
+    bad.into_iter().map(|(what, header, claims)| (what, world.idp().signed(&header, &claims))).collect()
+}
+
+#[test]
+fn only_a_logout_token_of_now_ends_sessions_and_only_once() {
+    let mut world = world("");
+    let mut gil = signed_in(&world, "gil");
     let send = |gil: &mut Browser, url: String| {
         let token = gil.visit(&url, None).text;
         gil.post(LOGOUT, &[("logout_token", &token)]).status
     };
-    for (header, claims) in bad {
-        let url = world.idp().signed(&header, &claims);
-        assert_eq!(send(&mut gil, url), 400, "{header} {claims}");
+    for (what, url) in spoilt_logouts(&mut world) {
+        assert_eq!(send(&mut gil, url), 400, "{what}");
     }
     assert_eq!(gil.get("/me").status, 200, "none of them ended anything");
-    let url = world.idp().signed(&typ, &good);
+    let url = world.idp().signed(&json!({"typ": "logout+jwt"}), &logout_claims());
     assert_eq!(send(&mut gil, url.clone()), 200);
     assert_eq!(gil.get("/me").status, 401);
     assert_eq!(send(&mut gil, url), 400, "it counts once");
