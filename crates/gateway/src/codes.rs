@@ -121,6 +121,10 @@ codes! {
     PasskeyRefused => "passkey_refused",
     /// A signature answers no challenge that is open for this vote.
     ChallengeVoid => "challenge_void",
+    /// No policy yields to broken glass here.
+    NoBreakGlass => "no_break_glass",
+    /// Somebody signed the follow-up off already.
+    FollowUpDone => "follow_up_done",
     /// There can be no passkeys under the gateway's address.
     PasskeysUnavailable => "passkeys_unavailable",
     /// The person has as many passkeys as one may have.

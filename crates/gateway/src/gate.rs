@@ -97,6 +97,8 @@ pub struct Moment {
     pub groups_max_age: Option<u32>,
     /// Whether the provider tells of changes by itself (SCIM).
     pub provisions: bool,
+    /// Whether an incident is declared.
+    pub incident: bool,
 }
 
 impl Moment {
@@ -110,11 +112,16 @@ impl Moment {
 
     /// The circumstances of a question, with these approvals.
     pub fn with<'a>(&'a self, approvals: &'a BTreeSet<Quorum>) -> Circumstances<'a> {
+        self.with_glass(approvals, false)
+    }
+
+    /// The same, with the glass broken or whole: broken only for one grant, and to ask whether breaking it would help.
+    pub fn with_glass<'a>(&'a self, approvals: &'a BTreeSet<Quorum>, break_glass: bool) -> Circumstances<'a> {
         Circumstances {
             now: self.now,
             utc_offset_minutes: self.utc_offset_minutes,
             approvals,
-            break_glass: false,
+            break_glass,
             people: &self.people.people,
         }
     }
@@ -130,6 +137,7 @@ impl Gate {
             utc_offset_minutes: self.config.utc_offset_minutes,
             groups_max_age: self.config.oidc.as_ref().map(|oidc| oidc.groups_max_age_seconds),
             provisions: self.config.scim.is_some(),
+            incident: false,
         }
     }
 

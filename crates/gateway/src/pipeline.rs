@@ -15,13 +15,13 @@ use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
 use countersign_core::policy::{Decision, Mask, MaskedColumn, Memo, Quorum, Terms};
 use countersign_core::record::Event;
-use countersign_core::review::{Closed, Matter, Outcome, Review, Verdict, Vote, tokens};
+use countersign_core::review::{Closed, Matter, Review, Verdict, Vote, tokens};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, summary};
 use crate::ports::{Ask, Asked, IntentError, JournalError, Receipt, Release, StoreError};
 use crate::refusal::Refusal;
-use crate::resolve;
+use crate::resolve::{self, Glass};
 use crate::waiting::Turn;
 
 pub use self::outcomes::Outcomes;
@@ -308,7 +308,7 @@ async fn closed(gate: &Gate, id: &ReviewId) -> Result<Option<Closed>, Refusal> {
 }
 
 fn outcome(closed: &Closed) -> Result<(), Refusal> {
-    if closed.outcome() == Outcome::Approved {
+    if closed.outcome().grants() {
         return Ok(());
     }
     let review = Review::Closed(closed.clone());
@@ -351,13 +351,19 @@ async fn authorize(
         .filter_map(|vote| resolve::standing(&moment, reviewed, vote))
         .filter_map(|vote| resolve::standing(&moment, request.described(), &vote))
         .collect();
-    let approvals = tokens(&standing);
+    let mut approvals = tokens(&standing);
     let then = review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals));
-    if !then {
-        return revoke(gate, &grant, "an approver may no longer approve").await;
-    }
+    let broken = match resolve::glass(&moment, &review, &grant, request.described()) {
+        Glass::Whole if !then => return revoke(gate, &grant, "an approver may no longer approve").await,
+        Glass::Whole => false,
+        Glass::Broken => {
+            approvals = resolve::beside(&review, standing);
+            true
+        }
+        Glass::Void => return revoke(gate, &grant, "whoever broke the glass may no longer break it").await,
+    };
     let rows_max = reviewed.impact.rows_max;
-    match moment.bundle.decide(request.described(), &moment.with(&approvals)) {
+    match moment.bundle.decide(request.described(), &moment.with_glass(&approvals, broken)) {
         Decision::Permit(permitted) => Ok(Some((Authority::Grant(permitted, grant), rows_max))),
         Decision::Deny(denial) => {
             revoke::<()>(gate, &grant, "policy now refuses it").await?;
@@ -415,8 +421,9 @@ impl Recorder for IntentLog<'_> {
             records.push(scribe.record(event));
         }
         let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
+        let broken_by = intent.grant.and_then(|grant| grant.broken_by.clone());
         let grant = intent.grant.map(|grant| grant.id.clone());
-        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant, masks };
+        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant, broken_by, masks };
         records.push(scribe.record(event));
         self.gate.store.begin(described, digest, intent.grant, records).await?;
         self.gate.changes.tell(Change::Action);

@@ -59,7 +59,7 @@ impl Refusal {
             Outcome::Rejected => (Code::ReviewRejected, "rejected by a reviewer"),
             Outcome::Expired => (Code::ReviewExpired, "the review expired before enough people approved"),
             Outcome::Withdrawn => (Code::ReviewWithdrawn, "the review was withdrawn"),
-            Outcome::Approved => (Code::ApprovalVoid, "the approval was used by another call"),
+            Outcome::Approved | Outcome::GlassBroken => (Code::ApprovalVoid, "the approval was used by another call"),
         };
         let message = reason.map_or_else(|| message.to_owned(), |reason| format!("{message}: {reason}"));
         Self::new(code, message).review(review)

@@ -20,10 +20,14 @@ use crate::identity::sign_in::groups_are_old;
 use crate::identity::{Caller, SignedIn};
 use crate::ports::{Role, Scope, StoreError, Versioned};
 
+mod break_glass;
+mod follow_up;
 mod retract;
 mod signed;
 mod voter;
 
+pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
+pub use follow_up::{may_sign_off, sign_off, was_asked};
 pub use retract::retract;
 pub use signed::{Asked, challenge};
 pub use voter::Voter;
@@ -166,6 +170,12 @@ pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vot
     (!groups.is_empty()).then(|| Vote { groups, ..vote.clone() })
 }
 
+/// The votes of a review that still count for what it was opened about.
+fn standing_votes(moment: &Moment, review: &Review) -> Vec<Vote> {
+    let request = &review.matter().described;
+    review.votes().iter().filter_map(|vote| standing(moment, request, vote)).collect()
+}
+
 /// The groups whose people a review asks, and whether it asks for people of any group.
 pub fn asked_groups(suffices: &[BTreeSet<Quorum>]) -> BTreeSet<String> {
     suffices.iter().flatten().map(|quorum| quorum.group.clone()).collect()
@@ -199,7 +209,7 @@ fn try_cast(
     known_well(&moment, &found.review.matter().described, voter)?;
     let vote = eligible(&moment, &found.review, voter, request)?;
     let Review::Open(open) = &found.review else { return Err(already_closed(&found.review)) };
-    seen(&found.review, request)?;
+    seen(&found.review, request.action, request.card)?;
     reason(&found.review, request)?;
     let described = &found.review.matter().described;
     let satisfied = |votes: &[Vote]| {
@@ -211,9 +221,10 @@ fn try_cast(
     let next = open.vote(vote, moment.now, satisfied).map_err(|error| match error {
         review::Error::VotedAlready => Denied::new(Code::VotedAlready, error.to_string()),
         review::Error::Expired => Denied::new(Code::ReviewClosed, error.to_string()),
-        review::Error::NotYetExpired | review::Error::NotYours | review::Error::NotVoted => {
-            Denied::new(Code::Forbidden, error.to_string())
-        }
+        review::Error::NotYetExpired
+        | review::Error::NotYours
+        | review::Error::NotVoted
+        | review::Error::AnotherAction => Denied::new(Code::Forbidden, error.to_string()),
     })?;
     let grant = grant(gate, &next);
     let records = vote_records(gate, &next, voter, request, signed, grant.as_ref());
@@ -313,9 +324,9 @@ fn denied(denial: ApproveDenial) -> Denied {
     Denied::new(code, denial.text)
 }
 
-fn seen(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
+fn seen(review: &Review, action: ActionDigest, card: CardDigest) -> Result<(), Denied> {
     let matter = review.matter();
-    if vote.action != matter.action || vote.card != matter.card {
+    if action != matter.action || card != matter.card {
         return Err(Denied::new(
             Code::DigestMismatch,
             "the digests are not those of the open review; look at it again",
@@ -340,11 +351,12 @@ fn reason(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
 /// What an approval yields.
 fn grant(gate: &Gate, review: &Review) -> Option<Grant> {
     match review {
-        Review::Closed(closed) if closed.outcome() == Outcome::Approved => Some(Grant {
+        Review::Closed(closed) if closed.outcome().grants() => Some(Grant {
             id: GrantId::new(uuid::Uuid::now_v7().to_string()),
             review: review.matter().id.clone(),
             action: review.matter().action,
             expires_at: closed.closed_at().plus_seconds(i64::from(gate.config.waits.grant_life)),
+            broken_by: closed.breaking().map(|breaking| breaking.person.clone()),
         }),
         Review::Closed(_) | Review::Open(_) => None,
     }
@@ -358,9 +370,9 @@ fn vote_records(
     signed: Option<&Asserted>,
     grant: Option<&Grant>,
 ) -> Vec<Record> {
-    let (review, authn) = (next.matter().id.clone(), voter.authn());
-    let mut events = vec![Event::ReviewVote {
-        review: review.clone(),
+    let authn = voter.authn();
+    let voted = Event::ReviewVote {
+        review: next.matter().id.clone(),
         person: voter.signed_in.person.id.clone(),
         verdict: vote.verdict,
         method: authn.method,
@@ -369,15 +381,23 @@ fn vote_records(
         card_digest: vote.card,
         signed: signed.map(|signed| Box::new(signed.signed().clone())),
         synced: voter.passkey.as_ref().map(|passkey| passkey.synced),
-    }];
+    };
+    let closing = closing_events(next, grant);
+    std::iter::once(voted).chain(closing).map(|event| gate.scribe.record(event)).collect()
+}
+
+/// That a review closed, and what it yielded.
+fn closing_events(next: &Review, grant: Option<&Grant>) -> Vec<Event> {
+    let (review, mut events) = (next.matter().id.clone(), Vec::new());
     if let Review::Closed(closed) = next {
         events.push(Event::ReviewClosed { review: review.clone(), outcome: closed.outcome() });
     }
     if let Some(grant) = grant {
         let (id, action_digest, expires_at) = (grant.id.clone(), grant.action, grant.expires_at);
-        events.push(Event::GrantIssued { grant: id, review, action_digest, expires_at });
+        let broken_by = grant.broken_by.clone();
+        events.push(Event::GrantIssued { grant: id, review, action_digest, expires_at, broken_by });
     }
-    events.into_iter().map(|event| gate.scribe.record(event)).collect()
+    events
 }
 
 async fn find(gate: &Gate, id: &ReviewId) -> Result<Versioned, Denied> {

@@ -154,7 +154,8 @@ impl Checker {
                 Ok(())
             }
             Event::ReviewClosed { review, outcome } => self.closed(review, *outcome),
-            Event::GrantIssued { grant, review, action_digest, expires_at } => {
+            Event::ReviewGlassBroken { .. } | Event::ReviewFollowedUp { .. } => Ok(()),
+            Event::GrantIssued { grant, review, action_digest, expires_at, .. } => {
                 self.issued(grant, review, *action_digest, *expires_at)
             }
             Event::GrantConsumed { grant, id } => self.consumed(grant, id, record.at),

@@ -6,7 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{ActionDigest, ActionId, ActionRequest, BundleDigest, GrantId, PayloadDigest, ReviewId, Timestamp};
+use crate::action::{
+    ActionDigest, ActionId, ActionRequest, BundleDigest, GrantId, PayloadDigest, PersonId, ReviewId, Timestamp,
+};
 use crate::policy::{Masks, Permitted};
 
 /// How long a grant may be used after its review was approved, unless configured otherwise: 15 minutes.
@@ -23,6 +25,9 @@ pub struct Grant {
     pub action: ActionDigest,
     /// When it stops being good.
     pub expires_at: Timestamp,
+    /// Who broke the glass for it, instead of those who had been asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_by: Option<PersonId>,
 }
 
 /// On what authority an action runs.

@@ -43,7 +43,7 @@ impl From<&PasskeyUse> for PasskeyFacts {
 }
 
 impl Authn {
-    fn value(&self, world: &World) -> Result<Value, WorldError> {
+    pub(super) fn value(&self, world: &World) -> Result<Value, WorldError> {
         let mut fields = vec![
             ("mfa".to_owned(), Value::new_bool(self.mfa)),
             ("ageSeconds".to_owned(), Value::new_long(self.age_seconds)),
@@ -189,6 +189,11 @@ impl Bundle {
         if answer.allow {
             return Ok(());
         }
+        Err(self.barred(&answer, "no policy lets this person approve"))
+    }
+
+    /// Why an answer lets a person do nothing: the forbids in the way, the gravest alone, or `otherwise` that nothing permits.
+    pub(super) fn barred(&self, answer: &Answer, otherwise: &str) -> ApproveDenial {
         let gravest = answer.reasons.iter().map(|id| ApproveCode::of(id)).min().unwrap_or(ApproveCode::PolicyDenied);
         let told = answer.reasons.iter().filter(|id| ApproveCode::of(id) == gravest);
         let notes = self.notes(told, Meta::refusing);
@@ -196,8 +201,8 @@ impl Bundle {
             .into_iter()
             .map(|note| if note.text.is_empty() { format!("policy `{}` forbids it", note.id) } else { note.text })
             .collect();
-        let text = if texts.is_empty() { "no policy lets this person approve".to_owned() } else { texts.join("; ") };
-        Err(ApproveDenial { code: gravest, text })
+        let text = if texts.is_empty() { otherwise.to_owned() } else { texts.join("; ") };
+        ApproveDenial { code: gravest, text }
     }
 
     fn approval(
@@ -227,7 +232,7 @@ impl Bundle {
     }
 }
 
-fn broken(broken: Broken) -> ApproveDenial {
+pub(super) fn broken(broken: Broken) -> ApproveDenial {
     let code = match &broken {
         Broken::World(WorldError::UnknownPerson(_) | WorldError::UnknownAgent(_)) => ApproveCode::UnknownPerson,
         Broken::World(WorldError::Facts(_)) | Broken::TooLong(_) | Broken::Forbids(_) => ApproveCode::PolicyError,

@@ -96,6 +96,7 @@ pub(super) struct Message<'a> {
     resource: EntityUid,
     entities: &'a Entities,
     common: Vec<(String, Value)>,
+    break_glass: bool,
     asks: Vec<Ask>,
 }
 
@@ -225,6 +226,7 @@ impl<'a> Message<'a> {
             resource: world.resource_uid(described)?,
             entities,
             common: world.context(described, circumstances)?,
+            break_glass: circumstances.break_glass,
             asks: protocol::asks(&described.facts),
         })
     }
@@ -234,10 +236,20 @@ impl<'a> Message<'a> {
         self.bundle.strict(&request, self.entities)
     }
 
+    /// As if nobody had approved, and no glass were broken.
+    fn untouched(&self, ask: &Ask) -> Result<Answer, Broken> {
+        self.bundle.strict(&self.question(ask, &BTreeSet::new(), false)?, self.entities)
+    }
+
     pub(super) fn request(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Request, WorldError> {
+        self.question(ask, approvals, self.break_glass)
+    }
+
+    fn question(&self, ask: &Ask, approvals: &BTreeSet<Quorum>, break_glass: bool) -> Result<Request, WorldError> {
         let world = &self.bundle.world;
         let own = [
             ("approvals".to_owned(), world.approvals(approvals)),
+            ("breakGlass".to_owned(), Value::new_bool(break_glass)),
             (ask.group.to_owned(), super::world::record(ask.facts.iter().cloned())?),
         ];
         let context = Context::from_pairs(self.common.iter().cloned().chain(own)).map_err(WorldError::facts)?;
@@ -283,16 +295,16 @@ impl<'a> Message<'a> {
     }
 
     /// The masks of every policy with a say in the message: the permits it has or would have, and the forbids in its way
-    /// before anybody approved. Approvals lift a forbid; they do not lift what it asks to be hidden.
+    /// before anybody approved or broke the glass. These lift a forbid; they do not lift what it asks to be hidden.
     fn masks(&self, traces: &[Trace], approvals: &BTreeSet<Quorum>) -> Result<Masks, Broken> {
         let mut masks = Masks::default();
         if !self.bundle.masks {
             return Ok(masks);
         }
         for (ask, trace) in self.asks.iter().zip(traces) {
-            let none = match approvals.is_empty() {
+            let none = match approvals.is_empty() && !self.break_glass {
                 true => None,
-                false => Some(self.evaluate(ask, &BTreeSet::new())?),
+                false => Some(self.untouched(ask)?),
             };
             let answers = [Some(&trace.real), trace.lifted.as_ref(), none.as_ref()];
             for id in answers.into_iter().flatten().flat_map(|answer| &answer.reasons) {

@@ -12,6 +12,7 @@
 mod annotation;
 mod approve;
 mod bounds;
+mod break_glass;
 mod bundle;
 mod check;
 mod decide;
@@ -34,6 +35,7 @@ mod world;
 pub use annotation::{DURATION_SECONDS_MAX, TEXT_CHARS_MAX};
 pub use approve::{Approvable, ApproveCode, ApproveDenial, Authn, PasskeyFacts};
 pub use bounds::{IFS_MAX, NESTING_MAX, POLICY_BYTES_MAX};
+pub use break_glass::Breakable;
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, POLICIES_MAX, Source};
 pub use check::{FormatError, TESTS_MAX, TestFileError, TestResult};
 pub use decide::{STATEMENTS_MAX, SUFFICE_EVALUATIONS_MAX};

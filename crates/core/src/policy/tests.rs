@@ -1,6 +1,7 @@
 //! The decision point as its callers see it.
 
 mod approvals;
+mod break_glass;
 mod decisions;
 mod loading;
 mod memo;

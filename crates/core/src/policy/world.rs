@@ -298,14 +298,13 @@ impl World {
         groups.iter().filter_map(|group| self.groups.get(group).cloned()).collect()
     }
 
-    /// What every decision's context holds, except the approvals and the protocol's facts.
+    /// What every decision's context holds, except approvals, broken glass and the protocol's facts.
     pub(super) fn context(
         &self,
         described: &Described,
         circumstances: &Circumstances<'_>,
     ) -> Result<Vec<(String, Value)>, WorldError> {
         Ok(vec![
-            ("breakGlass".to_owned(), Value::new_bool(circumstances.break_glass)),
             ("onBehalfOf".to_owned(), self.reference("User", described.on_behalf_of.id.as_str())?),
             ("time".to_owned(), time(circumstances)?),
             ("impact".to_owned(), self.impact(&described.impact)?),

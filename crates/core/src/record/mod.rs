@@ -13,7 +13,7 @@ use crate::action::digest::{NotCanonical, canonical};
 use crate::action::{ActionDigest, ActionId, BundleDigest, CardDigest, GrantId, PersonId, ReviewId, Timestamp};
 use crate::policy::Quorum;
 use crate::review::intent::SignedIntent;
-use crate::review::{Method, Outcome, Verdict};
+use crate::review::{Judgement, Method, Outcome, Verdict};
 
 /// The largest leaf: what a C2SP entry tile can hold.
 pub const LEAF_BYTES_MAX: usize = 65_535;
@@ -135,6 +135,9 @@ pub enum Event {
         /// The grant it consumed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         grant: Option<GrantId>,
+        /// Who broke the glass for that grant.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        broken_by: Option<PersonId>,
         /// The policies whose masks hold for its answer.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         masks: Vec<String>,
@@ -232,7 +235,53 @@ pub enum Event {
         /// Who.
         person: PersonId,
     },
-    /// A vote was not accepted.
+    /// One person broke the glass: the action may run without those who had been asked.
+    #[serde(rename = "review.glass_broken")]
+    ReviewGlassBroken {
+        /// The review.
+        review: ReviewId,
+        /// Who.
+        person: PersonId,
+        /// By which way.
+        method: Method,
+        /// Whether a second factor was fresh.
+        mfa: bool,
+        /// The action they saw.
+        action_digest: ActionDigest,
+        /// The card they saw.
+        card_digest: CardDigest,
+        /// SHA-256 of their reason as UTF-8, in hexadecimal.
+        reason_sha256: String,
+        /// The groups that had been asked.
+        asked: BTreeSet<String>,
+        /// Whether an incident was declared.
+        incident: bool,
+        /// The bundle that permitted it.
+        bundle: BundleDigest,
+        /// The passkey's signature over it, for anyone to check.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signed: Option<Box<SignedIntent>>,
+        /// Whether copies of the passkey can exist on other devices.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        synced: Option<bool>,
+    },
+    /// Somebody who had been asked looked at a broken glass afterwards.
+    #[serde(rename = "review.followed_up")]
+    ReviewFollowedUp {
+        /// The review.
+        review: ReviewId,
+        /// Who.
+        person: PersonId,
+        /// What they found.
+        judgement: Judgement,
+        /// By which way.
+        method: Method,
+        /// Whether a second factor was fresh.
+        mfa: bool,
+        /// SHA-256 of their note as UTF-8, in hexadecimal.
+        note_sha256: String,
+    },
+    /// A vote, or a break-glass, was not accepted.
     #[serde(rename = "review.refused")]
     ReviewRefused {
         /// The review.
@@ -265,6 +314,9 @@ pub enum Event {
         action_digest: ActionDigest,
         /// When it stops being good.
         expires_at: Timestamp,
+        /// Who broke the glass for it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        broken_by: Option<PersonId>,
     },
     /// A grant was used.
     #[serde(rename = "grant.consumed")]

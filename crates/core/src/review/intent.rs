@@ -69,7 +69,7 @@ impl Intent {
             action_digest: matter.action,
             card_digest: matter.card,
             policy_digest: matter.terms.bundle,
-            reason_sha256: hash_of(reason),
+            reason_sha256: text_sha256(reason.unwrap_or_default()),
             expires_at: now.plus_seconds(INTENT_SECONDS),
             nonce: hex::encode(nonce),
         }
@@ -77,7 +77,7 @@ impl Intent {
 
     /// Whether this was signed for a reason.
     pub fn has_reason(&self, reason: Option<&str>) -> bool {
-        self.reason_sha256 == hash_of(reason)
+        self.reason_sha256 == text_sha256(reason.unwrap_or_default())
     }
 
     /// The WebAuthn challenge: SHA-256 of the RFC 8785 JSON.
@@ -89,8 +89,9 @@ impl Intent {
     }
 }
 
-fn hash_of(reason: Option<&str>) -> String {
-    hex::encode(Sha256::digest(reason.unwrap_or_default().as_bytes()))
+/// SHA-256 of what somebody wrote as UTF-8, in hexadecimal: how the record holds it.
+pub fn text_sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// A vote's signature with all that is needed to check it, as it stands in the record. Binary fields are base64url.
@@ -136,7 +137,7 @@ mod tests {
             action_digest: ActionDigest::of(b"action"),
             card_digest: CardDigest::of(b"card"),
             policy_digest: BundleDigest::of(b"bundle"),
-            reason_sha256: hash_of(Some("checked with finance")),
+            reason_sha256: text_sha256("checked with finance"),
             expires_at: Timestamp::from_micros(1_795_341_600_000_000),
             nonce: hex::encode([7; 32]),
         };

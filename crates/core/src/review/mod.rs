@@ -4,6 +4,7 @@
 //!            approve, terms met        reject          expires_at reached     requester's side withdraws
 //! Open ───▶ Approved                  Rejected         Expired                Withdrawn      (all four terminal)
 //! Open ───▶ Open (approve, terms not yet met; a vote taken back)
+//! Open ───▶ GlassBroken (one person, where policy has made that exception; terminal)
 //! ```
 //!
 //! One vote a person; the first rejection closes. A vote enters only as an [`EligibleVote`], which the separation of
@@ -16,14 +17,16 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionDigest, CardDigest, Described, PersonId, ReviewId, Timestamp};
-use crate::policy::Terms;
+use crate::policy::{Permitted, Terms};
 
+mod breaking;
 pub mod intent;
 mod quorum;
 pub mod separation;
 #[cfg(test)]
 mod tests;
 
+pub use breaking::{Breaking, EligibleBreaking, Judgement, STRONG_SECONDS_MAX, SignOff, is_strong};
 pub use intent::PasskeyUse;
 pub use quorum::tokens;
 pub use separation::EligibleVote;
@@ -153,6 +156,9 @@ pub enum Outcome {
     Expired,
     /// The requester's side took it back.
     Withdrawn,
+    /// One person broke the glass: it may run without those who had been asked.
+    #[serde(rename = "glass_broken")]
+    GlassBroken,
 }
 
 impl Outcome {
@@ -163,6 +169,15 @@ impl Outcome {
             Outcome::Rejected => "rejected",
             Outcome::Expired => "expired",
             Outcome::Withdrawn => "withdrawn",
+            Outcome::GlassBroken => "glass_broken",
+        }
+    }
+
+    /// Whether the action may run once: a grant is issued.
+    pub fn grants(self) -> bool {
+        match self {
+            Outcome::Approved | Outcome::GlassBroken => true,
+            Outcome::Rejected | Outcome::Expired | Outcome::Withdrawn => false,
         }
     }
 }
@@ -174,6 +189,8 @@ pub struct Closed {
     votes: Vec<Vote>,
     outcome: Outcome,
     closed_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    breaking: Option<Box<Breaking>>,
 }
 
 /// A review as stored and read back: open, or closed.
@@ -204,6 +221,9 @@ pub enum Error {
     /// Only the requester's side may withdraw.
     #[error("only the requester or their owner may withdraw a review")]
     NotYours,
+    /// Policy's permit is for another action.
+    #[error("policy was asked about another action")]
+    AnotherAction,
 }
 
 impl Open {
@@ -272,8 +292,29 @@ impl Open {
         Ok(self.close(Outcome::Withdrawn, now))
     }
 
+    /// Breaks the glass: ends it as one person's decision. `permitted` is policy's answer with the glass broken.
+    ///
+    /// # Errors
+    /// [`Error::Expired`] at or after the deadline, [`Error::AnotherAction`] when the permit is not for this action; the
+    /// review is unchanged.
+    pub fn break_glass(
+        &self,
+        breaking: EligibleBreaking,
+        permitted: &Permitted,
+        now: Timestamp,
+    ) -> Result<Closed, Error> {
+        if now >= self.matter.expires_at {
+            return Err(Error::Expired);
+        }
+        if permitted.action() != self.matter.action {
+            return Err(Error::AnotherAction);
+        }
+        let breaking = Some(Box::new(breaking.into_breaking()));
+        Ok(Closed { breaking, ..self.clone().close(Outcome::GlassBroken, now) })
+    }
+
     fn close(self, outcome: Outcome, closed_at: Timestamp) -> Closed {
-        Closed { matter: self.matter, votes: self.votes, outcome, closed_at }
+        Closed { matter: self.matter, votes: self.votes, outcome, closed_at, breaking: None }
     }
 }
 
@@ -286,6 +327,11 @@ impl Closed {
     /// When it ended.
     pub fn closed_at(&self) -> Timestamp {
         self.closed_at
+    }
+
+    /// Who broke the glass, if that is how it ended.
+    pub fn breaking(&self) -> Option<&Breaking> {
+        self.breaking.as_deref()
     }
 }
 
@@ -303,6 +349,14 @@ impl Review {
         match self {
             Review::Open(open) => &open.votes,
             Review::Closed(closed) => &closed.votes,
+        }
+    }
+
+    /// Who broke the glass, if that is how it ended.
+    pub fn breaking(&self) -> Option<&Breaking> {
+        match self {
+            Review::Open(_) => None,
+            Review::Closed(closed) => closed.breaking(),
         }
     }
 

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
-use super::{Shared, actions, directory, events, health, keys, ledger, policies, reviews, sign_in, token};
+use super::{Shared, actions, directory, events, follow_ups, health, keys, ledger, policies, reviews, sign_in, token};
 
 /// `bad_request`: a parameter is malformed or out of range.
 #[derive(ToResponse)]
@@ -98,6 +98,9 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(reviews::list))
         .routes(routes!(reviews::show))
         .routes(routes!(reviews::vote))
+        .routes(routes!(follow_ups::break_glass))
+        .routes(routes!(follow_ups::list))
+        .routes(routes!(follow_ups::sign_off))
         .routes(routes!(reviews::challenge))
         .routes(routes!(reviews::retract))
         .routes(routes!(reviews::withdraw))

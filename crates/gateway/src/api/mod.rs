@@ -26,6 +26,7 @@ mod directory;
 mod document;
 mod events;
 mod extract;
+mod follow_ups;
 mod guard;
 mod health;
 mod keys;

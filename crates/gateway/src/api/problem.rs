@@ -178,6 +178,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::Forbidden
         | Code::PasskeyRequired
         | Code::PasskeyRefused
+        | Code::NoBreakGlass
         | Code::SettingRefused
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
@@ -188,6 +189,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ChallengeVoid
+        | Code::FollowUpDone
         | Code::TooManyPasskeys
         | Code::ApprovalVoid
         | Code::BoundExceeded
@@ -248,6 +250,8 @@ fn title(code: Code) -> &'static str {
         Code::VotedAlready => "the person has voted already",
         Code::DigestMismatch => "what was seen is not what is under review",
         Code::ReasonInvalid => "the reason is missing or too long",
+        Code::NoBreakGlass => "no policy yields to broken glass here",
+        Code::FollowUpDone => "the follow-up is done already",
         Code::PasskeyRequired => "the vote must be signed by a passkey",
         Code::PasskeyRefused => "the passkey's signature is refused",
         Code::ChallengeVoid => "this was not signed for this vote, or too late",

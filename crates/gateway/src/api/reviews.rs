@@ -269,7 +269,9 @@ pub(super) async fn retract(
 }
 
 /// Runs a change to its end even when the caller leaves: one that is stored must also wake those who wait for it.
-async fn finish(change: impl Future<Output = Result<Review, Denied>> + Send + 'static) -> Result<Review, Problem> {
+pub(super) async fn finish(
+    change: impl Future<Output = Result<Review, Denied>> + Send + 'static,
+) -> Result<Review, Problem> {
     match tokio::spawn(change).await {
         Ok(done) => Ok(done?),
         Err(_) => Err(Problem::internal()), // it panicked: the panic hook has logged it
@@ -277,13 +279,7 @@ async fn finish(change: impl Future<Output = Result<Review, Denied>> + Send + 's
 }
 
 fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
-    let malformed = |field: &str| {
-        let detail =
-            format!("`{field}` is not a digest: write `sha256:` and 64 hexadecimal digits, as the review shows it");
-        Problem::new(Code::BadRequest, detail)
-    };
-    let action: ActionDigest = body.action_digest.parse().map_err(|_| malformed("action_digest"))?;
-    let card: CardDigest = body.card_digest.parse().map_err(|_| malformed("card_digest"))?;
+    let (action, card) = digests(&body.action_digest, &body.card_digest)?;
     let verdict = match body.verdict {
         VerdictBody::Approve => Verdict::Approve,
         VerdictBody::Reject => Verdict::Reject,
@@ -291,11 +287,22 @@ fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
     Ok(VoteRequest { verdict, reason: body.reason, action, card, assertion: body.assertion })
 }
 
+/// The digests of what was looked at.
+pub(super) fn digests(action: &str, card: &str) -> Result<(ActionDigest, CardDigest), Problem> {
+    let malformed = |field: &str| {
+        let detail =
+            format!("`{field}` is not a digest: write `sha256:` and 64 hexadecimal digits, as the review shows it");
+        Problem::new(Code::BadRequest, detail)
+    };
+    let action = action.parse().map_err(|_| malformed("action_digest"))?;
+    Ok((action, card.parse().map_err(|_| malformed("card_digest"))?))
+}
+
 async fn find(gate: &Gate, id: &str) -> Result<Option<Versioned>, Problem> {
     Ok(gate.store.review(&ReviewId::new(id)).await?)
 }
 
-fn view(gate: &Gate, review: &Review) -> Result<ReviewView, Problem> {
+pub(super) fn view(gate: &Gate, review: &Review) -> Result<ReviewView, Problem> {
     views::review(gate, review).map_err(|error| Problem::new(Code::RecordUnavailable, error.to_string()))
 }
 

@@ -9,7 +9,7 @@ use countersign_core::action::redact::ShownStream;
 use countersign_core::action::{BundleDigest, Described, Job, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::{Obligations, Quorum, Terms};
-use countersign_core::review::{PasskeyUse, Review, Verdict, Vote, tokens};
+use countersign_core::review::{Breaking, PasskeyUse, Review, Verdict, Vote, tokens};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,7 +23,7 @@ use crate::ports::Attempt;
 pub(super) struct ReviewView {
     /// Its id.
     id: String,
-    /// `open`, `approved`, `rejected`, `expired` or `withdrawn`.
+    /// `open`, `approved`, `rejected`, `expired`, `withdrawn`, or `glass_broken`: one person let it run alone.
     #[schema(example = "open")]
     state: &'static str,
     requester: RequesterView,
@@ -66,6 +66,9 @@ pub(super) struct ReviewView {
     /// People on the requester's side, who cannot approve.
     cannot_approve: Vec<String>,
     votes: Vec<VoteView>,
+    /// Who broke the glass, if that is how it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    glass_broken: Option<BrokenView>,
     /// The action by meaning; goes back with a vote.
     #[schema(example = "sha256:…")]
     action_digest: String,
@@ -167,6 +170,21 @@ pub(super) struct VoteView {
     at: String,
     #[schema(required = true)]
     reason: Option<String>,
+}
+
+/// One person let the action run, without those who had been asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BrokenGlass)]
+pub(super) struct BrokenView {
+    /// Their name.
+    person: String,
+    /// How they were authenticated: `passkey`, `console`, `api`, `cli` or `local`.
+    method: &'static str,
+    reason: String,
+    /// The groups that had been asked, which are told of it; `any` for everybody's.
+    asked: Vec<String>,
+    /// RFC 3339.
+    at: String,
 }
 
 /// The passkey behind a vote.
@@ -290,6 +308,7 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         approvals: tokens(review.votes()).iter().map(Quorum::to_string).collect(),
         cannot_approve: names(gate, matter.described.closure.iter()),
         votes: review.votes().iter().map(vote).collect(),
+        glass_broken: review.breaking().map(broken),
         action_digest: card.action_digest.to_string(),
         card_digest,
         opened_at: matter.opened_at.to_string(),
@@ -303,6 +322,16 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
 fn stream(shown: ShownStream) -> StreamView {
     let ShownStream { bytes, rows, sha256, sample, redacted, cut_bytes } = shown;
     StreamView { bytes, rows, sha256, sample, redacted, cut_bytes }
+}
+
+fn broken(breaking: &Breaking) -> BrokenView {
+    BrokenView {
+        person: breaking.name.clone(),
+        method: breaking.method.name(),
+        reason: breaking.reason.clone(),
+        asked: breaking.asked.iter().cloned().collect(),
+        at: breaking.at.to_string(),
+    }
 }
 
 /// An attempt, as recorded.

@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod describe;
 mod doctor;
+mod follow_up;
 mod identity;
 mod ledger;
 mod output;

@@ -66,6 +66,9 @@ pub(super) struct ExplainArgs {
     /// Quorums taken as reached, such as dba:1, separated by commas
     #[arg(long, value_delimiter = ',')]
     approvals: Vec<String>,
+    /// As if the glass were broken
+    #[arg(long)]
+    break_glass: bool,
 }
 
 pub(super) async fn run(context: &Context, command: PolicyCommand) -> anyhow::Result<ExitCode> {
@@ -179,7 +182,7 @@ async fn explain(context: &Context, config: &Config, args: ExplainArgs) -> anyho
         now: described.at,
         utc_offset_minutes: config.utc_offset_minutes,
         approvals: &approvals,
-        break_glass: false,
+        break_glass: args.break_glass,
         people: &people,
     };
     let explanation = bundle.explain(&described, &circumstances);

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::follow_up::{self, Judgement};
 use super::output::{self, Coded, FAILED, Paint, REFUSED, USAGE};
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +40,30 @@ pub(super) enum ReviewCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Break the glass: let the action run alone, where policy makes that exception; everybody who was asked is told
+    BreakGlass {
+        /// The review
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// List broken glass that somebody has to look at
+    FollowUps {
+        /// Those that are done as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Sign off a broken glass, for a group that had been asked
+    SignOff {
+        /// The review
+        id: String,
+        /// What you found
+        judgement: Judgement,
+        /// What you looked at
+        #[arg(long)]
+        note: String,
+    },
     /// Take your own vote back, as long as nothing has come of it
     Retract {
         /// The review
@@ -64,6 +89,11 @@ pub(super) async fn run(context: &Context, command: ReviewCommand) -> anyhow::Re
         }
         ReviewCommand::Approve { id, reason } => return vote(context, &api, &id, "approve", reason).await,
         ReviewCommand::Reject { id, reason } => return vote(context, &api, &id, "reject", Some(reason)).await,
+        ReviewCommand::BreakGlass { id, reason } => return follow_up::break_glass(context, &api, &id, reason).await,
+        ReviewCommand::FollowUps { all } => return follow_up::list(context, &api, all).await,
+        ReviewCommand::SignOff { id, judgement, note } => {
+            return follow_up::sign_off(context, &api, &id, judgement, note).await;
+        }
         ReviewCommand::Retract { id } => {
             let review = api.call(Method::DELETE, &path(&id, "/votes")?, None).await?;
             told(context, &review)?;
@@ -108,7 +138,7 @@ async fn vote(
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(context: &Context, review: &Value) -> anyhow::Result<()> {
+pub(super) fn told(context: &Context, review: &Value) -> anyhow::Result<()> {
     if context.json {
         return output::json(review);
     }
@@ -120,7 +150,7 @@ fn told(context: &Context, review: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn path(id: &str, rest: &str) -> anyhow::Result<String> {
+pub(super) fn path(id: &str, rest: &str) -> anyhow::Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if id.is_empty() || !id.chars().all(plain) {
         let message = format!("`{id}` is not the id of a review; `countersign review list` shows them");
@@ -291,6 +321,11 @@ fn print_card(review: &Value) {
                 text(vote, "at")
             ),
         );
+    }
+    let broken = &review["glass_broken"];
+    if broken.is_object() {
+        let by = format!("{} by {} at {}", text(broken, "person"), text(broken, "method"), text(broken, "at"));
+        field("glass broken", format!("{by}: {}", text(broken, "reason")));
     }
     field("opened", text(review, "opened_at"));
     field("expires", text(review, "expires_at"));

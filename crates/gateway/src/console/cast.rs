@@ -99,7 +99,7 @@ fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
     })
 }
 
-async fn answer(
+pub(super) async fn answer(
     console: &Console,
     session: &Session,
     id: &ReviewId,

@@ -32,6 +32,9 @@ struct HistoryPage {
 struct Row {
     id: String,
     outcome: &'static str,
+    /// The outcome in words.
+    words: String,
+    broken_by: Option<Html>,
     who: Html,
     object: Html,
     target: Html,
@@ -71,6 +74,8 @@ fn row(moment: &Moment, review: &Review, closed: &Closed) -> Row {
     Row {
         id: matter.id.to_string(),
         outcome: closed.outcome().name(),
+        words: closed.outcome().name().replace('_', " "),
+        broken_by: closed.breaking().map(|breaking| line(&breaking.name)),
         who: line(&card.requester.name),
         object: object(&card),
         target: line(&card.target),

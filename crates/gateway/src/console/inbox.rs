@@ -10,6 +10,7 @@ use countersign_core::card::Card;
 use countersign_core::review::Review;
 
 use super::Console;
+use super::follow_ups::{self, Banner};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, excerpt, line, span, when};
@@ -53,6 +54,8 @@ struct InboxPart {
 
 /// What the list shows.
 struct List {
+    /// Broken glass that nobody has looked at yet.
+    broken: Vec<Banner>,
     mine: Vec<Row>,
     mine_more: usize,
     others: Vec<Row>,
@@ -134,6 +137,7 @@ async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
         reviews.iter().take(ROWS_MAX).map(|review| row(&moment, review, session)).collect::<Vec<_>>()
     };
     Ok(List {
+        broken: follow_ups::banners(console, session, &moment).await?,
         mine_more: mine.len().saturating_sub(ROWS_MAX),
         others_more: others.len().saturating_sub(ROWS_MAX),
         mine: rows(&mine),

@@ -25,6 +25,7 @@ mod assets;
 mod batch;
 mod cast;
 mod events;
+mod follow_ups;
 mod guard;
 mod history;
 mod inbox;
@@ -97,6 +98,7 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/batch", get(batch::page).post(batch::decide))
         .route("/reviews/{id}", get(review::page))
         .route("/reviews/{id}/vote", post(cast::vote))
+        .route("/reviews/{id}/break-glass", post(follow_ups::break_glass))
         .route("/reviews/{id}/retract", post(cast::retract))
         .route("/reviews/{id}/challenge", post(cast::challenge))
         .route("/reviews/{id}/withdraw", post(cast::withdraw))
@@ -117,6 +119,8 @@ fn signed_in() -> Router<Console> {
 /// What only people may ask for who may read what others asked.
 fn readers() -> Router<Console> {
     Router::new()
+        .route("/follow-ups", get(follow_ups::page))
+        .route("/follow-ups/{id}", post(follow_ups::sign_off))
         .route("/targets", get(setup::targets))
         .route("/people", get(people::page))
         .route("/people/{name}/suspend", post(people::suspend))

@@ -11,10 +11,11 @@ use crate::ports::{LogError, StoreError};
 use crate::resolve::Denied;
 
 /// The main places, in the order of the menu: address, name.
-pub(super) const PLACES: [(&str, &str); 7] = [
+pub(super) const PLACES: [(&str, &str); 8] = [
     ("/", "Inbox"),
     ("/history", "History"),
     ("/activity", "Activity"),
+    ("/follow-ups", "Follow-ups"),
     ("/targets", "Targets"),
     ("/people", "People"),
     ("/policies", "Policies"),
@@ -214,6 +215,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ChallengeVoid
+        | Code::FollowUpDone
         | Code::TooManyPasskeys => StatusCode::CONFLICT,
         Code::PasskeysUnavailable => StatusCode::NOT_IMPLEMENTED,
         Code::ReasonInvalid | Code::BadRequest => StatusCode::BAD_REQUEST,
@@ -244,6 +246,8 @@ pub(super) fn advice(code: Code) -> &'static str {
         Code::ChallengeVoid => "Nothing was counted. Read the page as it is now, and sign again within two minutes.",
         Code::PasskeysUnavailable => "Whoever runs the gateway can change its address in the configuration.",
         Code::TooManyPasskeys => "Remove one that you do not need any more.",
+        Code::NoBreakGlass => "Ask the people named below; your attempt was recorded.",
+        Code::FollowUpDone => "What was found is shown on the page of follow-ups.",
         Code::NotFound => "Check the address, or start from the inbox.",
         _ => "Sign in again if your session is old, or ask one of the people named below.",
     }

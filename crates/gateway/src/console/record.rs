@@ -132,6 +132,9 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
         |of: &ActionSummary| format!("{} on {} ({}) by {}", of.action, of.target, of.environment, name(&of.requester));
     match event {
         Event::ActionIntent { action: of, grant: None, .. } => format!("about to run {}", action(of)),
+        Event::ActionIntent { action: of, broken_by: Some(by), .. } => {
+            format!("about to run {}, by glass that {} broke", action(of), name(by.as_str()))
+        }
         Event::ActionIntent { action: of, grant: Some(_), .. } => format!("about to run {}, approved", action(of)),
         Event::ActionRead { action: of, .. } => action(of),
         Event::ActionRefused { action: of, code, .. } => format!("{code}: {}", action(of)),
@@ -149,9 +152,16 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             format!("{} {said}{how}", name(person.as_str()))
         }
         Event::ReviewRetracted { person, .. } => format!("{} took their vote back", name(person.as_str())),
+        Event::ReviewGlassBroken { person, review, .. } => {
+            format!("{} broke the glass on review {}", name(person.as_str()), short(review.as_str()))
+        }
+        Event::ReviewFollowedUp { person, review, judgement, .. } => {
+            let found = judgement.name().replace('_', " ");
+            format!("{} found the broken glass on review {} {found}", name(person.as_str()), short(review.as_str()))
+        }
         Event::ReviewRefused { by, code, .. } => {
             format!(
-                "a vote of {} was not accepted: {code}",
+                "what {} wanted of a review was not accepted: {code}",
                 by.as_deref().map_or_else(|| "nobody known".to_owned(), name)
             )
         }

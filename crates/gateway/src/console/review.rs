@@ -7,11 +7,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use countersign_core::action::{Job, PersonId, ReviewId, Timestamp};
 use countersign_core::card::Card;
-use countersign_core::review::{Method, Outcome, REASON_BYTES_MAX, Review, Verdict, Vote};
+use countersign_core::review::{Method, REASON_BYTES_MAX, Review, Verdict, Vote};
 use serde::Deserialize;
 
 use super::Console;
 use super::activity::status_words;
+use super::follow_ups::{self, Broken};
 use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::session::Session;
@@ -60,6 +61,8 @@ struct Names {
 struct View {
     id: String,
     state: &'static str,
+    /// The state in words.
+    state_words: String,
     version: String,
     /// After how many seconds the page looks again by itself.
     look_again: u8,
@@ -69,6 +72,10 @@ struct View {
     /// Where to prove who one is once more, when that may help.
     sign_in: Option<String>,
     can_withdraw: bool,
+    /// Whether the reader may break the glass.
+    breaks: bool,
+    /// Who did, if that is how it ended.
+    broken: Option<Broken>,
     /// Whether the reader's own vote can still be taken back, as far as this page knows.
     can_retract: bool,
     /// Whether a vote of theirs without a passkey would count.
@@ -213,7 +220,8 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let is_open = matches!(review, Review::Open(_));
     let reader = &session.signed_in.person.id;
     let voted = review.votes().iter().any(|vote| &vote.person == reader);
-    let can_retract = voted && (is_open || store.unused_grant(id).await?.is_some());
+    let broke = review.breaking().is_some_and(|breaking| &breaking.person == reader);
+    let can_retract = (voted || broke) && (is_open || store.unused_grant(id).await?.is_some());
     let may_help = console.gate.sign_in.is_some() && matches!(standing, Standing::Barred(_));
     let who = &session.signed_in;
     let passkeys = match is_open {
@@ -227,10 +235,13 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         id: id.to_string(),
         sign_in: may_help.then(|| format!("/login/oidc?again=true&return=/reviews/{id}")),
         state: review.state(),
+        state_words: review.state().replace('_', " "),
         version: format!("{}-{}", review.state(), review.votes().len()),
         look_again: look_again(&review, &attempts, moment.now),
         can_withdraw: is_open && standing == Standing::OwnSide,
         can_retract,
+        breaks: follow_ups::breaks(&moment, &review, session),
+        broken: review.breaking().map(|breaking| follow_ups::broken(&moment, breaking)),
         plain: decides(Voter::plain(who)),
         signed: party.is_some() && passkeys.iter().any(with),
         needs_passkey: matter.terms.obligations.passkey && passkeys.is_empty(),
@@ -335,7 +346,7 @@ fn look_again(review: &Review, attempts: &[Attempt], now: Timestamp) -> u8 {
     let is_done =
         |attempt: &Attempt| attempt.digest == action && !matches!(&*attempt.status, "running" | "uncommitted");
     let fresh = now.seconds_since(closed.closed_at()) < UNDER_WAY_SECONDS;
-    if closed.outcome() == Outcome::Approved && fresh && !attempts.iter().any(is_done) { 2 } else { 20 }
+    if closed.outcome().grants() && fresh && !attempts.iter().any(is_done) { 2 } else { 20 }
 }
 
 /// The newest first, at most ten.

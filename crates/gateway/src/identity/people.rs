@@ -45,6 +45,13 @@ impl Snapshot {
         closure::with_elevated(side, elevated, now)
     }
 
+    /// Whether one of two people enrolled or elevated the other lately, directly or through others.
+    pub fn linked(&self, one: &PersonId, other: &PersonId, now: Timestamp) -> bool {
+        let elevated = self.elevated.iter().map(|(person, elevations)| (person, elevations.as_slice()));
+        let made_by = |by: &PersonId| closure::with_elevated(BTreeSet::from([by.clone()]), elevated.clone(), now);
+        made_by(one).contains(other) || made_by(other).contains(one)
+    }
+
     /// An agent with a key of it as the requester of actions: who asks, for whom, and who stands on its side.
     /// `None` when one of the people behind it is unknown, suspended, or has not accepted it: it does nothing then.
     pub fn requester(&self, agent: &Agent, key: &AgentKey, now: Timestamp) -> Option<Side> {

@@ -8,6 +8,7 @@ use countersign_core::action::Timestamp;
 use countersign_core::record::{Event, Record};
 
 mod directory;
+mod follow_ups;
 mod journal;
 mod log;
 mod passkeys;
@@ -16,6 +17,7 @@ mod seal;
 mod store;
 
 pub use directory::*;
+pub use follow_ups::*;
 pub use journal::*;
 pub use log::*;
 pub use passkeys::*;

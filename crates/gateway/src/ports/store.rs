@@ -7,7 +7,7 @@ use countersign_core::record::{Record, Status};
 use countersign_core::review::{Matter, Review};
 use serde::{Deserialize, Serialize};
 
-use super::{JournalError, StoreError};
+use super::{FollowUps, JournalError, StoreError};
 
 /// Bounds that keep reviewers from being flooded (threat 16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub enum IntentError {
 
 /// Reviews, grants and attempts. State and records commit in one transaction, synced before the method returns.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: FollowUps {
     /// Opens a review, joins the open one, or finds the unused grant, in one transaction.
     async fn ask(&self, ask: Ask) -> Result<Asked, StoreError>;
     /// One review.

@@ -1,11 +1,11 @@
 //! Taking one's own vote back, as long as nothing has come of it.
 //!
 //! While a review is open the vote is dropped, and its voter may vote again. Once it was approved, the approval itself is
-//! voided if it has not been used: of a reviewer who thinks again and a client that uses the approval, the store lets one win.
+//! voided if it has not been used, by whoever broke the glass for it as well: of a reviewer who thinks again and a client that uses the approval, the store lets one win.
 
 use countersign_core::action::{PersonId, ReviewId};
 use countersign_core::record::Event;
-use countersign_core::review::{Closed, Outcome, Review, Verdict};
+use countersign_core::review::{Closed, Review, Verdict};
 
 use super::{Denied, TRIES_MAX, already_closed, announce, find, record_denied};
 use crate::codes::Code;
@@ -58,16 +58,18 @@ async fn try_retract(gate: &Gate, id: &ReviewId, caller: &Caller) -> Result<Revi
 
 /// Voids the unused approval that a vote was part of.
 async fn void(gate: &Gate, review: &Review, closed: &Closed, person: &PersonId) -> Result<(), Denied> {
-    let theirs = review.votes().iter().any(|vote| &vote.person == person && vote.verdict == Verdict::Approve);
-    if closed.outcome() != Outcome::Approved || !theirs {
+    let voted = review.votes().iter().any(|vote| &vote.person == person && vote.verdict == Verdict::Approve);
+    let broke = closed.breaking().is_some_and(|breaking| &breaking.person == person);
+    if !closed.outcome().grants() || !(voted || broke) {
         return Err(already_closed(review));
     }
     let id = review.matter().id.clone();
     let used = || Denied::new(Code::ReviewClosed, "the approval was used already, voided, or has ended");
     let grant = gate.store.unused_grant(&id).await?.ok_or_else(used)?;
+    let taken_back = if broke { "whoever broke the glass took it back" } else { "a vote was taken back" };
     let events = [
         Event::ReviewRetracted { review: id, person: person.clone() },
-        Event::GrantRevoked { grant: grant.id.clone(), reason: "a vote was taken back".to_owned() },
+        Event::GrantRevoked { grant: grant.id.clone(), reason: taken_back.to_owned() },
     ];
     let records = events.into_iter().map(|event| gate.scribe.record(event)).collect();
     match gate.store.revoke_grant(&grant.id, records).await {

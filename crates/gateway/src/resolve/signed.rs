@@ -52,7 +52,7 @@ async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest
     if found.review.votes().iter().any(|earlier| earlier.person == signed_in.person.id) {
         return Err(Denied::new(Code::VotedAlready, "this person has voted already"));
     }
-    seen(&found.review, vote)?;
+    seen(&found.review, vote.action, vote.card)?;
     reason(&found.review, vote)?;
     if passkeys.is_empty() {
         return Err(Denied::new(Code::PasskeyRequired, "you have no passkey yet; add one on your own page"));

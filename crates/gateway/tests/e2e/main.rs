@@ -10,6 +10,7 @@ mod harness;
 mod attackers;
 mod attempts;
 mod bad_input;
+mod break_glass;
 mod builtins;
 mod copy;
 mod crash;

@@ -402,7 +402,7 @@ fn denied(denial: Denial) -> Phase {
 
 fn after_closing(outcome: Outcome, terms: Terms) -> Phase {
     match outcome {
-        Outcome::Approved => Phase::Asking(terms),
+        Outcome::Approved | Outcome::GlassBroken => Phase::Asking(terms),
         Outcome::Rejected => refusing("review_rejected"),
         Outcome::Expired => refusing("review_expired"),
         Outcome::Withdrawn => refusing("review_withdrawn"),

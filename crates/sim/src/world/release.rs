@@ -80,8 +80,9 @@ impl IntentLog<'_> {
         let id = action.id.clone();
         let consumed = intent.grant.map(|grant| Event::GrantConsumed { grant: grant.id.clone(), id });
         let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
+        let broken_by = intent.grant.and_then(|grant| grant.broken_by.clone());
         let grant = intent.grant.map(|grant| grant.id.clone());
-        let begun = Event::ActionIntent { action, bundle, policies, grant, masks };
+        let begun = Event::ActionIntent { action, bundle, policies, grant, broken_by, masks };
         let records = consumed.into_iter().chain([begun]).map(record).collect();
         let grant = intent.grant.map(|grant| (grant, intent.request.digest()));
         store.begin(self.fault, intent.request.described(), grant, records)

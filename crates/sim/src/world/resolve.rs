@@ -160,7 +160,10 @@ impl World<'_> {
         let next = open.vote(vote, self.clock(node), satisfied).map_err(|error| match error {
             review::Error::VotedAlready => "voted_already",
             review::Error::Expired => "review_closed",
-            review::Error::NotYetExpired | review::Error::NotYours | review::Error::NotVoted => "forbidden",
+            review::Error::NotYetExpired
+            | review::Error::NotYours
+            | review::Error::NotVoted
+            | review::Error::AnotherAction => "forbidden",
         })?;
         let grant = self.grant(&next);
         let records = self.vote_records(node, &next, ballot, grant.as_ref());
@@ -267,6 +270,7 @@ impl World<'_> {
             review: matter.id.clone(),
             action: matter.action,
             expires_at: closed.closed_at().plus_seconds(i64::from(GRANT_LIFE_SECONDS_DEFAULT)),
+            broken_by: closed.breaking().map(|breaking| breaking.person.clone()),
         })
     }
 
@@ -288,7 +292,13 @@ impl World<'_> {
         }
         if let Some(grant) = grant {
             let (id, action_digest, expires_at) = (grant.id.clone(), grant.action, grant.expires_at);
-            events.push(Event::GrantIssued { grant: id, review, action_digest, expires_at });
+            events.push(Event::GrantIssued {
+                grant: id,
+                review,
+                action_digest,
+                expires_at,
+                broken_by: grant.broken_by.clone(),
+            });
         }
         events.into_iter().map(|event| self.record(node, event)).collect()
     }

@@ -464,6 +464,7 @@ fn featured() -> Wish {
 async fn ran(world: &World, review: &Review) {
     let matter = review.matter();
     let event = Event::ActionIntent {
+        broken_by: None,
         action: summary(&matter.described, matter.action),
         bundle: matter.terms.bundle,
         policies: vec!["changes-may-be-asked-for".to_owned()],

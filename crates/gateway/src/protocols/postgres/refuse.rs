@@ -60,6 +60,8 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::SettingRefused
         | Code::PasskeyRequired
         | Code::PasskeyRefused
+        | Code::NoBreakGlass
+        | Code::FollowUpDone
         | Code::ChallengeVoid
         | Code::TooManyPasskeys
         | Code::RecordUnavailable => SqlState::INSUFFICIENT_PRIVILEGE,

@@ -24,6 +24,7 @@ mod attempts;
 mod credentials;
 mod db;
 mod directory;
+mod follow_ups;
 mod passkeys;
 mod people;
 mod provisioning;

@@ -114,7 +114,8 @@ async fn a_grant_is_used_once_and_the_loser_leaves_nothing() {
     store.ask(ask("a1", "x")).await.expect("opens");
     let (version, closed) = withdrawn(&store, "r-a1").await;
     let action = described("a1", "x").digest().expect("canonical");
-    let grant = Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900) };
+    let grant =
+        Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900), broken_by: None };
     store.save_review(version, &Review::Closed(closed), Some(grant.clone()), vec![]).await.expect("saves");
 
     let (one, two) = (described("b1", "x"), described("b2", "x"));
@@ -134,7 +135,8 @@ async fn a_grant_that_has_ended_is_not_used() {
     store.ask(ask("a1", "x")).await.expect("opens");
     let (version, closed) = withdrawn(&store, "r-a1").await;
     let action = described("a1", "x").digest().expect("canonical");
-    let grant = Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900) };
+    let grant =
+        Grant { id: GrantId::new("g"), review: ReviewId::new("r-a1"), action, expires_at: at(900), broken_by: None };
     store.save_review(version, &Review::Closed(closed), Some(grant.clone()), vec![]).await.expect("saves");
     let late = store.begin(&described("b1", "x"), action, Some(&grant), vec![record(900)]).await;
     assert!(matches!(late, Err(IntentError::GrantSpent)));
