@@ -24,6 +24,8 @@ mod break_glass;
 mod follow_up;
 mod retract;
 mod signed;
+#[cfg(test)]
+mod tests;
 mod voter;
 
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};

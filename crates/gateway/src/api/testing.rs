@@ -279,7 +279,8 @@ impl World {
         self.open(described, statement).await
     }
 
-    async fn open(&self, described: Described, statement: &str) -> Review {
+    /// Opens a review of a described action.
+    pub(crate) async fn open(&self, described: Described, statement: &str) -> Review {
         let digest = described.digest().expect("canonical");
         let none = BTreeSet::new();
         let moment = self.gate.moment();
@@ -378,7 +379,8 @@ async fn add_agent(store: &SqliteStore, scribe: &Scribe, name: &str, owner: &str
     store.add_agent(agent, key, record).await.expect("adds");
 }
 
-fn described(agent: &str, statement: &str, at: Timestamp) -> Described {
+/// A write by one of the agents.
+pub(crate) fn described(agent: &str, statement: &str, at: Timestamp) -> Described {
     let owner = AGENTS.iter().find(|(name, _)| *name == agent).expect("a known agent").1;
     let owner = PersonRef { id: PersonId::new(format!("p-{owner}")), name: owner.to_owned() };
     let update = SqlStatement {
