@@ -36,7 +36,8 @@ struct MePage {
     may_vote: bool,
     method: &'static str,
     mfa: bool,
-    age: String,
+    /// How long ago they proved who they are; none where the provider does not say.
+    age: Option<String>,
     local: bool,
     /// The address to sign in again at, where there is a provider.
     sign_in: Option<&'static str>,
@@ -190,7 +191,7 @@ async fn show(
         may_vote: who.scope >= Scope::ReviewVote && !who.person.roles.contains(&Role::Auditor),
         method: who.method.name(),
         mfa: who.mfa,
-        age: span(who.age_seconds),
+        age: who.known_age().map(span),
         local: who.method == Method::Local,
         sign_in: console.gate.sign_in.is_some().then_some("/login/oidc?again=true&return=/me"),
         accounts: accounts.iter().filter(|a| a.person == who.person.id).map(|a| account(a, now)).collect(),

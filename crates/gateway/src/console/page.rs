@@ -98,9 +98,17 @@ struct FailurePage<'a> {
     detail: Html,
 }
 
+/// Errors are written to stand behind a colon; here they stand by themselves.
+fn sentence(text: String) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
 impl Failure {
     fn new(status: StatusCode, code: Code, title: &str, detail: impl Into<String>, advice: &'static str) -> Self {
-        Self { status, title: title.to_owned(), detail: detail.into(), advice, code: Some(code) }
+        Self { status, title: title.to_owned(), detail: sentence(detail.into()), advice, code: Some(code) }
     }
 
     /// There is no such thing.

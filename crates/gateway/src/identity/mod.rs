@@ -44,6 +44,12 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
+    /// How long ago they proved who they are. A provider that does not say counts as the beginning of time.
+    pub fn known_age(&self) -> Option<i64> {
+        const NO_SESSION_LASTS_SO_LONG: i64 = 366 * 24 * 60 * 60;
+        (self.age_seconds < NO_SESSION_LASTS_SO_LONG).then_some(self.age_seconds)
+    }
+
     /// Whether they may read what others asked for: reviewers, auditors and administrators may. Others read what their
     /// own side asks.
     pub fn reads_all(&self) -> bool {

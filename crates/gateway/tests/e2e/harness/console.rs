@@ -85,6 +85,25 @@ impl Browser {
         self.until(next, back)
     }
 
+    /// Signs in at a provider that lists its people, each with a form of hidden fields. Returns the page it ends on.
+    pub(crate) fn sign_in_at_form(&mut self, who: &str) -> Page {
+        let begin = format!("{}/login/oidc?return=/me", self.base);
+        let asked = self.until(begin, |url| url.contains("/authorize"));
+        let page = self.visit(&asked, None).text;
+        let form = page.split("<form").find(|form| form.contains(who)).unwrap_or_else(|| panic!("no form: {page}"));
+        let of = |part: &str, name: &str| {
+            let value = part.split(&format!(" {name}=\"")).nth(1).and_then(|rest| rest.split('"').next());
+            value.unwrap_or_default().replace("&amp;", "&")
+        };
+        let fields =
+            form.split("<input").skip(1).map(|input| format!("{}={}", of(input, "name"), encode(&of(input, "value"))));
+        let fields: Vec<String> = fields.collect();
+        let answer = self.visit(&format!("{}{}", origin(&asked), of(form, "action")), Some(&fields.join("&")));
+        let next = answer.location().unwrap_or_else(|| panic!("the provider lets nobody in: {answer:?}"));
+        self.follow(next);
+        self.visit(&format!("{}/me", self.base), None)
+    }
+
     /// Follows redirects to the page at their end.
     pub(crate) fn follow(&mut self, url: String) -> Page {
         let mut page = self.visit(&url, None);

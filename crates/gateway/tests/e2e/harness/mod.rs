@@ -5,6 +5,7 @@ pub(crate) mod browser;
 pub(crate) mod ci;
 pub(crate) mod clients;
 pub(crate) mod console;
+pub(crate) mod emulated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod raw;
@@ -24,6 +25,7 @@ use xtask::{repository, target_dir};
 
 use api::{Api, Review};
 use clients::{Call, Client};
+use emulated::{Emulated, Shape};
 use gateway::{Gateway, Ports};
 use idp::Idp;
 use serde_json::Value;
@@ -55,6 +57,8 @@ pub(crate) struct Plan {
     copy_bytes_max: Option<u64>,
     /// An identity provider with these people, and more settings of `[oidc]`.
     oidc: Option<(Value, &'static str)>,
+    /// An identity provider in the shape of another.
+    emulated: Option<Shape>,
     /// Whether the provider provisions people (SCIM).
     provisioning: bool,
     /// Whether `public_url` has a name: `localhost` instead of the address.
@@ -106,6 +110,12 @@ impl Plan {
         self
     }
 
+    /// People sign in with a provider in this shape.
+    pub(crate) fn emulated(mut self, shape: Shape) -> Self {
+        self.emulated = Some(shape);
+        self
+    }
+
     /// The identity provider provisions people, by [`SCIM_TOKEN`].
     pub(crate) fn provisioning(mut self) -> Self {
         self.provisioning = true;
@@ -154,6 +164,10 @@ impl Plan {
             configuration.push_str(&idp.configuration(settings));
             idp
         });
+        let emulated = self.emulated.map(|shape| Emulated::start(&dir, shape, ports.http, sweeper.clone()));
+        if let Some(emulated) = &emulated {
+            configuration.push_str(emulated.configuration());
+        }
         if self.provisioning {
             fs::write(dir.join("scim"), format!("{SCIM_TOKEN}\n")).unwrap();
             configuration.push_str("\n[scim]\ntoken = { file = \"scim\" }\n");
@@ -168,6 +182,7 @@ impl Plan {
             gateway,
             cluster,
             idp,
+            _emulated: emulated,
             ada: None,
             dora: None,
             finn: None,
@@ -241,6 +256,7 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) cluster: Cluster,
     idp: Option<Idp>,
+    _emulated: Option<Emulated>,
     /// Owner of the agent, and a DBA.
     ada: Option<Api>,
     /// A DBA.
