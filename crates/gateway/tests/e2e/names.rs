@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xtask::process::{Finished, run};
 
-use crate::harness::{AGENT, ROW, SOON, TARGET, World};
+use crate::harness::{AGENT, Plan, ROW, SOON, TARGET, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
 
@@ -42,6 +42,22 @@ fn a_temporary_table_in_the_tables_place() {
         assert!(said.stderr.contains("42501"), "{said:?}");
     });
     assert_eq!(world.truth(ROW), "200");
+}
+
+/// What a session with temporary objects believed of a name is over as soon as it makes or drops one of that name.
+#[test]
+fn a_temporary_table_comes_and_goes_within_a_moment() {
+    const NOT_THE_REAL_ONE: &str = r#"
+        @id("ask") permit (principal, action, resource);
+        @id("real") @deny("not that one")
+        forbid (principal, action == Action::"sql:read", resource)
+        when { context.sql.readTables.contains("public.customers") };"#;
+    let world = Plan::default().only_policies(NOT_THE_REAL_ONE).start();
+    let read = "SELECT 'rows ' || count(*) FROM customers";
+    let (make, drop) = ("CREATE TEMPORARY TABLE customers (id int)", "DROP TABLE pg_temp.customers");
+    let other = "CREATE TEMPORARY TABLE other (id int)";
+    let said = script(&world, &[other, read, make, read, read, drop, read, make, read]);
+    assert_eq!((said.stdout.matches("rows 0").count(), said.stderr.matches("not that one").count()), (3, 2), "{said:?}");
 }
 
 /// Somebody puts a view in the table's place while people read: what was approved no longer is what would run.

@@ -8,8 +8,9 @@
 //!
 //! **Who is asked.** A connection beside the clients' ([`super::aside`]) is asked with the session's own search path, and
 //! the answer is shared by all sessions with that path for [`FRESH`]; statements that change definitions through this
-//! gateway end it at once. What only the session itself can see (temporary objects, definitions that its open transaction
-//! changed) is asked in the session, each time. What was reviewed is asked anew before it runs.
+//! gateway end it at once. What only the session itself can see is asked in the session: of its temporary objects anew after
+//! [`FRESH`] or whatever changes them, of definitions that its open transaction changed each time. What was reviewed is asked
+//! anew before it runs.
 //!
 //! **What is trusted.** Objects that came with the server (oid below 16384), and the C functions of casts and of types' input
 //! and output, which only a superuser can make. Everything else a user made counts as code, also when it calls itself

@@ -203,7 +203,9 @@ impl Connection {
         Ok(Ok(scope))
     }
 
-    /// What names refer to, and until when others are believed about it: not at all where only the session can say.
+    /// What names refer to, and until when that is believed. Temporary objects are the session's own: they change by what it
+    /// does itself, which ends every belief, and what they reach is believed as long as what others reach. Where its open
+    /// transaction changed definitions, nothing is.
     async fn resolve(&mut self, scope: Option<&Scope>, question: &Arc<str>) -> Result<Result<Believed, Refusal>, End> {
         if let Some(scope) = scope.filter(|scope| !scope.temporary && !self.session.disturbed()) {
             let catalog = &self.target.catalog;
@@ -213,9 +215,10 @@ impl Connection {
         if self.upstream.is_none() {
             return Ok(Err(super::own::nobody()));
         }
+        let believed = scope.filter(|_| !self.session.disturbed()).map(|_| Instant::now() + FRESH);
         let told = self.own_ask(SURVEY, &[question]).await?;
         let resolution =
             |told: String| catalog::resolution(question, &told).map_err(|error| catalog::unresolved(&error));
-        Ok(told.and_then(resolution).map(|resolution| (Arc::new(resolution), None)))
+        Ok(told.and_then(resolution).map(|resolution| (Arc::new(resolution), believed)))
     }
 }
