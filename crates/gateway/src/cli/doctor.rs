@@ -20,7 +20,7 @@ use crate::policies;
 use crate::ports::{Clock as _, OIDC_CLIENT_SECRET, Vault as _};
 use crate::protocols::postgres::tls::ServerTls;
 use crate::protocols::postgres::upstream::{Connector, Endpoint, Timeouts};
-use crate::vault::LocalVault;
+use crate::vault::{LocalVault, master};
 
 /// What was looked at, and what was found.
 struct Finding {
@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let mut findings = vec![Finding::of("configuration", Ok(config.path.display().to_string()))];
     findings.push(Finding::of("policies", policies(&config)));
     findings.push(Finding::of("data directory", data_dir(&config)));
+    findings.push(Finding::of("master key", master_key(&config)));
     findings.push(Finding::of("certificate", certificate(&config)));
     findings.push(Finding::of("passkeys", Ok(passkeys(&config))));
     findings.push(Finding::of("server", server(&config).await));
@@ -83,6 +84,14 @@ fn print(finding: &Finding) {
 fn policies(config: &Config) -> anyhow::Result<String> {
     let bundle = policies::load(config)?;
     Ok(format!("{} policies in {}", bundle.policy_ids().count(), config.policies.display()))
+}
+
+fn master_key(config: &Config) -> anyhow::Result<String> {
+    let Some(source) = &config.secrets.master_key else {
+        let note = "in the data directory: whoever copies all of that can open what it seals; see `secrets.master_key`";
+        return Ok(note.to_owned());
+    };
+    Ok(format!("{}, wraps and unwraps", master::check(source)?))
 }
 
 fn data_dir(config: &Config) -> anyhow::Result<String> {

@@ -48,6 +48,18 @@ pub fn create(path: &Path) -> Result<(), SealError> {
     }
 }
 
+/// Whether a master key can be used: what it wraps it unwraps. Returns which it is.
+///
+/// # Errors
+/// [`SealError`].
+pub fn check(source: &MasterKeySource) -> Result<String, SealError> {
+    const CONTEXT: &str = "countersign/check";
+    let sample = b"countersign doctor";
+    let (name, wrapped) = wrap(source, CONTEXT, sample)?;
+    let unwrapped = unwrap(source, CONTEXT, &name, &wrapped)?;
+    if unwrapped.as_slice() == sample { Ok(name) } else { Err(SealError::Broken) }
+}
+
 /// Wraps a key. Returns which master key it was, and the wrapped bytes.
 ///
 /// # Errors

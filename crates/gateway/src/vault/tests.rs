@@ -104,6 +104,7 @@ fn a_key_management_service_may_keep_the_master_key() {
     fs::write(&program, script).unwrap();
     let command = MasterKeySource::Command(vec!["/bin/sh".to_owned(), program.display().to_string()]);
     let sealer = with(dir.path(), command.clone(), vec![]).unwrap();
+    assert!(master::check(&command).unwrap().contains("/bin/sh"));
     let sealed = sealer.seal(HERE, b"secret").unwrap();
     assert_eq!(*with(dir.path(), command.clone(), vec![]).unwrap().unseal(HERE, &sealed).unwrap(), b"secret");
     assert!(!dir.path().join(MASTER_FILE).exists());

@@ -57,7 +57,11 @@ fn a_temporary_table_comes_and_goes_within_a_moment() {
     let (make, drop) = ("CREATE TEMPORARY TABLE customers (id int)", "DROP TABLE pg_temp.customers");
     let other = "CREATE TEMPORARY TABLE other (id int)";
     let said = script(&world, &[other, read, make, read, read, drop, read, make, read]);
-    assert_eq!((said.stdout.matches("rows 0").count(), said.stderr.matches("not that one").count()), (3, 2), "{said:?}");
+    assert_eq!(
+        (said.stdout.matches("rows 0").count(), said.stderr.matches("not that one").count()),
+        (3, 2),
+        "{said:?}"
+    );
 }
 
 /// Somebody puts a view in the table's place while people read: what was approved no longer is what would run.
