@@ -6,11 +6,12 @@
 //!
 //! The straight line of one action runs through these modules in order:
 //! [`action`] describes it, [`policy`] decides, [`review`] collects votes, [`grant`] turns an approval into a single-use
-//! [`grant::Permit`], [`record`] is what the log keeps of it, and [`card`] is what a reviewer sees.
+//! [`grant::Permit`] (or, by [`pattern`], into several), [`record`] is what the log keeps of it, and [`card`] is what a reviewer sees.
 
 pub mod action;
 pub mod card;
 pub mod grant;
+pub mod pattern;
 pub mod policy;
 pub mod record;
 pub mod review;

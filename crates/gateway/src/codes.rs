@@ -127,6 +127,8 @@ codes! {
     FollowUpDone => "follow_up_done",
     /// There can be no passkeys under the gateway's address.
     PasskeysUnavailable => "passkeys_unavailable",
+    /// It cannot be approved as a pattern, or not as this one.
+    PatternRefused => "pattern_refused",
     /// The person has as many passkeys as one may have.
     TooManyPasskeys => "too_many_passkeys",
     /// There is no such thing.

@@ -4,6 +4,7 @@
 //! because only [`release`] yields a [`Permit`] and a [`SealedPayload`] opens for nothing else. What is refused on the way
 //! is recorded before it is answered. Streams, wire formats and waiting clients are the protocols' business.
 
+mod alike;
 mod outcomes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use countersign_core::action::redact::Shown;
 use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload};
 use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
+use countersign_core::pattern::{Likeness, Offer, Unlike};
 use countersign_core::policy::{Decision, Mask, MaskedColumn, Memo, Quorum, Terms};
 use countersign_core::record::Event;
 use countersign_core::review::{Closed, Matter, Review, Verdict, Vote, tokens};
@@ -56,6 +58,12 @@ pub trait Call: Send {
 
     /// The statement's shape: literals do not count.
     fn fingerprint(&self) -> String;
+
+    /// What it looks like apart from its values; asked only where policy lets people approve the like of it.
+    ///
+    /// # Errors
+    /// Nothing counts as the like of it.
+    fn likeness(&mut self, request: &ActionRequest) -> impl Future<Output = Result<Likeness, Unlike>> + Send;
 
     /// Takes in what belongs to the action and follows it, such as a stream, before people are asked about it. True: it
     /// did, and the action has to be described again.
@@ -165,7 +173,7 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
     }
     let authorized = review(gate, call, &request, decision).await;
     let (authority, turn) = record_refusal(gate, &request, authorized).await?;
-    let reviewed = matches!(authority, Authority::Grant(..));
+    let reviewed = !matches!(authority, Authority::Policy(_));
     if *authority.masks().columns() != masks || (reviewed && !masks.is_empty()) {
         let masked = call.mask(authority.masks().columns()).await;
         record_refusal(gate, &request, masked).await?;
@@ -207,7 +215,14 @@ async fn review<C: Call>(
             Decision::Review(terms) => terms,
         };
         call.reviewable()?;
-        let asked = ask(gate, call, request, &terms).await?;
+        let likeness = alike::likeness(call, request, &terms).await;
+        if let Some(Ok(like)) = &likeness
+            && let Some((authority, rows_max)) = alike::authorize(gate, request, like, &terms).await?
+        {
+            call.bound(rows_max);
+            return Ok((authority, turn));
+        }
+        let asked = ask(gate, call, request, &terms, alike::offer(likeness.as_ref())).await?;
         let open = match asked {
             Asked::Granted(grant) => match authorize(gate, request, grant).await? {
                 Some((authority, rows_max)) => {
@@ -241,7 +256,13 @@ async fn review<C: Call>(
     Err(Refusal::new(Code::ApprovalVoid, "others used every approval first"))
 }
 
-async fn ask<C: Call>(gate: &Gate, call: &C, request: &ActionRequest, terms: &Terms) -> Result<Asked, Refusal> {
+async fn ask<C: Call>(
+    gate: &Gate,
+    call: &C,
+    request: &ActionRequest,
+    terms: &Terms,
+    offer: Option<Offer>,
+) -> Result<Asked, Refusal> {
     let (described, digest) = (request.described(), request.digest());
     let card = Card::new(described, digest, terms).digest();
     let card = card.map_err(|e| Refusal::new(Code::RecordUnavailable, e.to_string()))?;
@@ -258,8 +279,16 @@ async fn ask<C: Call>(gate: &Gate, call: &C, request: &ActionRequest, terms: &Te
         expires_at,
         bundle: terms.bundle,
     };
-    let matter =
-        Matter { id, action: digest, card, described: described.clone(), terms: terms.clone(), opened_at, expires_at };
+    let matter = Matter {
+        id,
+        action: digest,
+        card,
+        described: described.clone(),
+        terms: terms.clone(),
+        offer,
+        opened_at,
+        expires_at,
+    };
     let ask =
         Ask { matter, fingerprint: call.fingerprint(), limits: gate.config.limits, record: gate.scribe.record(event) };
     gate.store.ask(ask).await.map_err(unrecorded)
@@ -420,12 +449,20 @@ impl Recorder for IntentLog<'_> {
             let event = Event::GrantConsumed { grant: grant.id.clone(), id: described.id.clone() };
             records.push(scribe.record(event));
         }
+        if let Some(taken) = intent.pattern {
+            let (pattern, id) = (taken.pattern().clone(), described.id.clone());
+            records.push(scribe.record(Event::PatternUsed { pattern, number: 0, id })); // the store knows its number
+        }
         let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
         let broken_by = intent.grant.and_then(|grant| grant.broken_by.clone());
+        let pattern = intent.pattern.map(|taken| taken.pattern().clone());
         let grant = intent.grant.map(|grant| grant.id.clone());
-        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant, broken_by, masks };
+        let event = Event::ActionIntent { action, bundle: intent.bundle, policies, grant, broken_by, pattern, masks };
         records.push(scribe.record(event));
-        self.gate.store.begin(described, digest, intent.grant, records).await?;
+        match intent.pattern {
+            Some(taken) => self.gate.store.begin_under(described, digest, taken, records).await?,
+            None => self.gate.store.begin(described, digest, intent.grant, records).await?,
+        }
         self.gate.changes.tell(Change::Action);
         Ok(None)
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use countersign_core::action::{ActionDigest, CardDigest, Described, GrantId, ReviewId};
 use countersign_core::grant::Grant;
+use countersign_core::pattern::{Approved, Wish};
 use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Decision, Quorum};
 use countersign_core::record::{Event, Record};
 use countersign_core::review::separation::{self, Ballot, EligibleVote};
@@ -22,6 +23,7 @@ use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod break_glass;
 mod follow_up;
+pub mod pattern;
 mod retract;
 mod signed;
 #[cfg(test)]
@@ -48,6 +50,8 @@ pub struct VoteRequest {
     pub action: ActionDigest,
     /// The card that was seen.
     pub card: CardDigest,
+    /// What else they approve: the like of it.
+    pub pattern: Option<Wish>,
     /// A passkey's signature over all of this.
     pub assertion: Option<Box<Assertion>>,
 }
@@ -95,7 +99,7 @@ pub async fn cast(gate: &Gate, id: &ReviewId, caller: &Caller, vote: VoteRequest
     };
     for _ in 0..TRIES_MAX {
         match try_cast(gate, &found, caller, &vote, signed.as_ref()) {
-            Ok((next, grant, records)) => match gate.store.save_review(found.version, &next, grant, records).await {
+            Ok((next, issued, records)) => match save(gate, found.version, &next, issued, records).await {
                 Ok(()) => {
                     announce(gate, &next);
                     return Ok(next);
@@ -183,7 +187,29 @@ pub fn asked_groups(suffices: &[BTreeSet<Quorum>]) -> BTreeSet<String> {
     suffices.iter().flatten().map(|quorum| quorum.group.clone()).collect()
 }
 
-type Resolved = (Review, Option<Grant>, Vec<Record>);
+/// What an approval yields.
+enum Issued {
+    /// Its action may run, once.
+    Grant(Grant),
+    /// Its action and the like of it may run.
+    Pattern(Approved),
+}
+
+type Resolved = (Review, Option<Issued>, Vec<Record>);
+
+async fn save(
+    gate: &Gate,
+    version: u64,
+    next: &Review,
+    issued: Option<Issued>,
+    records: Vec<Record>,
+) -> Result<(), StoreError> {
+    match issued {
+        Some(Issued::Pattern(approved)) => gate.store.issue_pattern(version, next, approved, records).await,
+        Some(Issued::Grant(grant)) => gate.store.save_review(version, next, Some(grant), records).await,
+        None => gate.store.save_review(version, next, None, records).await,
+    }
+}
 
 /// The check of a vote's signature, if it has one.
 async fn signature(
@@ -228,9 +254,13 @@ fn try_cast(
         | review::Error::NotVoted
         | review::Error::AnotherAction => Denied::new(Code::Forbidden, error.to_string()),
     })?;
-    let grant = grant(gate, &next);
-    let records = vote_records(gate, &next, voter, request, signed, grant.as_ref());
-    Ok((next, grant, records))
+    let person = &voter.signed_in.person.id;
+    if signed.is_some_and(|signed| signed.signed().intent.pattern_digest != pattern::named_by(&next, person)) {
+        return Err(Denied::new(Code::ChallengeVoid, "this was signed for another vote"));
+    }
+    let issued = pattern::agreed(&next).map(Issued::Pattern).or_else(|| grant(gate, &next).map(Issued::Grant));
+    let records = vote_records(gate, &next, voter, request, signed, issued.as_ref());
+    Ok((next, issued, records))
 }
 
 /// Only a person with a credential that may vote is a voter.
@@ -285,6 +315,7 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequ
         mfa: authn.mfa,
         passkey: voter.passkey.clone(),
         card: vote.card,
+        pattern: pattern::chosen(moment, review, vote)?,
         reason: vote.reason().map(str::to_owned),
         at: moment.now,
     };
@@ -350,7 +381,7 @@ fn reason(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
     Ok(())
 }
 
-/// What an approval yields.
+/// What an approval for once yields.
 fn grant(gate: &Gate, review: &Review) -> Option<Grant> {
     match review {
         Review::Closed(closed) if closed.outcome().grants() => Some(Grant {
@@ -370,7 +401,7 @@ fn vote_records(
     voter: &Voter<'_>,
     vote: &VoteRequest,
     signed: Option<&Asserted>,
-    grant: Option<&Grant>,
+    issued: Option<&Issued>,
 ) -> Vec<Record> {
     let authn = voter.authn();
     let voted = Event::ReviewVote {
@@ -381,23 +412,28 @@ fn vote_records(
         mfa: authn.mfa,
         action_digest: vote.action,
         card_digest: vote.card,
+        pattern_digest: pattern::named_by(next, &voter.signed_in.person.id),
         signed: signed.map(|signed| Box::new(signed.signed().clone())),
         synced: voter.passkey.as_ref().map(|passkey| passkey.synced),
     };
-    let closing = closing_events(next, grant);
+    let closing = closing_events(next, issued);
     std::iter::once(voted).chain(closing).map(|event| gate.scribe.record(event)).collect()
 }
 
 /// That a review closed, and what it yielded.
-fn closing_events(next: &Review, grant: Option<&Grant>) -> Vec<Event> {
+fn closing_events(next: &Review, issued: Option<&Issued>) -> Vec<Event> {
     let (review, mut events) = (next.matter().id.clone(), Vec::new());
     if let Review::Closed(closed) = next {
         events.push(Event::ReviewClosed { review: review.clone(), outcome: closed.outcome() });
     }
-    if let Some(grant) = grant {
-        let (id, action_digest, expires_at) = (grant.id.clone(), grant.action, grant.expires_at);
-        let broken_by = grant.broken_by.clone();
-        events.push(Event::GrantIssued { grant: id, review, action_digest, expires_at, broken_by });
+    match issued {
+        Some(Issued::Grant(grant)) => {
+            let (id, action_digest, expires_at) = (grant.id.clone(), grant.action, grant.expires_at);
+            let broken_by = grant.broken_by.clone();
+            events.push(Event::GrantIssued { grant: id, review, action_digest, expires_at, broken_by });
+        }
+        Some(Issued::Pattern(approved)) => events.push(pattern::issued(approved)),
+        None => {}
     }
     events
 }

@@ -160,6 +160,11 @@ impl Checker {
             }
             Event::GrantConsumed { grant, id } => self.consumed(grant, id, record.at),
             Event::GrantRevoked { grant, .. } => self.revoked(grant),
+            Event::PatternIssued { pattern, .. }
+            | Event::PatternUsed { pattern, .. }
+            | Event::PatternRevoked { pattern, .. } => {
+                Err(broken("no pattern where no policy allows one", pattern.to_string()))
+            }
             Event::PolicyActivated { .. }
             | Event::ConfigChanged { .. }
             | Event::IdentityEnrolled { .. }

@@ -146,6 +146,18 @@ digest! {
     CardDigest, "countersign/card/v1"
 }
 digest! {
+    /// Everything that actions alike have in common. See [`crate::pattern`].
+    FrameDigest, "countersign/pattern-frame/v1"
+}
+digest! {
+    /// One value of an action that may be approved as a pattern.
+    ValueDigest, "countersign/pattern-value/v1"
+}
+digest! {
+    /// A pattern: its frame, its values and how far each may vary, how often and for how long.
+    PatternDigest, "countersign/pattern/v1"
+}
+digest! {
     /// A policy bundle: its schema, its vocabulary and every policy text.
     BundleDigest, "countersign/bundle/v1"
 }

@@ -46,6 +46,10 @@ id! {
     ReviewId
 }
 id! {
+    /// One pattern that people approved.
+    PatternId
+}
+id! {
     /// One grant: what an approved review yields.
     GrantId
 }

@@ -19,8 +19,8 @@ mod repeat;
 pub mod sql;
 mod time;
 
-pub use digest::{ActionDigest, BundleDigest, CardDigest, PayloadDigest};
-pub use ids::{ActionId, AgentId, GrantId, PersonId, ReviewId};
+pub use digest::{ActionDigest, BundleDigest, CardDigest, FrameDigest, PatternDigest, PayloadDigest, ValueDigest};
+pub use ids::{ActionId, AgentId, GrantId, PatternId, PersonId, ReviewId};
 pub use job::Job;
 pub use payload::{NotThisPayload, SealedPayload};
 pub use repeat::Repeats;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{
     ActionDigest, ActionId, ActionRequest, BundleDigest, GrantId, PayloadDigest, PersonId, ReviewId, Timestamp,
 };
+use crate::pattern::Use;
 use crate::policy::{Masks, Permitted};
 
 /// How long a grant may be used after its review was approved, unless configured otherwise: 15 minutes.
@@ -37,6 +38,8 @@ pub enum Authority {
     Policy(Permitted),
     /// Policy permits it with the approvals behind this grant.
     Grant(Permitted, Grant),
+    /// Policy permits it with the approvals behind a pattern that it is the like of.
+    Pattern(Permitted, Use),
 }
 
 impl Authority {
@@ -47,7 +50,9 @@ impl Authority {
 
     fn permitted(&self) -> &Permitted {
         match self {
-            Authority::Policy(permitted) | Authority::Grant(permitted, _) => permitted,
+            Authority::Policy(permitted) | Authority::Grant(permitted, _) | Authority::Pattern(permitted, _) => {
+                permitted
+            }
         }
     }
 }
@@ -69,6 +74,8 @@ pub struct Intent<'a> {
     pub request: &'a ActionRequest,
     /// The grant to consume in the same transaction, if the action was reviewed.
     pub grant: Option<&'a Grant>,
+    /// The pattern of which one use is to be taken in the same transaction, if it runs under one.
+    pub pattern: Option<&'a Use>,
     /// The bundle that permitted it.
     pub bundle: BundleDigest,
     /// The ids of the policies that permitted it.
@@ -155,18 +162,21 @@ pub async fn release<R: Recorder>(
     recorder: &R,
 ) -> Result<(Permit, R::Receipt), ReleaseError<R::Error>> {
     let permitted = authority.permitted();
-    let grant = match &authority {
-        Authority::Policy(_) => None,
-        Authority::Grant(_, grant) => Some(grant),
+    let (grant, pattern) = match &authority {
+        Authority::Policy(_) => (None, None),
+        Authority::Grant(_, grant) => (Some(grant), None),
+        Authority::Pattern(_, pattern) => (None, Some(pattern)),
     };
-    let elsewhere = grant.is_some_and(|grant| grant.action != request.digest());
+    let elsewhere = grant.is_some_and(|grant| grant.action != request.digest())
+        || pattern.is_some_and(|pattern| pattern.action() != request.digest());
     if permitted.action() != request.digest() || elsewhere {
         return Err(ReleaseError::AnotherAction);
     }
-    let level = level(request, grant);
+    let level = level(request, grant.is_some() || pattern.is_some());
     let intent = Intent {
         request,
         grant,
+        pattern,
         bundle: permitted.bundle(),
         policies: permitted.policies().iter().map(|note| note.id.as_str()).collect(),
         masks: permitted.masks().policies().iter().map(String::as_str).collect(),
@@ -177,6 +187,6 @@ pub async fn release<R: Recorder>(
     Ok((Permit { action: described.id.clone(), payload: described.payload, level }, receipt))
 }
 
-fn level(request: &ActionRequest, grant: Option<&Grant>) -> RecordLevel {
-    if grant.is_none() && request.described().facts.effect_free() { RecordLevel::Journal } else { RecordLevel::Durable }
+fn level(request: &ActionRequest, reviewed: bool) -> RecordLevel {
+    if !reviewed && request.described().facts.effect_free() { RecordLevel::Journal } else { RecordLevel::Durable }
 }

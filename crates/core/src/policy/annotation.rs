@@ -5,13 +5,14 @@ use cedar_policy::Effect;
 use super::decision::{Obligations, PolicyNote};
 use super::mask;
 use super::vocabulary::Vocabulary;
+use crate::pattern::Limits;
 
 /// The longest a review may stay open, a call be held or an escalation wait: one day.
 pub const DURATION_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// The longest text for people: it must fit a card.
 pub const TEXT_CHARS_MAX: usize = 1_000;
 
-const KNOWN: &str = "id, review, deny, expires, hold, justify, stepup, channel, escalate, mask";
+const KNOWN: &str = "id, review, deny, expires, hold, justify, stepup, channel, escalate, mask, pattern";
 
 /// Annotations that mean something on a permit too.
 const ON_PERMITS: &[&str] = &["id", "mask"];
@@ -76,6 +77,7 @@ impl Annotations {
                 obligations.escalate.insert(after, group);
             }
             "mask" => obligations.masks = mask::read(value)?,
+            "pattern" => obligations.pattern = Some(limits(value)?),
             unknown => return Err(format!("unknown annotation `@{unknown}`; there are {KNOWN}")),
         }
         Ok(())
@@ -148,6 +150,23 @@ fn seconds(key: &str, value: &str) -> Result<u32, String> {
     }
 }
 
+/// The most uses that `@pattern` may allow.
+const PATTERN_USES_MAX: u32 = 1_000;
+
+/// `20 in 1h`.
+fn limits(value: &str) -> Result<Limits, String> {
+    let wrong = || {
+        format!(
+            "`{value}` is no bound for `@pattern`; write `20 in 1h`: at most {PATTERN_USES_MAX} uses, at most 24 hours"
+        )
+    };
+    let (uses, time) = value.split_once(" in ").ok_or_else(wrong)?;
+    let plain = uses.bytes().all(|b| b.is_ascii_digit());
+    let uses = Some(uses).filter(|_| plain).and_then(|uses| uses.parse::<u32>().ok());
+    let uses = uses.filter(|uses| (1..=PATTERN_USES_MAX).contains(uses)).ok_or_else(wrong)?;
+    Ok(Limits { uses, seconds: seconds("pattern", time).map_err(|_| wrong())? })
+}
+
 fn only(key: &str, value: &str, expected: &str) -> Result<bool, String> {
     if value == expected {
         return Ok(true);
@@ -197,6 +216,9 @@ mod tests {
         assert_eq!(read("hold", "24h").map(|o| o.hold_seconds), Ok(Some(86_400)));
         assert_eq!(read("justify", "required").map(|o| o.justify), Ok(true));
         assert_eq!(read("stepup", "passkey").map(|o| o.passkey), Ok(true));
+        let limits = |uses, seconds| Ok(Some(Limits { uses, seconds }));
+        assert_eq!(read("pattern", "20 in 1h").map(|o| o.pattern), limits(20, 3_600));
+        assert_eq!(read("pattern", "1000 in 24h").map(|o| o.pattern), limits(1_000, 86_400));
         assert_eq!(read("mask", "t.x: hash").map(|o| o.masks.len()), Ok(1));
         assert_eq!(read("channel", "slack:#prod").map(|o| o.channels.len()), Ok(1));
         assert_eq!(read("escalate", "15m: sre").map(|o| o.escalate), Ok([(900, "sre".to_owned())].into()));
@@ -226,6 +248,13 @@ mod tests {
             ("deny", "a\u{202e}b"),
             ("reveiw", "x"),
             ("id", "a b"),
+            ("pattern", "20"),
+            ("pattern", "0 in 1h"),
+            ("pattern", "1001 in 1h"),
+            ("pattern", "+5 in 1h"),
+            ("pattern", "5 in 25h"),
+            ("pattern", "5 in "),
+            ("pattern", " in 1h"),
             ("mask", "customers.email"),
             ("mask", "customers.email: blur"),
         ];

@@ -246,8 +246,14 @@ impl<'a> Reader<'a> {
             self.problems.push(place.problem(offset(policy), error.to_string(), None));
             return;
         }
-        let meta =
-            Meta { effect: policy.effect(), annotations, quorums: quorums(policy), steady: place.steady(policy) };
+        let (quorums, limits) = (quorums(policy), annotations.obligations.pattern);
+        if limits.is_some() && quorums.is_empty() {
+            let help = "a pattern is approved by people: end the policy in `unless { context.approvals.contains(…) }`";
+            let message = "`@pattern` on a policy that asks for no approval has no effect";
+            self.problems.push(place.problem(offset(policy), message, Some(help.to_owned())));
+            return;
+        }
+        let meta = Meta { effect: policy.effect(), annotations, quorums, steady: place.steady(policy) };
         self.meta.insert(id.clone(), meta);
         self.origin.insert(id, place);
     }

@@ -12,6 +12,7 @@ use cedar_policy::{
 };
 
 use crate::action::{ActionDigest, Described, Facts};
+use crate::pattern::Limits;
 
 use super::bundle::{Bundle, Meta};
 use super::decision::{Decision, Denial, Obligations, Permitted, PolicyNote, Quorum, Terms};
@@ -289,9 +290,19 @@ impl<'a> Message<'a> {
         for meta in waiting.policies.iter().filter_map(|id| self.bundle.meta.get(id)) {
             obligations.add(&meta.annotations.obligations);
         }
+        obligations.pattern = self.pattern(&waiting);
         obligations.masks = self.masks(traces, approvals)?.columns().clone();
         let suffices = self.suffices(&waiting)?;
         Ok(Terms { policies, suffices, obligations, bundle: self.bundle.digest() })
+    }
+
+    /// How often and for how long the like may be approved: what every forbid in the way lets.
+    fn pattern(&self, waiting: &Waiting<'_>) -> Option<Limits> {
+        let forbids = waiting.policies.iter().filter_map(|id| self.bundle.meta.get(id));
+        let mut limits =
+            forbids.filter(|meta| meta.effect == Effect::Forbid).map(|meta| meta.annotations.obligations.pattern);
+        let first = limits.next()?;
+        limits.fold(first, |all, one| Some(all?.stricter(one?)))
     }
 
     /// The masks of every policy with a say in the message: the permits it has or would have, and the forbids in its way

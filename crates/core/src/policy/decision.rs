@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mask::{Mask, MaskedColumn, Masks};
 use crate::action::{ActionDigest, BundleDigest};
+use crate::pattern::Limits;
 
 /// `group:n`: at least n different people of a group approved, each allowed to by policy; `any:n`, n people overall.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +72,10 @@ pub struct Obligations {
     pub channels: BTreeSet<String>,
     /// `@escalate("15m: group")`: after how many seconds which group is told too.
     pub escalate: BTreeMap<u32, String>,
+    /// `@pattern("20 in 1h")`: how often and for how long people may approve the like of it. Only where every forbid in
+    /// the way says so; the smallest count and time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Limits>,
     /// `@mask`: columns of which only something else may be shown; the strictest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masks: BTreeMap<MaskedColumn, Mask>,

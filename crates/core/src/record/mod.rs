@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 mod read;
 
 use crate::action::digest::{NotCanonical, canonical};
-use crate::action::{ActionDigest, ActionId, BundleDigest, CardDigest, GrantId, PersonId, ReviewId, Timestamp};
+use crate::action::{
+    ActionDigest, ActionId, BundleDigest, CardDigest, GrantId, PatternDigest, PatternId, PersonId, ReviewId, Timestamp,
+};
 use crate::policy::Quorum;
 use crate::review::intent::SignedIntent;
 use crate::review::{Judgement, Method, Outcome, Verdict};
@@ -138,6 +140,9 @@ pub enum Event {
         /// Who broke the glass for that grant.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         broken_by: Option<PersonId>,
+        /// The pattern of which it took a use.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        pattern: Option<PatternId>,
         /// The policies whose masks hold for its answer.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         masks: Vec<String>,
@@ -220,6 +225,9 @@ pub enum Event {
         action_digest: ActionDigest,
         /// The card they saw.
         card_digest: CardDigest,
+        /// The pattern they approved, if it is more than this action alone.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        pattern_digest: Option<PatternDigest>,
         /// The passkey's signature over the vote, for anyone to check.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         signed: Option<Box<SignedIntent>>,
@@ -331,6 +339,45 @@ pub enum Event {
     GrantRevoked {
         /// The grant.
         grant: GrantId,
+        /// Why.
+        reason: String,
+    },
+    /// An approved review yielded a pattern: its action and the like of it may run.
+    #[serde(rename = "pattern.issued")]
+    PatternIssued {
+        /// The pattern.
+        pattern: PatternId,
+        /// Its review.
+        review: ReviewId,
+        /// What was approved: what is fixed, and how far the values may vary. No wider than what any vote named.
+        pattern_digest: PatternDigest,
+        /// How many of its values may vary within a range.
+        ranges: u32,
+        /// How many may be anything.
+        free: u32,
+        /// How often it may be used.
+        uses_max: u32,
+        /// When it stops being good.
+        expires_at: Timestamp,
+    },
+    /// An action took one use of a pattern.
+    #[serde(rename = "pattern.used")]
+    PatternUsed {
+        /// The pattern.
+        pattern: PatternId,
+        /// Which use it was, from 1 on.
+        number: u32,
+        /// The attempt that took it.
+        id: ActionId,
+    },
+    /// A pattern was ended before its time.
+    #[serde(rename = "pattern.revoked")]
+    PatternRevoked {
+        /// The pattern.
+        pattern: PatternId,
+        /// Who ended it; absent where the gateway did.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
         /// Why.
         reason: String,
     },

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::action::digest::{NotCanonical, canonical};
-use crate::action::{ActionDigest, BundleDigest, CardDigest, PersonId, ReviewId, Timestamp};
+use crate::action::{ActionDigest, BundleDigest, CardDigest, PatternDigest, PersonId, ReviewId, Timestamp};
 
 use super::{Matter, Verdict};
 
@@ -33,6 +33,9 @@ pub struct Intent {
     pub action_digest: ActionDigest,
     /// The card they saw.
     pub card_digest: CardDigest,
+    /// The pattern they approve, if it is more than this action alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern_digest: Option<PatternDigest>,
     /// The policies that asked.
     pub policy_digest: BundleDigest,
     /// SHA-256 of the reason as UTF-8, in hexadecimal; of nothing when none is given.
@@ -68,11 +71,18 @@ impl Intent {
             verdict,
             action_digest: matter.action,
             card_digest: matter.card,
+            pattern_digest: None,
             policy_digest: matter.terms.bundle,
             reason_sha256: text_sha256(reason.unwrap_or_default()),
             expires_at: now.plus_seconds(INTENT_SECONDS),
             nonce: hex::encode(nonce),
         }
+    }
+
+    /// The same for an approval of a pattern.
+    #[must_use]
+    pub fn of_pattern(self, pattern_digest: Option<PatternDigest>) -> Self {
+        Self { pattern_digest, ..self }
     }
 
     /// Whether this was signed for a reason.
@@ -136,6 +146,7 @@ mod tests {
             verdict: Verdict::Approve,
             action_digest: ActionDigest::of(b"action"),
             card_digest: CardDigest::of(b"card"),
+            pattern_digest: None,
             policy_digest: BundleDigest::of(b"bundle"),
             reason_sha256: text_sha256("checked with finance"),
             expires_at: Timestamp::from_micros(1_795_341_600_000_000),

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ActionDigest, CardDigest, Described, PersonId, ReviewId, Timestamp};
+use crate::pattern::{Choice, Offer};
 use crate::policy::{Permitted, Terms};
 
 mod breaking;
@@ -112,6 +113,9 @@ pub struct Vote {
     pub groups: BTreeSet<String>,
     /// The card they saw.
     pub card: CardDigest,
+    /// What they let vary, if they approved the like of it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Choice>,
     /// Their reason.
     pub reason: Option<String>,
     /// When.
@@ -131,6 +135,9 @@ pub struct Matter {
     pub described: Described,
     /// What policy asked for when it opened.
     pub terms: Terms,
+    /// What could be approved besides this action itself, where policy lets people approve a pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
     /// When it opened.
     pub opened_at: Timestamp,
     /// When it closes by itself.

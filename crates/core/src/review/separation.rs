@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::action::{CardDigest, Described, PersonId, Timestamp};
+use crate::pattern::Choice;
 use crate::policy::Approvable;
 
 use super::{Method, PasskeyUse, Verdict, Vote};
@@ -67,6 +68,8 @@ pub struct Ballot {
     pub passkey: Option<PasskeyUse>,
     /// The card they saw.
     pub card: CardDigest,
+    /// What they let vary, if they approve the like of it too.
+    pub pattern: Option<Choice>,
     /// Their reason.
     pub reason: Option<String>,
     /// When.
@@ -87,8 +90,8 @@ impl EligibleVote {
             return Err(AnotherPerson);
         }
         let groups = approvable.groups().clone();
-        let Ballot { name, verdict, method, mfa, passkey, card, reason, at } = ballot;
-        Ok(Self(Vote { person: person.person, name, verdict, method, mfa, passkey, groups, card, reason, at }))
+        let Ballot { name, verdict, method, mfa, passkey, card, pattern, reason, at } = ballot;
+        Ok(Self(Vote { person: person.person, name, verdict, method, mfa, passkey, groups, card, pattern, reason, at }))
     }
 
     #[cfg(test)]

@@ -59,6 +59,7 @@ fn open() -> Open {
             obligations: Obligations::default(),
             bundle: BundleDigest::of(b""),
         },
+        offer: None,
         opened_at: Timestamp::from_seconds(0),
         expires_at: Timestamp::from_seconds(60),
     })
@@ -74,6 +75,7 @@ fn vote(who: &str, groups: &[&str], verdict: Verdict) -> EligibleVote {
         passkey: None,
         groups: groups.iter().map(|g| (*g).to_owned()).collect(),
         card: CardDigest::of(b"card"),
+        pattern: None,
         reason: None,
         at: Timestamp::from_seconds(1),
     })

@@ -11,7 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
-use super::{Shared, actions, directory, events, follow_ups, health, keys, ledger, policies, reviews, sign_in, token};
+use super::{
+    Shared, actions, directory, events, follow_ups, health, keys, ledger, patterns, policies, reviews, sign_in, token,
+};
 
 /// `bad_request`: a parameter is malformed or out of range.
 #[derive(ToResponse)]
@@ -104,6 +106,9 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(reviews::challenge))
         .routes(routes!(reviews::retract))
         .routes(routes!(reviews::withdraw))
+        .routes(routes!(patterns::list))
+        .routes(routes!(patterns::show))
+        .routes(routes!(patterns::revoke))
         .routes(routes!(actions::list))
         .routes(routes!(actions::show))
         .routes(routes!(directory::whoami))

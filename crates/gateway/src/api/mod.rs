@@ -31,6 +31,7 @@ mod guard;
 mod health;
 mod keys;
 mod ledger;
+mod patterns;
 mod policies;
 mod problem;
 mod reviews;

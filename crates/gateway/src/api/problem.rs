@@ -179,6 +179,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::PasskeyRequired
         | Code::PasskeyRefused
         | Code::NoBreakGlass
+        | Code::PatternRefused
         | Code::SettingRefused
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
@@ -253,6 +254,7 @@ fn title(code: Code) -> &'static str {
         Code::NoBreakGlass => "no policy yields to broken glass here",
         Code::FollowUpDone => "the follow-up is done already",
         Code::PasskeyRequired => "the vote must be signed by a passkey",
+        Code::PatternRefused => "this cannot be approved as a pattern",
         Code::PasskeyRefused => "the passkey's signature is refused",
         Code::ChallengeVoid => "this was not signed for this vote, or too late",
         Code::PasskeysUnavailable => "there can be no passkeys under the gateway's address",

@@ -71,6 +71,8 @@ pub(super) struct VoteBody {
     /// The `card_digest` of the review that was looked at.
     #[schema(example = "sha256:…")]
     card_digest: String,
+    /// Approve the like of it too, where policy allows it: the review's `pattern` says what may vary.
+    pattern: Option<super::patterns::WishBody>,
     /// A passkey's signature over exactly this vote: what the browser's `PublicKeyCredential.toJSON()` gave for the
     /// challenge. Some policies require one.
     #[schema(value_type = Option<Object>)]
@@ -159,7 +161,8 @@ pub(super) async fn show(
         (status = 400, description = "`bad_request`, `reason_invalid`", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 401, response = super::document::Unauthenticated),
-        (status = 403, description = "`self_approval`, `not_a_reviewer`, `passkey_required`, `passkey_refused`, `forbidden`",
+        (status = 403, description = "`self_approval`, `not_a_reviewer`, `passkey_required`, `passkey_refused`,
+            `pattern_refused`, `forbidden`",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, response = super::document::NotFound),
         (status = 409, description = "`review_closed`, `voted_already`, `digest_mismatch`, `challenge_void`", body = ProblemBody,
@@ -284,7 +287,8 @@ fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
         VerdictBody::Approve => Verdict::Approve,
         VerdictBody::Reject => Verdict::Reject,
     };
-    Ok(VoteRequest { verdict, reason: body.reason, action, card, assertion: body.assertion })
+    let pattern = body.pattern.map(TryInto::try_into).transpose()?;
+    Ok(VoteRequest { verdict, reason: body.reason, action, card, pattern, assertion: body.assertion })
 }
 
 /// The digests of what was looked at.

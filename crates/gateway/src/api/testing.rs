@@ -295,6 +295,7 @@ impl World {
             card,
             described,
             terms,
+            offer: None,
             opened_at,
             expires_at: opened_at.plus_seconds(1_800),
         };

@@ -13,9 +13,11 @@ use countersign_core::review::{Breaking, PasskeyUse, Review, Verdict, Vote, toke
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::patterns::{ChoiceView, OfferView};
 use crate::config::Target;
 use crate::gate::Gate;
 use crate::ports::Attempt;
+use crate::resolve;
 
 /// A review as scripts see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,6 +65,12 @@ pub(super) struct ReviewView {
     suffices: Vec<Vec<String>>,
     /// The quorums that the approvals so far make up.
     approvals: Vec<String>,
+    /// What can be approved besides this once, where policy allows patterns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<OfferView>,
+    /// Why nothing can be, where policy would allow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_pattern: Option<String>,
     /// People on the requester's side, who cannot approve.
     cannot_approve: Vec<String>,
     votes: Vec<VoteView>,
@@ -166,6 +174,9 @@ pub(super) struct VoteView {
     /// The passkey that signed it, for votes by `passkey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     passkey: Option<PasskeyView>,
+    /// What they let vary, if they approved the like of it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<ChoiceView>,
     /// RFC 3339.
     at: String,
     #[schema(required = true)]
@@ -231,6 +242,9 @@ pub(super) struct ActionView {
     /// The grant it used, if people approved it.
     #[schema(required = true)]
     grant: Option<String>,
+    /// The pattern that it took a use of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
     /// When it was captured, RFC 3339.
     at: String,
 }
@@ -276,6 +290,10 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
     let card = Card::new(&matter.described, matter.action, &matter.terms);
     let card_digest = card.digest()?.to_string();
     let now = gate.scribe.now();
+    let offered = match review {
+        Review::Open(_) => resolve::pattern::offered(&gate.moment(), review),
+        Review::Closed(_) => Err(None),
+    };
     let (closed_at, seconds_left) = match review {
         Review::Open(_) => (None, matter.expires_at.seconds_since(now).max(0)),
         Review::Closed(closed) => (Some(closed.closed_at().to_string()), 0),
@@ -305,6 +323,8 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         settings: card.settings,
         policies: card.policies.into_iter().map(|note| PolicyNoteView { id: note.id, text: note.text }).collect(),
         suffices: card.suffices.iter().map(|set| set.iter().map(Quorum::to_string).collect()).collect(),
+        pattern: offered.as_ref().ok().map(|(shape, most)| OfferView::new(shape, *most)),
+        no_pattern: offered.err().flatten().map(str::to_owned),
         approvals: tokens(review.votes()).iter().map(Quorum::to_string).collect(),
         cannot_approve: names(gate, matter.described.closure.iter()),
         votes: review.votes().iter().map(vote).collect(),
@@ -352,6 +372,7 @@ pub(super) fn action(attempt: &Attempt) -> ActionView {
         reason: card.reason,
         action_digest: attempt.digest.to_string(),
         grant: attempt.grant.as_ref().map(ToString::to_string),
+        pattern: attempt.pattern.as_ref().map(ToString::to_string),
         at: attempt.at.to_string(),
     }
 }
@@ -415,6 +436,7 @@ fn vote(vote: &Vote) -> VoteView {
         },
         method: vote.method.name(),
         passkey: vote.passkey.clone().map(|PasskeyUse { id, synced, local }| PasskeyView { id, synced, local }),
+        pattern: vote.pattern.as_ref().map(ChoiceView::from),
         at: vote.at.to_string(),
         reason: vote.reason.clone(),
     }

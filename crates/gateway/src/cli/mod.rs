@@ -14,6 +14,7 @@ mod follow_up;
 mod identity;
 mod ledger;
 mod output;
+mod pattern;
 mod policy;
 mod prove;
 mod replay;
@@ -64,6 +65,9 @@ enum Command {
     /// Reviews: list, look, decide (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Review(review::ReviewCommand),
+    /// Patterns: what was approved for more than once (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    #[command(subcommand)]
+    Pattern(pattern::PatternCommand),
     /// Who the server takes you for (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     Whoami,
     /// A job's own token for a key of its agent (COUNTERSIGN_URL)
@@ -128,6 +132,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Person(command) => block_on(identity::person(context, command)),
         Command::Agent(command) => block_on(identity::agent(context, command)),
         Command::Review(command) => block_on(review::run(context, command)),
+        Command::Pattern(command) => block_on(pattern::run(context, command)),
         Command::Whoami => block_on(review::whoami(context)),
         Command::Token(command) => block_on(token::run(context, command)),
         Command::Secrets(command) => block_on(secrets::run(context, command)),

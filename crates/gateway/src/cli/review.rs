@@ -31,6 +31,15 @@ pub(super) enum ReviewCommand {
         /// Why
         #[arg(long)]
         reason: Option<String>,
+        /// Approve the like of it too: how far values may vary, as in `1=any,2=10..20`; `same` for none
+        #[arg(long, value_name = "VALUES")]
+        pattern: Option<String>,
+        /// At most so many executions of the pattern, this one included
+        #[arg(long, requires = "pattern")]
+        uses: Option<u32>,
+        /// For how long, as in `30m`
+        #[arg(long = "for", requires = "pattern", value_name = "TIME")]
+        time: Option<String>,
     },
     /// Reject it
     Reject {
@@ -87,8 +96,15 @@ pub(super) async fn run(context: &Context, command: ReviewCommand) -> anyhow::Re
             let review = api.call(Method::GET, &path(&id, "")?, None).await?;
             if context.json { output::json(&review)? } else { print_card(&review) }
         }
-        ReviewCommand::Approve { id, reason } => return vote(context, &api, &id, "approve", reason).await,
-        ReviewCommand::Reject { id, reason } => return vote(context, &api, &id, "reject", Some(reason)).await,
+        ReviewCommand::Approve { id, reason, pattern, uses, time } => {
+            let values = pattern.map(|values| if values == "same" { String::new() } else { values });
+            let wish = values.map(|values| super::pattern::wish(&values, uses, time.as_deref())).transpose()?;
+            return vote(context, &api, &id, Said { verdict: "approve", reason, pattern: wish }).await;
+        }
+        ReviewCommand::Reject { id, reason } => {
+            let said = Said { verdict: "reject", reason: Some(reason), pattern: None };
+            return vote(context, &api, &id, said).await;
+        }
         ReviewCommand::BreakGlass { id, reason } => return follow_up::break_glass(context, &api, &id, reason).await,
         ReviewCommand::FollowUps { all } => return follow_up::list(context, &api, all).await,
         ReviewCommand::SignOff { id, judgement, note } => {
@@ -118,18 +134,20 @@ pub(super) async fn whoami(context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Votes on what the review shows at this moment: both digests are those of the card just read.
-async fn vote(
-    context: &Context,
-    api: &Api,
-    id: &str,
-    verdict: &str,
+/// What somebody says of a review.
+struct Said {
+    verdict: &'static str,
     reason: Option<String>,
-) -> anyhow::Result<ExitCode> {
+    pattern: Option<Value>,
+}
+
+/// Votes on what the review shows at this moment: both digests are those of the card just read.
+async fn vote(context: &Context, api: &Api, id: &str, said: Said) -> anyhow::Result<ExitCode> {
     let seen = api.call(Method::GET, &path(id, "")?, None).await?;
     let body = json!({
-        "verdict": verdict,
-        "reason": reason,
+        "verdict": said.verdict,
+        "reason": said.reason,
+        "pattern": said.pattern,
         "action_digest": seen["action_digest"],
         "card_digest": seen["card_digest"],
     });
@@ -308,6 +326,20 @@ fn print_card(review: &Value) {
         field("asked by", format!("{}: {}", text(policy, "id"), text(policy, "text")));
     }
     field("suffices", suffices(review));
+    let pattern = &review["pattern"];
+    if pattern.is_object() {
+        field("as a pattern", text(pattern, "text"));
+        field("", format!("at most {} uses within {} seconds", pattern["uses_max"], pattern["seconds_max"]));
+        for value in pattern["values"].as_array().into_iter().flatten() {
+            let may = match (value["range"] == true, value["any"] == true) {
+                (true, _) => "may be a range",
+                (false, true) => "may be any",
+                (false, false) => "stays the same",
+            };
+            field("", format!("{}: {}, {may}", value["number"], text(value, "value")));
+        }
+    }
+    field("no pattern", text(review, "no_pattern"));
     for vote in review["votes"].as_array().into_iter().flatten() {
         let reason = text(vote, "reason");
         let reason = if reason.is_empty() { reason } else { format!(": {reason}") };

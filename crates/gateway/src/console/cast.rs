@@ -1,5 +1,7 @@
 //! The buttons of a review: each hands its form to [`crate::resolve`] and shows what came of it.
 
+use std::collections::BTreeMap;
+
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -11,7 +13,7 @@ use serde_json::json;
 
 use super::page::Failure;
 use super::session::Session;
-use super::{Console, passkeys, review};
+use super::{Console, passkeys, patterns, review};
 use crate::codes::Code;
 use crate::resolve::{self, Denied, VoteRequest};
 
@@ -26,6 +28,9 @@ pub(super) struct VoteForm {
     /// A passkey's signature, as the page's script wrote it; empty without one.
     #[serde(default)]
     credential: String,
+    /// What else may be approved: see [`super::patterns::wish`].
+    #[serde(flatten)]
+    pattern: BTreeMap<String, String>,
 }
 
 /// Casts a vote.
@@ -90,7 +95,12 @@ fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
         "" => None,
         written => Some(serde_json::from_str(written).map_err(unread)?),
     };
+    let pattern = match form.verdict {
+        Verdict::Approve => patterns::wish(&form.pattern)?,
+        Verdict::Reject => None, // whatever stood in the form
+    };
     Ok(VoteRequest {
+        pattern,
         verdict: form.verdict,
         reason: Some(form.reason.replace("\r\n", "\n")).filter(|reason| !reason.trim().is_empty()),
         action: form.action_digest.parse().map_err(malformed)?,

@@ -34,6 +34,7 @@ mod me;
 mod oidc;
 mod page;
 mod passkeys;
+mod patterns;
 mod people;
 mod record;
 mod review;
@@ -103,6 +104,8 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/{id}/challenge", post(cast::challenge))
         .route("/reviews/{id}/withdraw", post(cast::withdraw))
         .route("/history", get(history::page))
+        .route("/patterns", get(patterns::page))
+        .route("/patterns/{id}/revoke", post(patterns::revoke))
         .route("/activity", get(activity::page))
         .route("/me", get(me::page))
         .route("/me/tokens", post(me::make_token))

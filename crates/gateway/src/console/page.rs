@@ -11,10 +11,11 @@ use crate::ports::{LogError, StoreError};
 use crate::resolve::Denied;
 
 /// The main places, in the order of the menu: address, name.
-pub(super) const PLACES: [(&str, &str); 8] = [
+pub(super) const PLACES: [(&str, &str); 9] = [
     ("/", "Inbox"),
     ("/history", "History"),
     ("/activity", "Activity"),
+    ("/patterns", "Patterns"),
     ("/follow-ups", "Follow-ups"),
     ("/targets", "Targets"),
     ("/people", "People"),
@@ -22,7 +23,7 @@ pub(super) const PLACES: [(&str, &str); 8] = [
     ("/record", "Record"),
 ];
 /// How many of them, the first ones, are there for people who see their own side only.
-const OWN_PLACES: usize = 3;
+const OWN_PLACES: usize = 4;
 
 /// The frame of a page.
 pub(super) struct Frame {
@@ -248,6 +249,7 @@ pub(super) fn advice(code: Code) -> &'static str {
             "Your vote was not counted. Try again; if it stays like this, look at the gateway's log."
         }
         Code::PasskeyRequired => "Press one of the buttons that sign. Your own page, under your name, adds a passkey.",
+        Code::PatternRefused => "Nothing was counted. Approve it for this once, or change what may vary.",
         Code::PasskeyRefused => {
             "Nothing was counted, and the attempt was recorded. Try again, or with another passkey."
         }

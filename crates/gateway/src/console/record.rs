@@ -131,6 +131,9 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
     let action =
         |of: &ActionSummary| format!("{} on {} ({}) by {}", of.action, of.target, of.environment, name(&of.requester));
     match event {
+        Event::ActionIntent { action: of, pattern: Some(pattern), .. } => {
+            format!("about to run {}, the like of what was approved as pattern {}", action(of), short(pattern.as_str()))
+        }
         Event::ActionIntent { action: of, grant: None, .. } => format!("about to run {}", action(of)),
         Event::ActionIntent { action: of, broken_by: Some(by), .. } => {
             format!("about to run {}, by glass that {} broke", action(of), name(by.as_str()))
@@ -143,13 +146,14 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             format!("{status:?}{rows}").to_lowercase()
         }
         Event::ReviewOpened { action: of, .. } => format!("people are asked about {}", action(of)),
-        Event::ReviewVote { person, verdict, signed, .. } => {
+        Event::ReviewVote { person, verdict, signed, pattern_digest, .. } => {
             let said = match verdict {
                 Verdict::Approve => "approved",
                 Verdict::Reject => "rejected",
             };
             let how = if signed.is_some() { ", signed by passkey" } else { "" };
-            format!("{} {said}{how}", name(person.as_str()))
+            let like = if pattern_digest.is_some() { " this and the like of it" } else { "" };
+            format!("{} {said}{like}{how}", name(person.as_str()))
         }
         Event::ReviewRetracted { person, .. } => format!("{} took their vote back", name(person.as_str())),
         Event::ReviewGlassBroken { person, review, .. } => {
@@ -169,6 +173,14 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
         Event::GrantIssued { grant, .. } => format!("grant {} may be used once", short(grant.as_str())),
         Event::GrantConsumed { grant, .. } => format!("grant {} was used", short(grant.as_str())),
         Event::GrantRevoked { grant, reason } => format!("grant {} was voided: {reason}", short(grant.as_str())),
+        Event::PatternIssued { pattern, uses_max, .. } => {
+            format!("pattern {} may be used {uses_max} times", short(pattern.as_str()))
+        }
+        Event::PatternUsed { pattern, number, .. } => format!("use {number} of pattern {}", short(pattern.as_str())),
+        Event::PatternRevoked { pattern, by, reason } => {
+            let by = by.as_deref().map(|by| format!(" by {}", name(by))).unwrap_or_default();
+            format!("pattern {} was ended{by}: {reason}", short(pattern.as_str()))
+        }
         Event::PolicyActivated { bundle, .. } => format!("bundle {} is in force", short(&bundle.to_string())),
         Event::ConfigChanged { what } => what.clone(),
         Event::IdentityEnrolled { what, change, person, .. } => {

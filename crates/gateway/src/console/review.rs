@@ -15,6 +15,7 @@ use super::activity::status_words;
 use super::follow_ups::{self, Broken};
 use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
+use super::patterns::{self, Offered};
 use super::session::Session;
 use super::show::{Data, Html, Statement, block, line, span, when};
 use super::standing::{self, Standing};
@@ -86,6 +87,10 @@ struct View {
     needs_passkey: bool,
     /// Where passkeys work.
     origin: String,
+    /// What can be approved besides this once, or why nothing can.
+    pattern: Result<Offered, Option<Html>>,
+    /// Whether the like of it may run by now.
+    is_pattern: bool,
     justify: bool,
     reason_bytes_max: usize,
     /// The card as shown is not the one the review was opened with: nobody may vote on it here.
@@ -139,6 +144,8 @@ struct VoteView {
     approves: bool,
     groups: Html,
     method: &'static str,
+    /// What they let vary, if they approved the like of it too.
+    pattern: Option<Html>,
     counts: bool,
     reason: Option<Html>,
     at: Html,
@@ -221,7 +228,8 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let reader = &session.signed_in.person.id;
     let voted = review.votes().iter().any(|vote| &vote.person == reader);
     let broke = review.breaking().is_some_and(|breaking| &breaking.person == reader);
-    let can_retract = (voted || broke) && (is_open || store.unused_grant(id).await?.is_some());
+    let is_pattern = !is_open && patterns::of_review(console, &review, moment.now).await?;
+    let can_retract = (voted || broke) && (is_open || is_pattern || store.unused_grant(id).await?.is_some());
     let may_help = console.gate.sign_in.is_some() && matches!(standing, Standing::Barred(_));
     let who = &session.signed_in;
     let passkeys = match is_open {
@@ -247,6 +255,8 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         needs_passkey: matter.terms.obligations.passkey && passkeys.is_empty(),
         origin: party.map(|party| party.origin().to_owned()).unwrap_or_default(),
         sentence: line(&standing.words().sentence),
+        pattern: if is_open { patterns::offered(&moment, &review) } else { Err(None) },
+        is_pattern,
         justify: matter.terms.obligations.justify,
         reason_bytes_max: REASON_BYTES_MAX,
         altered,
@@ -321,6 +331,7 @@ fn vote_view(moment: &Moment, review: &Review, vote: &Vote) -> VoteView {
         approves,
         groups: line(&groups.join(", ")),
         method: method_words(vote.method),
+        pattern: vote.pattern.as_ref().map(|choice| line(&patterns::words(choice))),
         counts: !approves || matches!(review, Review::Closed(_)) || stands(),
         reason: vote.reason.as_deref().map(block),
         at: when(vote.at, moment.now),

@@ -1,13 +1,13 @@
 //! Reviews, grants and attempts, and what the sequencer needs of the store.
 
 use async_trait::async_trait;
-use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, ReviewId, Timestamp};
+use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, PatternId, ReviewId, Timestamp};
 use countersign_core::grant::Grant;
 use countersign_core::record::{Record, Status};
 use countersign_core::review::{Matter, Review};
 use serde::{Deserialize, Serialize};
 
-use super::{FollowUps, JournalError, StoreError};
+use super::{FollowUps, JournalError, Patterns, StoreError};
 
 /// Bounds that keep reviewers from being flooded (threat 16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,9 @@ pub struct Attempt {
     pub code: Option<String>,
     /// The grant it used.
     pub grant: Option<GrantId>,
+    /// The pattern that it took a use of.
+    #[serde(default)]
+    pub pattern: Option<PatternId>,
     /// When it was captured.
     pub at: Timestamp,
 }
@@ -124,7 +127,7 @@ pub enum IntentError {
 
 /// Reviews, grants and attempts. State and records commit in one transaction, synced before the method returns.
 #[async_trait]
-pub trait Store: FollowUps {
+pub trait Store: FollowUps + Patterns {
     /// Opens a review, joins the open one, or finds the unused grant, in one transaction.
     async fn ask(&self, ask: Ask) -> Result<Asked, StoreError>;
     /// One review.

@@ -18,8 +18,8 @@ use countersign_core::review::{
 };
 
 use super::{
-    Denied, TRIES_MAX, Voter, already_closed, announce, asked_groups, denied, find, grant, known_well, record_denied,
-    standing_votes, voter,
+    Denied, Issued, TRIES_MAX, Voter, already_closed, announce, asked_groups, denied, find, grant, known_well,
+    record_denied, standing_votes, voter,
 };
 use crate::codes::Code;
 use crate::gate::{Gate, Moment};
@@ -137,7 +137,8 @@ fn try_break(gate: &Gate, found: &Versioned, caller: &Caller, request: &BreakReq
     })?;
     let next = Review::Closed(closed);
     let grant = grant(gate, &next);
-    let records = records(gate, &moment, &next, &permitted, grant.as_ref());
+    let issued = grant.clone().map(Issued::Grant);
+    let records = records(gate, &moment, &next, &permitted, issued.as_ref());
     Ok((next, grant, records))
 }
 
@@ -222,7 +223,7 @@ pub(super) fn words(given: &str) -> Result<String, Denied> {
     Ok(given.to_owned())
 }
 
-fn records(gate: &Gate, moment: &Moment, next: &Review, permitted: &Permitted, grant: Option<&Grant>) -> Vec<Record> {
+fn records(gate: &Gate, moment: &Moment, next: &Review, permitted: &Permitted, issued: Option<&Issued>) -> Vec<Record> {
     let (matter, Some(breaking)) = (next.matter(), next.breaking()) else { return Vec::new() };
     let (review, person) = (matter.id.clone(), breaking.person.clone());
     let detail = format!("person {person} broke the glass on review {review}; a follow-up is to be done");
@@ -241,6 +242,6 @@ fn records(gate: &Gate, moment: &Moment, next: &Review, permitted: &Permitted, g
         synced: None,
     };
     let alarm = Event::SystemAlarm { code: "glass_broken".to_owned(), detail };
-    let closing = super::closing_events(next, grant);
+    let closing = super::closing_events(next, issued);
     std::iter::once(broken).chain(closing).chain([alarm]).map(|event| gate.scribe.record(event)).collect()
 }

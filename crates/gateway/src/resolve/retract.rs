@@ -7,7 +7,7 @@ use countersign_core::action::{PersonId, ReviewId};
 use countersign_core::record::Event;
 use countersign_core::review::{Closed, Review, Verdict};
 
-use super::{Denied, TRIES_MAX, already_closed, announce, find, record_denied};
+use super::{Denied, TRIES_MAX, already_closed, announce, find, pattern, record_denied};
 use crate::codes::Code;
 use crate::gate::Gate;
 use crate::identity::Caller;
@@ -65,7 +65,9 @@ async fn void(gate: &Gate, review: &Review, closed: &Closed, person: &PersonId) 
     }
     let id = review.matter().id.clone();
     let used = || Denied::new(Code::ReviewClosed, "the approval was used already, voided, or has ended");
-    let grant = gate.store.unused_grant(&id).await?.ok_or_else(used)?;
+    let Some(grant) = gate.store.unused_grant(&id).await? else {
+        return if pattern::void(gate, review, person).await? { Ok(()) } else { Err(used()) };
+    };
     let taken_back = if broke { "whoever broke the glass took it back" } else { "a vote was taken back" };
     let events = [
         Event::ReviewRetracted { review: id, person: person.clone() },

@@ -8,7 +8,7 @@ use countersign_core::review::intent::Intent;
 use countersign_core::review::{Method, Review};
 
 use super::{
-    Denied, VoteRequest, Voter, already_closed, eligible, find, known_well, reason, record_denied, seen, voter,
+    Denied, VoteRequest, Voter, already_closed, eligible, find, known_well, pattern, reason, record_denied, seen, voter,
 };
 use crate::codes::Code;
 use crate::gate::Gate;
@@ -48,6 +48,7 @@ async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest
     let moment = gate.moment();
     known_well(&moment, &found.review.matter().described, &supposed)?;
     eligible(&moment, &found.review, &supposed, vote)?;
+    let choice = pattern::chosen(&moment, &found.review, vote)?;
     let Review::Open(_) = &found.review else { return Err(already_closed(&found.review)) };
     if found.review.votes().iter().any(|earlier| earlier.person == signed_in.person.id) {
         return Err(Denied::new(Code::VotedAlready, "this person has voted already"));
@@ -59,7 +60,8 @@ async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest
     }
     let nonce = keys::random().map_err(|error| Denied::new(Code::RecordUnavailable, error.to_string()))?;
     let person = signed_in.person.id.clone();
-    let intent = Intent::new(found.review.matter(), person, vote.verdict, vote.reason(), moment.now, nonce);
+    let intent = Intent::new(found.review.matter(), person, vote.verdict, vote.reason(), moment.now, nonce)
+        .of_pattern(choice.and_then(|choice| pattern::digest(&found.review, &choice)));
     let unwritable = |error: &dyn std::fmt::Display| Denied::new(Code::RecordUnavailable, error.to_string());
     let challenge = intent.challenge().map_err(|error| unwritable(&error))?;
     let body = serde_json::to_string(&intent).map_err(|error| unwritable(&error))?;

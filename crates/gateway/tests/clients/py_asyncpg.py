@@ -11,8 +11,9 @@ SQL = {
     "read": "SELECT 1 AS one",
     "refused": "DELETE FROM customers",
     "write": "UPDATE customers SET credit_limit = credit_limit + $1 WHERE id = $2",
+    "write-4": "UPDATE customers SET credit_limit = credit_limit + $1 WHERE id = $2",
 }
-PARAMETERS = {"write": (1, 3)}
+PARAMETERS = {"write": (1, 3), "write-4": (1, 4)}
 
 
 async def main() -> None:

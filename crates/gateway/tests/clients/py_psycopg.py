@@ -10,8 +10,9 @@ SQL = {
     "read": "SELECT 1 AS one",
     "refused": "DELETE FROM customers",
     "write": "UPDATE customers SET credit_limit = credit_limit + %s WHERE id = %s",
+    "write-4": "UPDATE customers SET credit_limit = credit_limit + %s WHERE id = %s",
 }
-PARAMETERS = {"write": (1, 3)}
+PARAMETERS = {"write": (1, 3), "write-4": (1, 4)}
 
 
 def main() -> None:

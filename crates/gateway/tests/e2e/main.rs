@@ -24,6 +24,7 @@ mod mask;
 mod names;
 mod oracle;
 mod passkeys;
+mod patterns;
 mod policy;
 mod protocol;
 mod provisioning;

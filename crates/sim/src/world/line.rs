@@ -242,7 +242,7 @@ impl World<'_> {
             bundle: terms.bundle,
         };
         let (described, terms) = (described.clone(), terms.clone());
-        let matter = Matter { id: review, action, card, described, terms, opened_at, expires_at };
+        let matter = Matter { id: review, action, card, described, terms, offer: None, opened_at, expires_at };
         Some(Ask { matter, fingerprint: call.fingerprint.clone(), record: self.record(call.node, event) })
     }
 

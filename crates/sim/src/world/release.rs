@@ -82,7 +82,8 @@ impl IntentLog<'_> {
         let policies = intent.policies.iter().map(|id| (*id).to_owned()).collect();
         let broken_by = intent.grant.and_then(|grant| grant.broken_by.clone());
         let grant = intent.grant.map(|grant| grant.id.clone());
-        let begun = Event::ActionIntent { action, bundle, policies, grant, broken_by, masks };
+        // no policy here allows patterns
+        let begun = Event::ActionIntent { action, bundle, policies, grant, broken_by, pattern: None, masks };
         let records = consumed.into_iter().chain([begun]).map(record).collect();
         let grant = intent.grant.map(|grant| (grant, intent.request.digest()));
         store.begin(self.fault, intent.request.described(), grant, records)

@@ -190,6 +190,7 @@ impl World<'_> {
             mfa: ballot.mfa,
             passkey: None,
             card: ballot.card,
+            pattern: None,
             reason: None,
             at: self.clock(node),
         };
@@ -284,6 +285,7 @@ impl World<'_> {
             mfa: ballot.mfa,
             action_digest: ballot.action,
             card_digest: ballot.card,
+            pattern_digest: None,
             signed: None,
             synced: None,
         }];

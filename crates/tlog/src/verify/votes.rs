@@ -85,6 +85,7 @@ struct VoteLeaf {
     verdict: Option<String>,
     action_digest: Option<String>,
     card_digest: Option<String>,
+    pattern_digest: Option<String>,
     signed: Option<Signed>,
 }
 
@@ -106,6 +107,8 @@ struct Intent {
     card_digest: String,
     expires_at: String,
     nonce: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pattern_digest: Option<String>,
     person: String,
     policy_digest: String,
     reason_sha256: String,
@@ -201,6 +204,7 @@ fn speaks_of(intent: &Intent, leaf: &VoteLeaf) -> bool {
         && same(&intent.verdict, &leaf.verdict)
         && same(&intent.action_digest, &leaf.action_digest)
         && same(&intent.card_digest, &leaf.card_digest)
+        && intent.pattern_digest == leaf.pattern_digest
 }
 
 /// serde_json writes strings as RFC 8785 does, and the fields stand in its order.

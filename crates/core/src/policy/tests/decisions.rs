@@ -220,6 +220,7 @@ fn obligations_of_all_forbids_in_the_way_add_up() {
             panic!("a review is expected")
         };
         let expected = Obligations {
+            pattern: None,
             expires_seconds: Some(600),
             hold_seconds: Some(300),
             justify: true,

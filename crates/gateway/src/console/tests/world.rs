@@ -193,7 +193,7 @@ impl World {
         });
         let fingerprint = described.payload.to_string();
         let expires_at = opened_at.plus_seconds(expires);
-        let matter = Matter { id, action: digest, card, described, terms, opened_at, expires_at };
+        let matter = Matter { id, action: digest, card, described, terms, offer: None, opened_at, expires_at };
         match self.gate.store.ask(Ask { matter, fingerprint, limits: self.gate.config.limits, record }).await {
             Ok(Asked::Opened(review)) => review,
             other => panic!("expected a new review, got {other:?}"),
@@ -469,6 +469,7 @@ async fn ran(world: &World, review: &Review) {
         bundle: matter.terms.bundle,
         policies: vec!["changes-may-be-asked-for".to_owned()],
         grant: None,
+        pattern: None,
         masks: Vec::new(),
     };
     let records = vec![world.gate.scribe.record(event)];

@@ -373,7 +373,7 @@ pub(super) fn portal_tail(payload: &[u8]) -> Option<&[u8]> {
 }
 
 /// Parameters as text, as far as a reviewer can read them.
-fn parameters(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
+pub(super) fn parameters(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
     let one = |(index, value): (usize, &Option<Bytes>)| {
         let value = value.as_ref()?;
         let oid = types.get(index).copied().unwrap_or(0);

@@ -15,6 +15,7 @@ mod doors;
 mod duplex;
 mod function;
 mod impact;
+mod likeness;
 mod login;
 pub mod mask;
 #[cfg(test)]

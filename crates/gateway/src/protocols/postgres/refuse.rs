@@ -62,6 +62,7 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::PasskeyRefused
         | Code::NoBreakGlass
         | Code::FollowUpDone
+        | Code::PatternRefused
         | Code::ChallengeVoid
         | Code::TooManyPasskeys
         | Code::RecordUnavailable => SqlState::INSUFFICIENT_PRIVILEGE,

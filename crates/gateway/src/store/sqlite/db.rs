@@ -21,13 +21,14 @@ const GROUP_MAX: usize = 512;
 /// How long SQLite waits for another process's lock before it fails.
 const BUSY: Duration = Duration::from_secs(5);
 /// What makes each version of the store out of the one before; never changed once released, only added to.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// What a job does inside the transaction. A run that returns an error is rolled back alone.

@@ -26,6 +26,7 @@ mod db;
 mod directory;
 mod follow_ups;
 mod passkeys;
+mod patterns;
 mod people;
 mod provisioning;
 mod records;

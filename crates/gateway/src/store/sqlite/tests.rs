@@ -69,6 +69,7 @@ fn ask(id: &str, statement: &str) -> Ask {
             obligations: Obligations::default(),
             bundle: BundleDigest::of(b""),
         },
+        offer: None,
         opened_at: at(0),
         expires_at: at(1_800),
     };

@@ -80,6 +80,12 @@ impl Plan {
         self
     }
 
+    /// Writes may be approved as patterns: three times within an hour.
+    pub(crate) fn patterns(mut self) -> Self {
+        self.policy.push(("@expires(\"30m\")", "@expires(\"30m\")\n@pattern(\"3 in 1h\")"));
+        self
+    }
+
     /// Gives the gateway a name, which passkeys can be bound to.
     pub(crate) fn named(mut self) -> Self {
         self.named = true;

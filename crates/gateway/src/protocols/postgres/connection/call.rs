@@ -9,6 +9,7 @@ use countersign_core::action::redact::Shown;
 use countersign_core::action::sql::{SqlClass, SqlStatement};
 use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
 use countersign_core::grant::{Permit, RecordLevel};
+use countersign_core::pattern::{Likeness, Unlike};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
 use countersign_core::record::Status;
 
@@ -22,6 +23,7 @@ use crate::protocols::postgres::catalog;
 use crate::protocols::postgres::copy;
 use crate::protocols::postgres::duplex::Event;
 use crate::protocols::postgres::impact::{self, Change};
+use crate::protocols::postgres::likeness;
 use crate::protocols::postgres::mask::{Columns, Plan};
 use crate::protocols::postgres::refuse;
 use crate::protocols::postgres::session::{Expected, Running};
@@ -316,6 +318,17 @@ impl Call for PgCall<'_> {
 
     fn fingerprint(&self) -> String {
         self.captured.fingerprint(&self.connection.subject.target.name)
+    }
+
+    async fn likeness(&mut self, request: &ActionRequest) -> Result<Likeness, Unlike> {
+        match self.connection.shared_scope().await {
+            Ok(Some(_)) => Likeness::of(request, likeness::skeleton(&self.captured)?),
+            Ok(None) => Err(Unlike::Session),
+            Err(end) => {
+                self.end = Some(end);
+                Err(Unlike::Session)
+            }
+        }
     }
 
     async fn gather(&mut self) -> Result<bool, Refusal> {
