@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use countersign_core::action::Timestamp;
-use countersign_core::record::Event;
+use countersign_core::record::{Event, Record};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,13 +25,13 @@ use crate::identity::sign_in::{Reception, SignIn};
 use crate::identity::workload::Workloads;
 use crate::ledger::keys::KeyFile;
 use crate::ledger::{self, Ledger};
-use crate::policies::{self, Policies};
-use crate::ports::{Clock, Directory, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
+use crate::policies::Policies;
+use crate::ports::{Bundles, Clock, Directory, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
 use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::{LocalVault, Sealer};
 use crate::waiting::WaitingRoom;
-use crate::{api, console, http, resolve, scim};
+use crate::{api, console, http, proposals, resolve, scim};
 
 /// How often reviews are looked at for expiry.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -74,7 +74,6 @@ impl App {
     /// Whatever is wrong, named; nothing listens then.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         let config = Arc::new(config);
-        let policies = Arc::new(Policies::open(config.clone()).context("the policies are not valid")?);
         make_data_dir(&config.data_dir)?;
         let seal: Arc<dyn Seal> = Arc::new(open_sealer(&config)?);
         let store = SqliteStore::open(&config.data_dir, seal.clone()).context("cannot open the store")?;
@@ -87,7 +86,10 @@ impl App {
         let ledger = Arc::new(ledger);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::starting_at(last_record(&ledger).await));
         let scribe = Scribe::new(clock, config.node.clone());
-        start_records(&store, &scribe, &policies).await?;
+        let bundles: Arc<dyn Bundles> = Arc::new(store.clone());
+        let started = start(&store, &scribe).await?;
+        let policies = Policies::open(config.clone(), bundles.clone(), &scribe, started);
+        let policies = Arc::new(policies.await.context("the policies are not valid")?);
         if ledger.journal().torn_bytes() > 0 {
             let detail =
                 format!("{} bytes of an unfinished record were cut off the journal", ledger.journal().torn_bytes());
@@ -112,6 +114,7 @@ impl App {
         });
         let gate = Arc::new(Gate {
             store: Arc::new(store),
+            bundles,
             directory: directory.clone(),
             journal: ledger.journal(),
             log: ledger.clone(),
@@ -170,6 +173,7 @@ impl App {
             () = admin::serve(self.admin.clone(), socket) => {}
             () = expire(gate) => {}
             () = gate.policies.watch(&*gate.store, &gate.scribe) => {}
+            () = proposals::release_all(gate) => {}
             stopped = stop() => stopped?,
         }
         tracing::info!("stopping");
@@ -193,16 +197,14 @@ async fn last_record(ledger: &Ledger) -> Timestamp {
     at.unwrap_or(Timestamp::from_micros(0))
 }
 
-/// Records the start: what an earlier run left open is unknown, and which policies are in force.
-async fn start_records(store: &SqliteStore, scribe: &Scribe, policies: &Policies) -> anyhow::Result<()> {
+/// The record of the start: what an earlier run left open is unknown. It commits with the policies that are in force then.
+async fn start(store: &SqliteStore, scribe: &Scribe) -> anyhow::Result<Record> {
     let closed_unknown = store.close_unknown(scribe.node(), scribe.now()).await.context("cannot close old attempts")?;
     if closed_unknown > 0 {
         tracing::warn!(closed_unknown, "attempts of an earlier run have no known outcome");
     }
     let started = Event::SystemStarted { version: env!("CARGO_PKG_VERSION").to_owned(), closed_unknown };
-    let records = [started, policies::activated(policies.current().digest())];
-    let records = records.into_iter().map(|event| scribe.record(event)).collect();
-    store.append(records).await.context("cannot record the start")
+    Ok(scribe.record(started))
 }
 
 /// Closes reviews whose time has run out, until the future is dropped.

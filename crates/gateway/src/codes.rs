@@ -113,6 +113,10 @@ codes! {
     VotedAlready => "voted_already",
     /// The digest is not the open review's.
     DigestMismatch => "digest_mismatch",
+    /// Changes of the policies are taken from the files here.
+    ProposalsOff => "proposals_off",
+    /// A change was made for policies that are not in force any more.
+    ProposalStale => "proposal_stale",
     /// A reason is needed, or too long.
     ReasonInvalid => "reason_invalid",
     /// The policy asks for a vote that a passkey signed.

@@ -15,7 +15,7 @@ use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::SignIn;
 use crate::identity::workload::Workloads;
 use crate::policies::Policies;
-use crate::ports::{Directory, Journal, LogView, Scribe, Store, Vault};
+use crate::ports::{Bundles, Directory, Journal, LogView, Scribe, Store, Vault};
 use crate::waiting::WaitingRoom;
 
 /// How many changes a slow listener may be behind before it is told to read everything again.
@@ -27,6 +27,8 @@ pub struct Gate {
     pub config: Arc<Config>,
     /// Reviews, grants and attempts.
     pub store: Arc<dyn Store>,
+    /// Bundles of policies, and changes of the gate that wait.
+    pub bundles: Arc<dyn Bundles>,
     /// People, agents and credentials.
     pub directory: Arc<dyn Directory>,
     /// Reads and outcomes.

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod pipeline;
 pub mod policies;
 pub mod ports;
+pub mod proposals;
 pub mod protocols;
 pub mod prover;
 pub mod refusal;

@@ -194,7 +194,7 @@ fn masks(decision: &Decision) -> BTreeMap<MaskedColumn, Mask> {
 }
 
 /// Asks policy, with these approvals, as things stand now.
-fn decide(gate: &Gate, request: &ActionRequest, approvals: &BTreeSet<Quorum>) -> Decision {
+pub(crate) fn decide(gate: &Gate, request: &ActionRequest, approvals: &BTreeSet<Quorum>) -> Decision {
     let moment = gate.moment();
     moment.bundle.decide(request.described(), &moment.with(approvals))
 }
@@ -222,7 +222,7 @@ async fn review<C: Call>(
             call.bound(rows_max);
             return Ok((authority, turn));
         }
-        let asked = ask(gate, call, request, &terms, alike::offer(likeness.as_ref())).await?;
+        let asked = ask(gate, call.fingerprint(), request, &terms, alike::offer(likeness.as_ref())).await?;
         let open = match asked {
             Asked::Granted(grant) => match authorize(gate, request, grant).await? {
                 Some((authority, rows_max)) => {
@@ -256,9 +256,10 @@ async fn review<C: Call>(
     Err(Refusal::new(Code::ApprovalVoid, "others used every approval first"))
 }
 
-async fn ask<C: Call>(
+/// Opens a review of an action, or finds what there is of one.
+pub(crate) async fn ask(
     gate: &Gate,
-    call: &C,
+    fingerprint: String,
     request: &ActionRequest,
     terms: &Terms,
     offer: Option<Offer>,
@@ -289,8 +290,7 @@ async fn ask<C: Call>(
         opened_at,
         expires_at,
     };
-    let ask =
-        Ask { matter, fingerprint: call.fingerprint(), limits: gate.config.limits, record: gate.scribe.record(event) };
+    let ask = Ask { matter, fingerprint, limits: gate.config.limits, record: gate.scribe.record(event) };
     gate.store.ask(ask).await.map_err(unrecorded)
 }
 
@@ -362,7 +362,7 @@ fn left(review: &ReviewId) -> Refusal {
 
 /// Decides again with the approvals behind a grant, each approver asked about freshly, under the stricter of the policy
 /// in force when the review opened and the current one. `None` when it no longer holds; the grant is then revoked.
-async fn authorize(
+pub(crate) async fn authorize(
     gate: &Gate,
     request: &ActionRequest,
     grant: Grant,
@@ -402,7 +402,7 @@ async fn authorize(
     }
 }
 
-async fn revoke<T>(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<T>, Refusal> {
+pub(crate) async fn revoke<T>(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<T>, Refusal> {
     let event = Event::GrantRevoked { grant: grant.id.clone(), reason: reason.to_owned() };
     match gate.store.revoke_grant(&grant.id, vec![gate.scribe.record(event)]).await {
         Ok(()) | Err(StoreError::Conflict) => Ok(None),
@@ -411,7 +411,7 @@ async fn revoke<T>(gate: &Gate, grant: &Grant, reason: &str) -> Result<Option<T>
 }
 
 /// Records the intent, consumes the grant, and mints the permit.
-async fn release(
+pub(crate) async fn release(
     gate: &Gate,
     request: &ActionRequest,
     authority: Authority,
@@ -509,7 +509,11 @@ pub async fn pay(gate: &Gate, owed: Receipt) -> Result<(), Refusal> {
 }
 
 /// Records a refusal before it is answered. When even that fails, the answer says so.
-async fn record_refusal<T>(gate: &Gate, request: &ActionRequest, result: Result<T, Refusal>) -> Result<T, Refusal> {
+pub(crate) async fn record_refusal<T>(
+    gate: &Gate,
+    request: &ActionRequest,
+    result: Result<T, Refusal>,
+) -> Result<T, Refusal> {
     let refusal = match result {
         Ok(value) => return Ok(value),
         Err(refusal) => refusal,
@@ -528,7 +532,7 @@ async fn record_refusal<T>(gate: &Gate, request: &ActionRequest, result: Result<
     })
 }
 
-fn unrecorded(error: impl std::fmt::Display) -> Refusal {
+pub(crate) fn unrecorded(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::RecordUnavailable, format!("refused, because it cannot be recorded: {error}"))
         .hint("see the gateway's log; nothing was sent to the upstream")
 }

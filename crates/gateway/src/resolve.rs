@@ -19,6 +19,7 @@ use crate::gate::{Change, Gate, Moment};
 use crate::identity::passkeys::{Asserted, Assertion};
 use crate::identity::sign_in::groups_are_old;
 use crate::identity::{Caller, SignedIn};
+use crate::policies;
 use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod break_glass;
@@ -238,6 +239,7 @@ fn try_cast(
     let vote = eligible(&moment, &found.review, voter, request)?;
     let Review::Open(open) = &found.review else { return Err(already_closed(&found.review)) };
     seen(&found.review, request.action, request.card)?;
+    in_time(&moment, &found.review, request)?;
     reason(&found.review, request)?;
     let described = &found.review.matter().described;
     let satisfied = |votes: &[Vote]| {
@@ -364,6 +366,16 @@ fn seen(review: &Review, action: ActionDigest, card: CardDigest) -> Result<(), D
             Code::DigestMismatch,
             "the digests are not those of the open review; look at it again",
         ));
+    }
+    Ok(())
+}
+
+/// A change of policies that were replaced in the meantime cannot be approved any more.
+fn in_time(moment: &Moment, review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
+    let stale = policies::is_stale(moment.bundle.digest(), &review.matter().described);
+    if stale && vote.verdict == Verdict::Approve {
+        let message = "other policies came into force since this was proposed; it has to be proposed anew";
+        return Err(Denied::new(Code::ProposalStale, message));
     }
     Ok(())
 }

@@ -424,6 +424,7 @@ fn need(bundle: BundleName, request: &Described) -> Need {
 fn class(request: &Described) -> SqlClass {
     match &*request.facts {
         Facts::Sql(facts) => facts.class,
+        Facts::Gate(_) => SqlClass::Admin, // no world of the simulation asks for one
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod canonical;
 pub mod digest;
+pub mod gate;
 mod ids;
 pub mod impact;
 mod job;
@@ -26,6 +27,7 @@ pub use payload::{NotThisPayload, SealedPayload};
 pub use repeat::Repeats;
 pub use time::Timestamp;
 
+use self::gate::GateFacts;
 use self::sql::{SqlClass, SqlFacts};
 
 /// A person as a request knows them: the handle that counts, and the name that is shown.
@@ -172,6 +174,8 @@ pub struct Target {
 pub enum Facts {
     /// A PostgreSQL message.
     Sql(SqlFacts),
+    /// A change of the gate itself.
+    Gate(GateFacts),
 }
 
 impl Facts {
@@ -179,6 +183,7 @@ impl Facts {
     pub fn action(&self) -> String {
         match self {
             Facts::Sql(facts) => format!("sql:{}", facts.class.name()),
+            Facts::Gate(_) => "gate:change".to_owned(),
         }
     }
 
@@ -186,6 +191,7 @@ impl Facts {
     pub fn effect_free(&self) -> bool {
         match self {
             Facts::Sql(facts) => facts.class <= SqlClass::Session,
+            Facts::Gate(_) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::action::digest::{NotCanonical, canonical};
+use crate::action::gate::GateFacts;
 use crate::action::impact::Impact;
 use crate::action::{ActionDigest, CardDigest, Described, Facts, Job, redact::Shown, sql::SqlTables};
 use crate::policy::{PolicyNote, Quorum, Terms};
@@ -30,7 +31,7 @@ pub struct Asker {
 /// What would be touched, as shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touched {
-    /// `database`.
+    /// `database`, or `gate`: the gateway itself.
     pub kind: String,
     /// The target's name.
     pub name: String,
@@ -118,7 +119,10 @@ impl Card {
 }
 
 fn touched(described: &Described) -> Touched {
-    let Facts::Sql(facts) = &*described.facts;
+    let facts = match &*described.facts {
+        Facts::Sql(facts) => facts,
+        Facts::Gate(facts) => return part_of_the_gate(facts),
+    };
     let mut tables = SqlTables::default();
     let mut functions = BTreeSet::new();
     for statement in &facts.statements {
@@ -133,5 +137,16 @@ fn touched(described: &Described) -> Touched {
         verbs: facts.statements.iter().map(|statement| statement.verb.clone()).collect(),
         tables,
         functions,
+    }
+}
+
+fn part_of_the_gate(facts: &GateFacts) -> Touched {
+    Touched {
+        kind: "gate".to_owned(),
+        name: facts.part.name().to_owned(),
+        class: "change".to_owned(),
+        verbs: vec!["CHANGE".to_owned()],
+        tables: SqlTables::default(),
+        functions: BTreeSet::new(),
     }
 }

@@ -73,7 +73,10 @@ struct Kept {
 
 /// Whether facts are small enough to be kept.
 fn is_small(facts: &Facts) -> bool {
-    let Facts::Sql(facts) = facts;
+    let facts = match facts {
+        Facts::Sql(facts) => facts,
+        Facts::Gate(_) => return false, // asked once in a while
+    };
     let names = facts.statements.iter().map(|statement| {
         statement.tables.read.len() + statement.tables.write.len() + statement.functions.len() + statement.code.len()
     });

@@ -4,13 +4,13 @@ use cedar_policy::RestrictedExpression;
 
 use crate::action::Facts;
 
-use super::sql;
+use super::{gate, sql};
 
 /// The protocols' parts of the schema.
-pub(super) const SCHEMAS: &[&str] = &[sql::SCHEMA];
+pub(super) const SCHEMAS: &[&str] = &[sql::SCHEMA, gate::SCHEMA];
 
 /// The types of the resources, one a protocol.
-pub(super) const RESOURCES: &[&str] = &[sql::RESOURCE];
+pub(super) const RESOURCES: &[&str] = &[sql::RESOURCE, gate::RESOURCE];
 
 /// One question to policy: a statement, call or request of a message.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(super) struct Ask {
 pub(super) fn asks(facts: &Facts) -> Vec<Ask> {
     match facts {
         Facts::Sql(facts) => sql::asks(facts),
+        Facts::Gate(facts) => vec![gate::ask(facts)],
     }
 }
 
@@ -36,6 +37,7 @@ pub(super) fn asks(facts: &Facts) -> Vec<Ask> {
 pub(super) fn length(facts: &Facts) -> usize {
     match facts {
         Facts::Sql(facts) => facts.statements.len(),
+        Facts::Gate(_) => 1,
     }
 }
 
@@ -43,5 +45,6 @@ pub(super) fn length(facts: &Facts) -> usize {
 pub(super) fn resource(facts: &Facts) -> &'static str {
     match facts {
         Facts::Sql(_) => sql::RESOURCE,
+        Facts::Gate(_) => gate::RESOURCE,
     }
 }

@@ -386,8 +386,21 @@ pub enum Event {
     PolicyActivated {
         /// The bundle.
         bundle: BundleDigest,
-        /// How changes to policy are accepted; `file` takes files as they are.
+        /// How changes to policy are accepted: `file` takes files as they are, `review` asks people about those that permit
+        /// more.
         changes: String,
+        /// The bundle that it replaced, where that was another.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<BundleDigest>,
+        /// `start`, `file`, `stricter` (it permits nothing more) or `approved`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        why: Option<String>,
+        /// Who proposed it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<PersonId>,
+        /// The review in which people approved it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        review: Option<ReviewId>,
     },
     /// The configuration in force changed.
     #[serde(rename = "config.changed")]

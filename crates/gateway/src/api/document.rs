@@ -120,6 +120,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::create))
         .routes(routes!(token::exchange))
         .routes(routes!(policies::show))
+        .routes(routes!(policies::propose))
         .routes(routes!(ledger::checkpoint))
         .routes(routes!(ledger::entries))
         .routes(routes!(ledger::proof))

@@ -1,18 +1,22 @@
-//! The policies: which bundle is in force, and whether the files on disk are that bundle.
+//! The policies: which bundle is in force, whether the files on disk are that bundle, and proposing those that are not.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use countersign_core::policy::Source;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::extract::Human;
-use super::problem::Problem;
+use super::extract::{Human, JsonBody, Known};
+use super::problem::{Problem, ProblemBody};
+use super::views::{self, ReviewView};
+use crate::codes::Code;
 use crate::config::Config;
 use crate::policies;
+use crate::proposals::{self, Proposed, Wish};
 
 /// The policies in force and on disk.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,6 +33,15 @@ pub(super) struct PoliciesView {
     problem: Option<String>,
     /// The files on disk.
     files: Vec<FileView>,
+    /// How changes are accepted: `file` takes the files as they are, `review` asks people about those that permit more.
+    changes: &'static str,
+    /// The digest that the files have as a bundle; `null` where they are none. Propose them by it.
+    #[schema(required = true, example = "sha256:…")]
+    files_digest: Option<String>,
+    /// What the files would mean in the place of the bundle in force, in words: what they newly permit, and how they
+    /// differ. `null` where they are in force, or have not been looked at yet.
+    #[schema(required = true)]
+    files_effect: Option<String>,
 }
 
 /// A policy file.
@@ -71,7 +84,85 @@ pub(super) async fn show(State(api): State<Shared>, _: Human) -> Result<Json<Pol
         files: disk.sources.into_iter().map(file).collect(),
         digest,
         problem,
+        changes: api.gate.config.changes.name(),
+        files_effect: effect(&api, disk.digest.as_ref().ok()),
+        files_digest: disk.digest.ok(),
     }))
+}
+
+/// What is known of the files with this digest.
+fn effect(api: &Shared, files: Option<&String>) -> Option<String> {
+    let examined = api.gate.policies.examined()?;
+    (Some(&examined.bundle.digest().to_string()) == files).then(|| examined.effect.words())
+}
+
+/// A change of the policies.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewProposal)]
+pub(super) struct ProposalBody {
+    /// The `files_digest` that was looked at.
+    #[schema(example = "sha256:…")]
+    files_digest: String,
+    /// Why; at most 2,000 bytes. Reviewers read it as the author's own words.
+    reason: Option<String>,
+}
+
+/// What became of a proposal.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Proposal)]
+pub(super) struct ProposalView {
+    /// Whether the policies are in force already, because they permit nothing more.
+    in_force: bool,
+    /// The review in which people decide, where they are asked.
+    #[schema(required = true)]
+    review: Option<ReviewView>,
+}
+
+/// Propose the files in the policies folder
+///
+/// Whoever proposes them is their author, and can never approve them. They come into force at once where they are proved
+/// to permit nothing more; otherwise people are asked by the policies in force. The solver may take some 20 seconds.
+#[utoipa::path(post, path = "/api/v1/policies/proposals", operation_id = "propose_policies", tag = "policies",
+    request_body = ProposalBody,
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "They are in force", body = ProposalView),
+        (status = 202, description = "People are asked", body = ProposalView),
+        (status = 400, response = super::document::BadRequest),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, description = "`forbidden`, `no_permit`, `policy_denied`, `policy_error`, `rejected_recently`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`digest_mismatch`, `proposals_off`, `proposal_stale`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 413, description = "`too_large`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`bad_request`: the body is not JSON", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_reviews`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn propose(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    JsonBody(body): JsonBody<ProposalBody>,
+) -> Result<(StatusCode, Json<ProposalView>), Problem> {
+    let malformed = |_| {
+        let detail =
+            "`files_digest` is not a digest: write `sha256:` and 64 hexadecimal digits, as the policies show it";
+        Problem::new(Code::BadRequest, detail)
+    };
+    let wish = Wish { files: body.files_digest.parse().map_err(malformed)?, reason: body.reason };
+    let gate = Arc::clone(&api.gate);
+    // to its end even when the caller leaves: what is in force must be what the store says
+    let proposed = tokio::spawn(async move { proposals::propose(&gate, &caller, wish).await });
+    match proposed.await.map_err(|_| Problem::internal())?? {
+        Proposed::InForce(_) => Ok((StatusCode::OK, Json(ProposalView { in_force: true, review: None }))),
+        Proposed::Waits(review) => {
+            let review = views::review(&api.gate, &review);
+            let review = review.map_err(|error| Problem::new(Code::RecordUnavailable, error.to_string()))?;
+            Ok((StatusCode::ACCEPTED, Json(ProposalView { in_force: false, review: Some(review) })))
+        }
+    }
 }
 
 /// Reads and validates the files; blocks.

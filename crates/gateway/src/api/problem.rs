@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::codes::Code;
 use crate::identity::{self, stewardship};
 use crate::ports::{LogError, StoreError};
+use crate::refusal::Refusal;
 use crate::resolve::Denied;
 
 /// The media type of RFC 9457 §3.
@@ -129,6 +130,16 @@ impl From<identity::Error> for Problem {
     }
 }
 
+impl From<Refusal> for Problem {
+    fn from(Refusal { code, message, hint, .. }: Refusal) -> Self {
+        match (code, hint) {
+            (Code::RecordUnavailable, _) => unavailable(&message),
+            (_, None) => Self::new(code, message),
+            (_, Some(hint)) => Self::new(code, format!("{message}; {hint}")),
+        }
+    }
+}
+
 impl From<stewardship::Error> for Problem {
     fn from(error: stewardship::Error) -> Self {
         let code = match error {
@@ -194,6 +205,8 @@ pub fn status(code: Code) -> StatusCode {
         | Code::TooManyPasskeys
         | Code::ApprovalVoid
         | Code::BoundExceeded
+        | Code::ProposalsOff
+        | Code::ProposalStale
         | Code::NameTaken => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
@@ -250,6 +263,8 @@ fn title(code: Code) -> &'static str {
         Code::ReviewClosed => "the review is closed",
         Code::VotedAlready => "the person has voted already",
         Code::DigestMismatch => "what was seen is not what is under review",
+        Code::ProposalsOff => "changes are taken from the files here",
+        Code::ProposalStale => "other policies came into force in the meantime",
         Code::ReasonInvalid => "the reason is missing or too long",
         Code::NoBreakGlass => "no policy yields to broken glass here",
         Code::FollowUpDone => "the follow-up is done already",

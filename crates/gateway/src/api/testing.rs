@@ -226,8 +226,12 @@ impl World {
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
         let roster = Arc::new(Roster::open(directory.clone()).await.expect("reads"));
         let workloads = Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone()).expect("valid");
+        let bundles: Arc<dyn Bundles> = Arc::new(store.clone());
+        let started = scribe.record(Event::ConfigChanged { what: "test".to_owned() });
+        let policies = Policies::open(config.clone(), bundles.clone(), &scribe, started).await;
         let gate = Arc::new(Gate {
-            policies: Arc::new(Policies::open(config.clone()).expect("the starter policies load")),
+            policies: Arc::new(policies.expect("the starter policies load")),
+            bundles,
             roster,
             config,
             store: Arc::new(store.clone()),
@@ -272,7 +276,7 @@ impl World {
     /// Opens a review of a schema change by an agent, for which two people are asked.
     pub(crate) async fn ask_ddl(&self, agent: &str, statement: &str) -> Review {
         let mut described = described(agent, statement, self.gate.scribe.now());
-        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts);
+        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts) else { panic!("a statement") };
         facts.class = SqlClass::Ddl;
         facts.statements[0].class = SqlClass::Ddl;
         facts.statements[0].verb = "ALTER TABLE".to_owned();

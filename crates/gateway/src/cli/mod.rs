@@ -16,6 +16,7 @@ mod ledger;
 mod output;
 mod pattern;
 mod policy;
+mod propose;
 mod prove;
 mod replay;
 mod review;
@@ -76,7 +77,7 @@ enum Command {
     /// The keys that seal what the gateway stores
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
-    /// Policies: check, test, explain, replay, prove, format
+    /// Policies: check, test, explain, replay, prove, format, propose
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// The record: verify, prove

@@ -14,6 +14,7 @@ use countersign_core::policy::prove::Invariant;
 use countersign_core::policy::{AgentFacts, Bundle, Circumstances, Explanation, Outcome, People, PersonFacts, Quorum};
 
 use super::output::{self, Coded, FAILED, Paint};
+use super::propose;
 use super::prove::{self, ProveArgs};
 use super::replay::{self, ReplayArgs};
 use super::{Context, identity};
@@ -39,6 +40,14 @@ pub(super) enum PolicyCommand {
     Replay(ReplayArgs),
     /// Prove claims about the policies for every request there can be, with the solver cvc5
     Prove(ProveArgs),
+    /// Propose the files in the gateway's policies folder (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    Propose {
+        /// Why; reviewers read it as your own words
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// List proposed changes of the policies (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    Proposals,
     /// Format policy files in place
     Format {
         /// The files; the configured folder's when none is given
@@ -72,14 +81,16 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) async fn run(context: &Context, command: PolicyCommand) -> anyhow::Result<ExitCode> {
-    let config = context.load()?;
+    let load = || context.load();
     match command {
-        PolicyCommand::Check => check(context, &config),
-        PolicyCommand::Test { files } => test(context, &config, files),
-        PolicyCommand::Explain(args) => explain(context, &config, args).await,
-        PolicyCommand::Replay(args) => replay::run(context, &config, args).await,
-        PolicyCommand::Prove(args) => prove::run(context, &config, args).await,
-        PolicyCommand::Format { files, check } => format(&config, files, check),
+        PolicyCommand::Propose { reason } => propose::propose(context, reason).await,
+        PolicyCommand::Proposals => propose::list(context).await,
+        PolicyCommand::Check => check(context, &load()?),
+        PolicyCommand::Test { files } => test(context, &load()?, files),
+        PolicyCommand::Explain(args) => explain(context, &load()?, args).await,
+        PolicyCommand::Replay(args) => replay::run(context, &load()?, args).await,
+        PolicyCommand::Prove(args) => prove::run(context, &load()?, args).await,
+        PolicyCommand::Format { files, check } => format(&load()?, files, check),
     }
 }
 
@@ -87,10 +98,13 @@ fn check(context: &Context, config: &Config) -> anyhow::Result<ExitCode> {
     let bundle = policies::load(config)?;
     let invariants = policies::invariants(config, &bundle)?;
     let ids: Vec<&str> = bundle.policy_ids().collect();
+    let changeable = bundle.changeable(SystemClock::default().now());
     if context.json {
         let invariants: Vec<&str> = invariants.iter().map(Invariant::id).collect();
         let digest = bundle.digest();
-        output::json(&serde_json::json!({"valid": true, "bundle": digest, "policies": ids, "invariants": invariants}))?;
+        let answer = serde_json::json!({"valid": true, "bundle": digest, "policies": ids, "invariants": invariants,
+            "changeable": changeable});
+        output::json(&answer)?;
     } else {
         let (policies, invariants) = (ids.len(), invariants.len());
         output::line(&format!(
@@ -98,9 +112,16 @@ fn check(context: &Context, config: &Config) -> anyhow::Result<ExitCode> {
             good("valid:"),
             bundle.digest()
         ));
+        if !changeable {
+            output::line(&format!("{} {UNCHANGEABLE}", output::painted(Paint::Waiting, "warning:")));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// What is said of policies under which no change of them can be approved.
+const UNCHANGEABLE: &str = "with `changes = \"review\"` nobody could change these policies through the gateway: none of them \
+                            lets people approve `gate:change`; see the starter policies";
 
 fn good(text: &str) -> String {
     output::painted(Paint::Good, text)

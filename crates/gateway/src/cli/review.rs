@@ -234,7 +234,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn state_painted(state: &str) -> String {
+pub(super) fn state_painted(state: &str) -> String {
     let paint = match state {
         "approved" => Paint::Good,
         "open" => Paint::Waiting,
@@ -243,7 +243,7 @@ fn state_painted(state: &str) -> String {
     output::painted(paint, state)
 }
 
-fn suffices(review: &Value) -> String {
+pub(super) fn suffices(review: &Value) -> String {
     let sets = review["suffices"].as_array().into_iter().flatten();
     let sets: Vec<String> = sets
         .map(|set| {

@@ -42,6 +42,8 @@ pub struct Config {
     pub node: String,
     /// The groups that policies may name.
     pub groups: BTreeSet<String>,
+    /// How changes of the policies are accepted.
+    pub changes: PolicyChanges,
     /// Minutes east of UTC for `context.time.hour` and `weekday`.
     pub utc_offset_minutes: i32,
     /// The PostgreSQL listener.
@@ -62,6 +64,27 @@ pub struct Config {
     pub targets: Vec<Target>,
     /// Whose tokens jobs may log in with.
     pub issuers: Vec<issuer::Issuer>,
+}
+
+/// How changes of the policies are accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyChanges {
+    /// The files are taken as they are: whoever can write them decides what is permitted.
+    #[default]
+    File,
+    /// A change that is not proved to permit nothing more waits until people outside its author's side have approved it.
+    Review,
+}
+
+impl PolicyChanges {
+    /// The name used in the configuration and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            PolicyChanges::File => "file",
+            PolicyChanges::Review => "review",
+        }
+    }
 }
 
 /// The PostgreSQL listener.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
 use super::secrets::{self, RawSecrets};
-use super::{Config, Error, Ledger, Postgres, Protocol, Target, TlsFiles, Waits};
+use super::{Config, Error, Ledger, PolicyChanges, Postgres, Protocol, Target, TlsFiles, Waits};
 use crate::ports::ReviewLimits;
 
 #[derive(Debug, Deserialize)]
@@ -61,22 +61,14 @@ impl Default for Server {
 #[serde(deny_unknown_fields, default)]
 struct Policy {
     groups: BTreeSet<String>,
-    changes: Changes,
+    changes: PolicyChanges,
     utc_offset_minutes: i32,
-}
-
-/// How changes to policy are accepted. Files are taken as they are; evidence says so.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Changes {
-    #[default]
-    File,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let groups = ["dba", "security", "sre"].map(str::to_owned).into();
-        Self { groups, changes: Changes::File, utc_offset_minutes: 0 }
+        Self { groups, changes: PolicyChanges::File, utc_offset_minutes: 0 }
     }
 }
 
@@ -226,7 +218,6 @@ impl Check<'_> {
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
     let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, target, issuer } = raw;
-    let Changes::File = policy.changes;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
         check.name("policy.groups", group)?;
@@ -248,6 +239,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         policies: check.resolve(server.policies),
         node: server.node,
         groups: policy.groups,
+        changes: policy.changes,
         utc_offset_minutes: policy.utc_offset_minutes,
         postgres: listener(&check, postgres, &targets)?,
         ledger: Ledger { reads_durable: matches!(ledger.reads, Reads::Durable), origin: ledger.origin },

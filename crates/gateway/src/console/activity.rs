@@ -59,8 +59,10 @@ pub(super) async fn page(
 
 fn row(attempt: &Attempt, now: Timestamp) -> Row {
     let described = &attempt.described;
-    let Facts::Sql(facts) = &*described.facts;
-    let all: Vec<String> = facts.statements.iter().map(|statement| statement.verb.clone()).collect();
+    let all: Vec<String> = match &*described.facts {
+        Facts::Sql(facts) => facts.statements.iter().map(|statement| statement.verb.clone()).collect(),
+        Facts::Gate(_) => vec!["CHANGE".to_owned()],
+    };
     let (words, tone) = status_words(&attempt.status);
     let (statement, is_excerpt) = excerpt(&described.shown.text, EXCERPT_CHARS);
     Row {

@@ -181,7 +181,10 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let by = by.as_deref().map(|by| format!(" by {}", name(by))).unwrap_or_default();
             format!("pattern {} was ended{by}: {reason}", short(pattern.as_str()))
         }
-        Event::PolicyActivated { bundle, .. } => format!("bundle {} is in force", short(&bundle.to_string())),
+        Event::PolicyActivated { bundle, why, .. } => {
+            let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("bundle {} is in force{why}", short(&bundle.to_string()))
+        }
         Event::ConfigChanged { what } => what.clone(),
         Event::IdentityEnrolled { what, change, person, .. } => {
             let whose = person.as_ref().map(|person| format!(" of {}", name(person.as_str()))).unwrap_or_default();

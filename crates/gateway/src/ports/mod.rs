@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use countersign_core::action::Timestamp;
 use countersign_core::record::{Event, Record};
 
+mod bundles;
 mod directory;
 mod follow_ups;
 mod journal;
@@ -17,6 +18,7 @@ mod provisioning;
 mod seal;
 mod store;
 
+pub use bundles::*;
 pub use directory::*;
 pub use follow_ups::*;
 pub use journal::*;

@@ -88,6 +88,7 @@ fn every_claim_is_refuted_where_it_is_broken() {
     let one_dba = "unless { context.approvals.contains(Quorum::\"dba:1\") }";
     let two_dbas = "unless { context.approvals.contains(Quorum::\"dba:2\") }";
     let add = |text: &str| format!("{STARTER}\n{text}");
+    let change = |unless: &str| format!("action == Action::\"gate:change\",\n  resource\n)\n{unless}");
     let changed = [
         (
             "agents-write-to-production-only-approved",
@@ -95,6 +96,7 @@ fn every_claim_is_refuted_where_it_is_broken() {
         ),
         ("agents-write-to-production-only-approved", planted(one_dba, "unless { context.time.hour == 3 }")),
         ("schema-changes-have-two-dbas", planted(two_dbas, one_dba)),
+        ("rules-change-by-two-dbas", planted(&change(two_dbas), &change(one_dba))),
         (
             "no-writes-to-every-row",
             planted(

@@ -16,6 +16,7 @@ mod copy;
 mod crash;
 mod emulated;
 mod faithful;
+mod gate_change;
 mod hostile;
 mod impact;
 mod ledger;

@@ -26,11 +26,11 @@ fn the_starter_policies_are_proved() {
     let world = Plan::default().prepare();
     ship(&world.dir.join("policies"));
     let told = world.gateway.administer(&["policy", "prove"]);
-    assert!(told.contains("13 proved, 0 refuted, 0 not proved"), "{told}");
+    assert!(told.contains("14 proved, 0 refuted, 0 not proved"), "{told}");
     assert!(!told.contains('\x1b') && !told.contains("REFUTED"), "{told}");
 
     let answer: Value = serde_json::from_str(&world.gateway.administer(&["--json", "policy", "prove"])).unwrap();
-    assert_eq!((answer["proved"].as_bool(), answer["goals"].as_array().map(Vec::len)), (Some(true), Some(13)));
+    assert_eq!((answer["proved"].as_bool(), answer["goals"].as_array().map(Vec::len)), (Some(true), Some(14)));
     assert!(answer["goals"].as_array().unwrap().iter().all(|goal| goal["verdict"] == "proved"), "{answer}");
 }
 
@@ -47,7 +47,7 @@ fn a_policy_that_breaks_a_claim_is_told_with_a_counterexample() {
 
     let refused = world.gateway.command(&["policy", "prove"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-    for part in ["REFUTED", "agents-write-to-production-only-approved", "context.time.hour", "12 proved, 1 refuted"] {
+    for part in ["REFUTED", "agents-write-to-production-only-approved", "context.time.hour", "13 proved, 1 refuted"] {
         assert!(refused.stdout.contains(part), "{part}: {}", refused.stdout);
     }
     let against = shipped.to_str().unwrap();

@@ -217,7 +217,14 @@ impl<'a> World<'a> {
     fn activate(&mut self, node: usize, bundle: u8, fault: Fault) {
         let Some(name) = BundleName::at(bundle).filter(|_| self.up(node)) else { return };
         let Some(digest) = self.bundles.get(name).map(Bundle::digest) else { return };
-        let event = Event::PolicyActivated { bundle: digest, changes: "file".to_owned() };
+        let event = Event::PolicyActivated {
+            bundle: digest,
+            changes: "file".to_owned(),
+            from: None,
+            why: None,
+            by: None,
+            review: None,
+        };
         let record = self.record(node, event);
         if self.store.append(fault, vec![record]).is_ok()
             && let Some(node) = self.nodes.get_mut(node)

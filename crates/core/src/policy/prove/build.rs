@@ -86,6 +86,22 @@ impl Plan {
     }
 }
 
+/// What says that nothing is newly permitted, as far as requests go.
+impl Plan {
+    /// As [`Plan::against`], for a bundle that is to take the other's place unseen: besides, no policy of the old one fails
+    /// to evaluate. Where one does the gateway refuses, and Cedar, whose words the comparison is made in, skips it.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn tightening(new: &Bundle, old: &Bundle) -> Result<Self, PlanError> {
+        let plan = Self::against(new, old)?;
+        let mut builder = Builder::new(new, old.every_quorum().iter().cloned())?;
+        builder.plan = plan;
+        builder.never_fails(old.policies().policies())?;
+        Ok(builder.plan)
+    }
+}
+
 /// `Agent sql:write Database`.
 pub(super) fn name(environment: &RequestEnv) -> String {
     format!("{} {} {}", environment.principal(), environment.action().id().unescaped(), environment.resource())

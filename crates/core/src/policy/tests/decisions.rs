@@ -78,7 +78,7 @@ fn a_message_more_dangerous_than_its_statements_is_asked_about_as_unparsed() {
     let bundle = bundle(STARTER);
     for statements in [vec![], vec![statement(SqlClass::Read, "SELECT")]] {
         let mut described = message(statements, Environment::Production);
-        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts);
+        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts) else { panic!("a statement") };
         facts.class = SqlClass::Opaque;
         let expected = "deny policy_denied: no-unbounded-writes, no-unparsed-sql";
         check(&bundle, &described, &["dba:5"], expected);

@@ -106,7 +106,7 @@ async fn an_agent_reads_its_own_and_nothing_else() {
 #[tokio::test]
 async fn a_revoked_agent_is_out() {
     let world = World::new().await;
-    let record = world.gate.scribe.record(crate::policies::activated(world.gate.policies.current().digest()));
+    let record = world.gate.scribe.record(countersign_core::record::Event::ConfigChanged { what: "test".to_owned() });
     let mut agents = world.store.agents().await.expect("reads");
     let mut coder = agents.remove(agents.iter().position(|agent| agent.name == "coder").expect("there"));
     coder.revoked_at = Some(world.gate.scribe.now());

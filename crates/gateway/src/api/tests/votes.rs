@@ -102,7 +102,7 @@ async fn a_person_suspended_a_moment_ago_does_not_count() {
     let mut person = world.store.people().await.expect("reads").into_iter().find(|p| p.name == "dora").expect("dora");
     let before = person.clone();
     person.suspended = true;
-    let record = world.gate.scribe.record(crate::policies::activated(world.gate.policies.current().digest()));
+    let record = world.gate.scribe.record(countersign_core::record::Event::ConfigChanged { what: "test".to_owned() });
     world.store.update_person(before, person, vec![record]).await.expect("updates");
     vote(&world, &review, &dora, "approve").await.refused(401, "unauthenticated");
     assert_eq!(state(&world, &review).await, "open");

@@ -130,8 +130,12 @@ impl World {
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
         let roster = Arc::new(Roster::open(directory.clone()).await.expect("reads"));
         let workloads = Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone()).expect("valid");
+        let bundles: Arc<dyn Bundles> = Arc::new(store.clone());
+        let started = scribe.record(Event::ConfigChanged { what: "test".to_owned() });
+        let policies = Policies::open(config.clone(), bundles.clone(), &scribe, started).await;
         let gate = Arc::new(Gate {
-            policies: Arc::new(Policies::open(config.clone()).expect("the starter policies load")),
+            policies: Arc::new(policies.expect("the starter policies load")),
+            bundles,
             roster,
             config,
             store: Arc::new(store.clone()),

@@ -56,6 +56,8 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ReasonInvalid
+        | Code::ProposalsOff
+        | Code::ProposalStale
         | Code::CrossSite
         | Code::SettingRefused
         | Code::PasskeyRequired

@@ -21,6 +21,7 @@ use crate::ports::{
 
 mod agents;
 mod attempts;
+mod bundles;
 mod credentials;
 mod db;
 mod directory;

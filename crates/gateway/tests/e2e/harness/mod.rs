@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     provisioning: bool,
     /// Whether `public_url` has a name: `localhost` instead of the address.
     named: bool,
+    /// Whether changes of the policies wait for people.
+    changes_reviewed: bool,
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -128,6 +130,12 @@ impl Plan {
         self
     }
 
+    /// Changes of the policies wait for people, unless they permit nothing more.
+    pub(crate) fn changes_reviewed(mut self) -> Self {
+        self.changes_reviewed = true;
+        self
+    }
+
     /// Gives the gateway's data a disk of this size.
     pub(crate) fn disk(mut self, bytes: u64) -> Self {
         self.disk_bytes = Some(bytes);
@@ -177,6 +185,9 @@ impl Plan {
         if self.provisioning {
             fs::write(dir.join("scim"), format!("{SCIM_TOKEN}\n")).unwrap();
             configuration.push_str("\n[scim]\ntoken = { file = \"scim\" }\n");
+        }
+        if self.changes_reviewed {
+            configuration.push_str("\n[policy]\nchanges = \"review\"\n");
         }
         if self.named {
             configuration = configuration.replace("public_url = \"http://127.0.0.1", "public_url = \"http://localhost");
