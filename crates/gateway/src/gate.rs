@@ -112,6 +112,12 @@ impl Moment {
             || request.target.environment != Environment::Production
     }
 
+    /// The same moment under another bundle.
+    #[must_use]
+    pub fn under(self, bundle: Arc<Bundle>) -> Self {
+        Self { bundle, ..self }
+    }
+
     /// The circumstances of a question, with these approvals.
     pub fn with<'a>(&'a self, approvals: &'a BTreeSet<Quorum>) -> Circumstances<'a> {
         self.with_glass(approvals, false)

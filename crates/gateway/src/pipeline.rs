@@ -6,6 +6,7 @@
 
 mod alike;
 mod outcomes;
+mod stricter;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -377,6 +378,7 @@ pub(crate) async fn authorize(
     let standing: Vec<Vote> = review
         .votes()
         .iter()
+        .filter(|vote| resolve::meets(&moment, &review, request.described(), vote))
         .filter_map(|vote| resolve::standing(&moment, reviewed, vote))
         .filter_map(|vote| resolve::standing(&moment, request.described(), &vote))
         .collect();
@@ -386,14 +388,21 @@ pub(crate) async fn authorize(
         Glass::Whole if !then => return revoke(gate, &grant, "an approver may no longer approve").await,
         Glass::Whole => false,
         Glass::Broken => {
-            approvals = resolve::beside(&review, standing);
+            approvals = resolve::beside(&review, standing.clone());
             true
         }
         Glass::Void => return revoke(gate, &grant, "whoever broke the glass may no longer break it").await,
     };
     let rows_max = reviewed.impact.rows_max;
     match moment.bundle.decide(request.described(), &moment.with_glass(&approvals, broken)) {
-        Decision::Permit(permitted) => Ok(Some((Authority::Grant(permitted, grant), rows_max))),
+        Decision::Permit(permitted) => {
+            let release =
+                stricter::Release { review: &review, request: request.described(), standing: &standing, broken };
+            match stricter::objection(gate, &release, &permitted).await? {
+                Some(reason) => revoke(gate, &grant, reason).await,
+                None => Ok(Some((Authority::Grant(permitted, grant), rows_max))),
+            }
+        }
         Decision::Deny(denial) => {
             revoke::<()>(gate, &grant, "policy now refuses it").await?;
             Err(Refusal::denied(denial))

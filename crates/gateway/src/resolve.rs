@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use countersign_core::action::{ActionDigest, CardDigest, Described, GrantId, ReviewId};
 use countersign_core::grant::Grant;
 use countersign_core::pattern::{Approved, Wish};
-use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Decision, Quorum};
+use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Decision, Obligations, Quorum};
 use countersign_core::record::{Event, Record};
 use countersign_core::review::separation::{self, Ballot, EligibleVote};
 use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote, tokens};
@@ -24,6 +24,7 @@ use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod break_glass;
 mod follow_up;
+mod newer;
 pub mod pattern;
 mod retract;
 mod signed;
@@ -33,6 +34,7 @@ mod voter;
 
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
 pub use follow_up::{may_sign_off, sign_off, was_asked};
+pub use newer::meets;
 pub use retract::retract;
 pub use signed::{Asked, challenge};
 pub use voter::Voter;
@@ -240,10 +242,12 @@ fn try_cast(
     let Review::Open(open) = &found.review else { return Err(already_closed(&found.review)) };
     seen(&found.review, request.action, request.card)?;
     in_time(&moment, &found.review, request)?;
-    reason(&found.review, request)?;
+    reason(&newer::obligations(&moment, &found.review), request)?;
     let described = &found.review.matter().described;
     let satisfied = |votes: &[Vote]| {
-        let standing: Vec<Vote> = votes.iter().filter_map(|vote| standing(&moment, described, vote)).collect();
+        let meets = |vote: &&Vote| meets(&moment, &found.review, described, vote);
+        let standing: Vec<Vote> =
+            votes.iter().filter(meets).filter_map(|vote| standing(&moment, described, vote)).collect();
         let approvals = tokens(&standing);
         matches!(moment.bundle.decide(described, &moment.with(&approvals)), Decision::Permit(_))
             && found.review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals))
@@ -327,7 +331,7 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequ
 /// The groups asked for which policy lets this person speak.
 fn approvable(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Approvable, Denied> {
     let matter = review.matter();
-    if matter.terms.obligations.passkey && !voter.steps_up() {
+    if newer::obligations(moment, review).passkey && !voter.steps_up() {
         return Err(Denied::new(Code::PasskeyRequired, "the policy asks for a vote that is signed by a passkey"));
     }
     let authn = voter.authn();
@@ -380,9 +384,9 @@ fn in_time(moment: &Moment, review: &Review, vote: &VoteRequest) -> Result<(), D
     Ok(())
 }
 
-fn reason(review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
+fn reason(obligations: &Obligations, vote: &VoteRequest) -> Result<(), Denied> {
     let given = vote.reason.as_deref().map(str::trim).unwrap_or_default();
-    let needed = review.matter().terms.obligations.justify && vote.verdict == Verdict::Approve;
+    let needed = obligations.justify && vote.verdict == Verdict::Approve;
     if needed && given.is_empty() {
         return Err(Denied::new(Code::ReasonInvalid, "the policy asks for a reason with an approval"));
     }

@@ -86,7 +86,7 @@ impl Annotations {
 
 impl Obligations {
     /// Both hold: the shorter times, the stricter demands, everyone told.
-    pub(super) fn add(&mut self, other: &Obligations) {
+    pub fn add(&mut self, other: &Obligations) {
         let shorter = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         self.expires_seconds = shorter(self.expires_seconds, other.expires_seconds);
         self.hold_seconds = shorter(self.hold_seconds, other.hold_seconds);

@@ -46,7 +46,7 @@ impl Bundle {
             .map(|id| Difference { id: id.clone(), before: before.get(id).cloned(), after: after.get(id).cloned() })
             .collect();
         let groups = self.schema_text() != old.schema_text();
-        let obligations_kept = policies.iter().all(|difference| !obliges(old, &difference.id));
+        let obligations_kept = policies.iter().all(|difference| !obliges(old, &difference.id)) && !allows_alike(self, old, &policies);
         let only_stricter = policies.iter().all(|difference| match (&difference.before, &difference.after) {
             (None, Some(_)) => effect(self, &difference.id) == Some(Effect::Forbid),
             (Some(_), None) => effect(old, &difference.id) == Some(Effect::Permit),
@@ -63,6 +63,16 @@ impl Bundle {
 
 fn obliges(bundle: &Bundle, id: &str) -> bool {
     bundle.meta.get(id).is_some_and(|meta| meta.annotations.obligations != Obligations::default())
+}
+
+/// Whether `@pattern` may allow people more than before. It holds only where every forbid in the way says so: so neither may
+/// one come to say it, nor one go that does not, as long as any says it.
+fn allows_alike(new: &Bundle, old: &Bundle, policies: &[Difference]) -> bool {
+    let says = |id: &str| new.meta.get(id).is_some_and(|meta| meta.annotations.obligations.pattern.is_some());
+    let any = new.policy_ids().any(says);
+    any && policies.iter().any(|Difference { id, before, .. }| {
+        says(id) || (before.is_some() && effect(old, id) == Some(Effect::Forbid))
+    })
 }
 
 fn effect(bundle: &Bundle, id: &str) -> Option<Effect> {
@@ -114,6 +124,19 @@ mod tests {
         check("@stepup(\"passkey\") ", "", (&["ask"], false, false));
         check("dba:1", "dba:2", (&["ask"], false, false));
         check("@stepup(\"passkey\")", "@stepup(\"passkey\") @justify(\"required\")", (&["ask"], false, false));
+    }
+
+    #[test]
+    fn approvals_of_the_like_do_not_come_by_themselves() {
+        let like = "@id(\"like\") @pattern(\"2 in 1h\") forbid (principal, action == Action::\"sql:ddl\", resource)
+            unless { context.approvals.contains(Quorum::\"dba:1\") };";
+        let plain = "@id(\"plain\") forbid (principal, action == Action::\"sql:ddl\", resource)
+            unless { context.approvals.contains(Quorum::\"dba:1\") };";
+        let kept = |old: &str, new: &str| bundle(new).differences_from(&bundle(old)).obligations_kept;
+        assert!(kept(OLD, &format!("{OLD}{plain}")));
+        assert!(!kept(OLD, &format!("{OLD}{like}")));
+        assert!(!kept(&format!("{OLD}{plain}{like}"), &format!("{OLD}{like}")));
+        assert!(kept(&format!("{OLD}{like}"), &format!("{OLD}{like}{plain}")));
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub(super) struct Row {
     pub(super) id: String,
     pub(super) who: Html,
     pub(super) for_whom: Html,
+    /// Whether the gate itself would change.
+    pub(super) is_gate: bool,
     pub(super) verbs: Html,
     pub(super) object: Html,
     pub(super) effect: &'static str,
@@ -158,6 +160,7 @@ fn row(moment: &Moment, review: &Review, session: &Session) -> Row {
         who: line(&card.requester.name),
         for_whom: line(&card.on_behalf_of),
         verbs: verbs(&card.resource.verbs),
+        is_gate: card.resource.kind == "gate",
         object: object(&card),
         effect: effect(&card.resource.class),
         target: line(&card.target),
@@ -180,6 +183,7 @@ pub(super) fn effect(class: &str) -> &'static str {
         "write" => "changes rows",
         "ddl" => "changes the schema",
         "admin" => "changes the server",
+        "change" => "changes what is permitted",
         _ => "effect not known",
     }
 }

@@ -17,7 +17,7 @@ use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::patterns::{self, Offered};
 use super::session::Session;
-use super::show::{Data, Html, Statement, block, line, span, when};
+use super::show::{Data, Html, Statement, block, difference, line, span, when};
 use super::standing::{self, Standing};
 use crate::gate::Moment;
 use crate::identity::passkeys::RelyingParty;
@@ -122,6 +122,8 @@ struct CardView {
     action: String,
     verbs: Html,
     statement: Statement,
+    /// Whether the gate itself would change.
+    is_gate: bool,
     data: Option<Data>,
     cut_bytes: usize,
     redacted: usize,
@@ -291,7 +293,11 @@ fn card_view(card: Card, review: &Review) -> CardView {
         environment: card.environment.clone(),
         action: card.action.clone(),
         verbs: verbs(&card.resource.verbs),
-        statement: Statement::new(&card.statement),
+        statement: match card.resource.kind.as_str() {
+            "gate" => Statement::plain(difference(&card.statement.text)),
+            _ => Statement::new(&card.statement),
+        },
+        is_gate: card.resource.kind == "gate",
         data: card.statement.stream.as_ref().map(Data::new),
         cut_bytes: card.statement.cut_bytes,
         redacted: card.statement.redacted,

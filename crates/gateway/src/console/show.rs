@@ -67,6 +67,11 @@ pub(super) struct Statement {
 }
 
 impl Statement {
+    /// Markup that hides nothing.
+    pub(super) fn plain(text: Html) -> Self {
+        Self { text, parameters: Vec::new(), imitated: false }
+    }
+
     /// Of a card.
     pub(super) fn new(shown: &Shown) -> Self {
         let texts =
@@ -80,6 +85,21 @@ impl Statement {
             imitated,
         }
     }
+}
+
+/// A change as a card tells it: lines that are new or gone are marked as what they are.
+pub(super) fn difference(text: &str) -> Html {
+    let mut out = Writer::default();
+    for line in text.lines() {
+        match line.get(..2) {
+            Some("+ ") => out.wrap("ins", "", line),
+            Some("- ") => out.wrap("del", "", line),
+            Some("==") => out.wrap("b", "", line),
+            _ => lines(line, &mut out),
+        }
+        out.plain('\n');
+    }
+    out.finish()
 }
 
 /// Data that comes with a statement.
@@ -411,6 +431,14 @@ mod tests {
         let forged = Statement::new(&Shown { redacted: 0, ..real });
         assert!(forged.imitated);
         assert_eq!(forged.text.to_string(), "<b>SELECT</b> ‹email 1›");
+    }
+
+    #[test]
+    fn lines_that_differ_are_marked() {
+        let text = "== p (changed)\n- a <b>\n+ \u{202E}a\n  - c";
+        let expected =
+            "<b>== p (changed)</b>\n<del>- a &lt;b&gt;</del>\n<ins>+ <i class=\"unseen\">U+202E</i>a</ins>\n  - c\n";
+        assert_eq!(difference(text).to_string(), expected);
     }
 
     #[test]

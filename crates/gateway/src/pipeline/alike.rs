@@ -10,6 +10,7 @@ use countersign_core::policy::{Decision, Obligations, Terms};
 use countersign_core::record::Event;
 use countersign_core::review::{Review, Vote, tokens};
 
+use super::stricter::{self, Release};
 use super::{Call, unrecorded};
 use crate::gate::{Gate, Moment};
 use crate::ports::{KeptPattern, StoreError};
@@ -75,10 +76,12 @@ async fn under(
         return end(gate, kept, "an approver may no longer approve").await;
     }
     let rows_max = review.matter().described.impact.rows_max;
-    Ok(match moment.bundle.decide(request.described(), &moment.with(&approvals)) {
-        Decision::Permit(permitted) => Some((Authority::Pattern(permitted, taken), rows_max)),
-        Decision::Review(_) | Decision::Deny(_) => None, // for this action: others may do better
-    })
+    let Decision::Permit(permitted) = moment.bundle.decide(request.described(), &moment.with(&approvals)) else {
+        return Ok(None); // for this action: others may do better
+    };
+    let release = Release { review: &review, request: request.described(), standing: &standing, broken: false };
+    let objection = stricter::objection(gate, &release, &permitted).await?;
+    Ok(objection.is_none().then_some((Authority::Pattern(permitted, taken), rows_max)))
 }
 
 /// The votes that stand for what was reviewed and for what would run, and meet what policy asks of votes by now.

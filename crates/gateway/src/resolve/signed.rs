@@ -54,7 +54,7 @@ async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest
         return Err(Denied::new(Code::VotedAlready, "this person has voted already"));
     }
     seen(&found.review, vote.action, vote.card)?;
-    reason(&found.review, vote)?;
+    reason(&super::newer::obligations(&moment, &found.review), vote)?;
     if passkeys.is_empty() {
         return Err(Denied::new(Code::PasskeyRequired, "you have no passkey yet; add one on your own page"));
     }

@@ -275,7 +275,7 @@ fn elevation(by: Who, at: Timestamp) -> Elevation {
 fn ddl_or_write(two: bool, at: Timestamp) -> Described {
     let mut described = described("coder", "the statement", at);
     if two {
-        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts);
+        let Facts::Sql(facts) = Arc::make_mut(&mut described.facts) else { panic!("a statement") };
         facts.class = SqlClass::Ddl;
         facts.statements[0].class = SqlClass::Ddl;
         facts.statements[0].verb = "ALTER TABLE".to_owned();

@@ -244,3 +244,40 @@ fn without_review_files_are_taken_as_they_are() {
     world.ada().post("/api/v1/policies/proposals", &body).refused(409, "proposals_off");
     world.send(Client::Psql, "write", Some(&update(904))).outcome().rows();
 }
+
+/// A review that was open when the policies changed is released by both: those it was opened under count as well.
+#[test]
+fn a_pending_review_is_released_under_the_stricter_of_two_policies() {
+    let not_finn = "@id(\"not-finn\")\n@deny(\"not you\")\nforbid (principal is User, action == Action::\"approve\", resource)\nwhen { principal.name == \"finn\" };\n";
+    let world = Plan::default().policies_beside(not_finn).start();
+    let (call, first) = world.paused(&update(905));
+    world.finn().approve(&first).refused(403, "forbidden");
+    edit(&world, not_finn, "");
+    settled(&world, true);
+    // by the policies in force finn may approve; by those the review was opened under his vote is none
+    assert!(world.finn().approve(&first).accepted());
+    let revoked = "the policies it was opened under do not permit it";
+    world.until_recorded("the void approval", |leaf| leaf["kind"] == "grant.revoked" && leaf["reason"] == revoked);
+    assert_eq!(world.truth(ROW), "200");
+    // the same call asks anew, by the policies in force alone
+    let second = world.review_beyond(0);
+    assert_ne!(second.id(), first.id());
+    assert!(world.finn().approve(&second).accepted());
+    call.outcome().rows();
+    assert_eq!(world.truth(ROW), "905");
+}
+
+/// What policies came to demand of votes holds for reviews that were open already.
+#[test]
+fn newer_demands_hold_for_open_reviews() {
+    let world = World::start();
+    let (call, review) = world.paused(&update(906));
+    edit(&world, "@expires(\"30m\")\n", "@expires(\"30m\")\n@justify(\"required\")\n");
+    settled(&world, true);
+    world.dora().vote(&review, "approve", "").refused(400, "reason_invalid");
+    edit(&world, "@justify(\"required\")\n@hold", "@stepup(\"passkey\")\n@hold");
+    settled(&world, true);
+    world.dora().approve(&review).refused(403, "passkey_required");
+    assert_eq!(world.truth(ROW), "200");
+    call.leave();
+}
