@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{self, Admin, Socket};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, PolicyChanges};
 use crate::gate::{Changes, Gate};
 use crate::host::Neighbours;
 use crate::identity::oidc::Provider;
@@ -153,6 +153,11 @@ impl App {
         };
         if let Some(warning) = Neighbours::look().as_ref().and_then(Neighbours::warning) {
             tracing::warn!("{warning}");
+        }
+        if config.changes == PolicyChanges::File {
+            tracing::warn!(
+                "changed policy files take effect as they are (policy.changes = \"file\"): whoever can write them decides what is permitted"
+            );
         }
         let path = config.admin_socket();
         let socket = Socket::open(&path).with_context(|| format!("the socket `{}`", path.display()))?;

@@ -179,7 +179,10 @@ fn frame(described: &Described, skeleton: &Skeleton) -> Result<FrameDigest, NotC
 
 /// Whether an action stands for itself: known, bounded, and no part of anything longer.
 fn alone(described: &Described) -> Result<(), Unlike> {
-    let Facts::Sql(SqlFacts { class, statements }) = &*described.facts;
+    let (class, statements) = match &*described.facts {
+        Facts::Sql(SqlFacts { class, statements }) => (class, statements),
+        Facts::Gate(_) => return Err(Unlike::Class), // a change of the gate is approved each time
+    };
     let [statement] = statements.as_slice() else { return Err(Unlike::Statements) };
     let plain = matches!(statement.verb.as_str(), "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE");
     if !plain || !matches!(class, SqlClass::Read | SqlClass::Write) || !statement.code.is_empty() {

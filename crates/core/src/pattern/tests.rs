@@ -151,7 +151,7 @@ type Mutation = (&'static str, fn(&mut Case));
 /// Everything that could be another in an action that is otherwise the same.
 fn mutations() -> Vec<Mutation> {
     fn sql(case: &mut Case, change: impl FnOnce(&mut SqlStatement)) {
-        let Facts::Sql(facts) = Arc::make_mut(&mut case.described.facts);
+        let Facts::Sql(facts) = Arc::make_mut(&mut case.described.facts) else { panic!("a statement") };
         change(&mut facts.statements[0]);
     }
     vec![
@@ -164,7 +164,7 @@ fn mutations() -> Vec<Mutation> {
         ("target", |case| Arc::make_mut(&mut case.described.target).name = "other".to_owned()),
         ("credential", |case| Arc::make_mut(&mut case.described.target).generation = "2".to_owned()),
         ("class", |case| {
-            let Facts::Sql(facts) = Arc::make_mut(&mut case.described.facts);
+            let Facts::Sql(facts) = Arc::make_mut(&mut case.described.facts) else { panic!("a statement") };
             facts.class = SqlClass::Read;
         }),
         ("verb", |case| sql(case, |statement| statement.verb = "DELETE".to_owned())),
@@ -231,7 +231,7 @@ fn what_cannot_stand_alone_has_no_like() {
         assert_eq!(likeness(other), Err(expected));
     };
     fn facts(case: &mut Case) -> &mut SqlFacts {
-        let Facts::Sql(facts) = Arc::make_mut(&mut case.described.facts);
+        let Facts::Sql(facts) = Arc::make_mut(&mut case.described.facts) else { panic!("a statement") };
         facts
     }
     refuses(Unlike::Statements, |case| facts(case).statements.clear());

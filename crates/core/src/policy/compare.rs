@@ -46,7 +46,8 @@ impl Bundle {
             .map(|id| Difference { id: id.clone(), before: before.get(id).cloned(), after: after.get(id).cloned() })
             .collect();
         let groups = self.schema_text() != old.schema_text();
-        let obligations_kept = policies.iter().all(|difference| !obliges(old, &difference.id)) && !allows_alike(self, old, &policies);
+        let obligations_kept =
+            policies.iter().all(|difference| !obliges(old, &difference.id)) && !allows_alike(self, old, &policies);
         let only_stricter = policies.iter().all(|difference| match (&difference.before, &difference.after) {
             (None, Some(_)) => effect(self, &difference.id) == Some(Effect::Forbid),
             (Some(_), None) => effect(old, &difference.id) == Some(Effect::Permit),
@@ -70,9 +71,9 @@ fn obliges(bundle: &Bundle, id: &str) -> bool {
 fn allows_alike(new: &Bundle, old: &Bundle, policies: &[Difference]) -> bool {
     let says = |id: &str| new.meta.get(id).is_some_and(|meta| meta.annotations.obligations.pattern.is_some());
     let any = new.policy_ids().any(says);
-    any && policies.iter().any(|Difference { id, before, .. }| {
-        says(id) || (before.is_some() && effect(old, id) == Some(Effect::Forbid))
-    })
+    any && policies
+        .iter()
+        .any(|Difference { id, before, .. }| says(id) || (before.is_some() && effect(old, id) == Some(Effect::Forbid)))
 }
 
 fn effect(bundle: &Bundle, id: &str) -> Option<Effect> {

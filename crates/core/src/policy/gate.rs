@@ -85,3 +85,42 @@ fn hypothetical(person: PersonRef, now: Timestamp) -> Described {
         at: now,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NOW, STARTER, bundle, starter_and};
+    use super::*;
+
+    const EVERYTHING: &str = "@id(\"all\") permit (principal, action, resource);";
+
+    fn decide(bundle: &Bundle, approvals: &BTreeSet<super::super::Quorum>, break_glass: bool) -> Decision {
+        let person = PersonRef { id: PersonId::new("somebody"), name: "somebody".to_owned() };
+        let persons = BTreeMap::from([(person.id.clone(), PersonFacts::default())]);
+        let people = People { persons, agents: BTreeMap::new() };
+        let circumstances = Circumstances { now: NOW, utc_offset_minutes: 0, approvals, break_glass, people: &people };
+        bundle.decide(&hypothetical(person, NOW), &circumstances)
+    }
+
+    #[test]
+    fn no_policy_lets_a_change_pass_that_nobody_approved() {
+        let none = BTreeSet::new();
+        for text in [EVERYTHING, STARTER] {
+            assert!(matches!(decide(&bundle(text), &none, false), Decision::Review(_)));
+            assert!(matches!(decide(&bundle(text), &none, true), Decision::Review(_)), "nor does breaking the glass");
+        }
+        let one = super::super::tests::quorums(&["any:1"]);
+        assert!(matches!(decide(&bundle(EVERYTHING), &one, false), Decision::Permit(_)));
+        assert!(matches!(decide(&bundle(STARTER), &one, false), Decision::Review(_)));
+    }
+
+    #[test]
+    fn policies_that_nobody_could_change_are_told() {
+        let forbid = "@id(\"never\") forbid (principal, action == Action::\"gate:change\", resource);";
+        assert!(bundle(STARTER).changeable(NOW) && bundle(EVERYTHING).changeable(NOW));
+        assert!(!starter_and(forbid).changeable(NOW));
+        assert!(!bundle("@id(\"sql\") permit (principal, action, resource is Database);").changeable(NOW));
+        let one_group =
+            "@id(\"by\") permit (principal in Group::\"sre\", action == Action::\"gate:change\", resource);";
+        assert!(bundle(one_group).changeable(NOW));
+    }
+}

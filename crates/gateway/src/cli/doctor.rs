@@ -10,7 +10,7 @@ use super::output::{self, FAILED, Paint};
 use crate::admin::{self, Request};
 use crate::clock::SystemClock;
 use crate::config::issuer::Issuer;
-use crate::config::{Config, Oidc, Target};
+use crate::config::{Config, Oidc, PolicyChanges, Target};
 use crate::host::Neighbours;
 use crate::identity::flow::Flow;
 use crate::identity::oidc::{Provider, Wish};
@@ -83,7 +83,14 @@ fn print(finding: &Finding) {
 
 fn policies(config: &Config) -> anyhow::Result<String> {
     let bundle = policies::load(config)?;
-    Ok(format!("{} policies in {}", bundle.policy_ids().count(), config.policies.display()))
+    let changes = match config.changes {
+        PolicyChanges::File => "warning: whoever can write them decides what is permitted (policy.changes = \"file\")",
+        PolicyChanges::Review if bundle.changeable(SystemClock::default().now()) => {
+            "changes that permit more wait for people"
+        }
+        PolicyChanges::Review => "warning: under these policies nobody could approve a change of them",
+    };
+    Ok(format!("{} policies in {}; {changes}", bundle.policy_ids().count(), config.policies.display()))
 }
 
 fn master_key(config: &Config) -> anyhow::Result<String> {

@@ -36,6 +36,7 @@ mod page;
 mod passkeys;
 mod patterns;
 mod people;
+mod proposals;
 mod record;
 mod review;
 mod session;
@@ -124,6 +125,7 @@ fn readers() -> Router<Console> {
     Router::new()
         .route("/follow-ups", get(follow_ups::page))
         .route("/follow-ups/{id}", post(follow_ups::sign_off))
+        .route("/policies/proposals", post(proposals::propose))
         .route("/targets", get(setup::targets))
         .route("/people", get(people::page))
         .route("/people/{name}/suspend", post(people::suspend))

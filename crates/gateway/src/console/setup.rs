@@ -1,16 +1,19 @@
-//! What the gateway was set up with: targets and policies. Nothing can be changed here.
+//! What the gateway was set up with: targets and policies. Nothing can be changed here; changed policies can be proposed.
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use countersign_core::action::BundleDigest;
+use countersign_core::policy::Bundle;
+use countersign_core::review::REASON_BYTES_MAX;
 
 use super::Console;
 use super::page::{Failure, Frame, render};
 use super::session::Session;
-use super::show::{Html, block, line};
-use crate::config::Target;
+use super::show::{Html, block, difference, line};
+use crate::config::{PolicyChanges, Target};
 use crate::policies::{self, Policies};
 
 /// Bytes of policy text on the page; the rest is counted.
@@ -64,6 +67,15 @@ struct PoliciesPage {
     cut_bytes: usize,
     /// Why the texts shown are not those in force, if they are not.
     problem: Option<Html>,
+    /// What they would mean, where people are asked about them.
+    proposal: Option<ProposalView>,
+    reason_bytes_max: usize,
+}
+
+/// Files that may be proposed.
+struct ProposalView {
+    digest: String,
+    effect: Html,
 }
 
 struct FileView {
@@ -79,10 +91,11 @@ pub(super) async fn policies(
 ) -> Result<Response, Failure> {
     let (config, policies) = (console.gate.config.clone(), console.gate.policies.clone());
     let read = tokio::task::spawn_blocking(move || {
-        let problem = out_of_force(&policies, policies::load(&config));
-        (policies::sources(&config.policies), problem)
+        let disk = policies::load(&config);
+        let digest = disk.as_ref().ok().map(Bundle::digest);
+        (policies::sources(&config.policies), digest, out_of_force(&policies, disk))
     });
-    let (sources, problem) = read.await.map_err(Failure::unavailable)?;
+    let (sources, digest, problem) = read.await.map_err(Failure::unavailable)?;
     let (mut files, mut cut_bytes) = (Vec::new(), 0);
     let mut left = POLICY_BYTES_MAX;
     for source in sources.unwrap_or_default() {
@@ -100,15 +113,25 @@ pub(super) async fn policies(
         files,
         cut_bytes,
         problem: problem.as_deref().map(block),
+        proposal: proposal(&console, digest),
+        reason_bytes_max: REASON_BYTES_MAX,
     };
     Ok(render(StatusCode::OK, &page))
 }
 
+/// What the files would mean, once the gateway has looked at them, where people are asked.
+fn proposal(console: &Console, files: Option<BundleDigest>) -> Option<ProposalView> {
+    if console.gate.config.changes != PolicyChanges::Review {
+        return None;
+    }
+    let examined = console.gate.policies.examined()?;
+    let digest = examined.bundle.digest();
+    let is_it = files == Some(digest) && console.gate.policies.current().digest() == examined.from;
+    is_it.then(|| ProposalView { digest: digest.to_string(), effect: difference(&examined.effect.words()) })
+}
+
 /// Why what is on disk is not what is in force.
-fn out_of_force(
-    policies: &Policies,
-    on_disk: Result<countersign_core::policy::Bundle, policies::Error>,
-) -> Option<String> {
+fn out_of_force(policies: &Policies, on_disk: Result<Bundle, policies::Error>) -> Option<String> {
     match on_disk {
         Err(error) => Some(error.to_string()),
         Ok(bundle) if bundle.digest() == policies.current().digest() => None,
