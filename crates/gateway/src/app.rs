@@ -212,11 +212,14 @@ async fn start(store: &SqliteStore, scribe: &Scribe) -> anyhow::Result<Record> {
     Ok(scribe.record(started))
 }
 
-/// Closes reviews whose time has run out, until the future is dropped.
+/// Closes reviews whose time has run out, and brings the others to attention in theirs, until the future is dropped.
 async fn expire(gate: &Gate) {
     loop {
         if let Err(error) = resolve::expire_due(gate).await {
             tracing::error!(%error, "reviews could not be expired; trying again");
+        }
+        if let Err(error) = resolve::attend_due(gate).await {
+            tracing::error!(%error, "reviews could not be escalated; trying again");
         }
         tokio::time::sleep(EXPIRE_EVERY).await;
     }

@@ -22,6 +22,7 @@ use crate::identity::{Caller, SignedIn};
 use crate::policies;
 use crate::ports::{Role, Scope, StoreError, Versioned};
 
+mod attention;
 mod break_glass;
 mod follow_up;
 mod newer;
@@ -32,6 +33,7 @@ mod signed;
 mod tests;
 mod voter;
 
+pub use attention::{attend_due, attention};
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
 pub use follow_up::{may_sign_off, sign_off, was_asked};
 pub use newer::meets;

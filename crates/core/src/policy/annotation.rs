@@ -1,10 +1,12 @@
 //! The annotations a policy may carry. Cedar ignores what it does not know; here a typo is an error at load.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::Effect;
 
-use super::decision::{Obligations, PolicyNote};
+use super::decision::{Obligations, PolicyNote, Quorum};
 use super::mask;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{ANY, Vocabulary};
 use crate::pattern::Limits;
 
 /// The longest a review may stay open, a call be held or an escalation wait: one day.
@@ -39,6 +41,19 @@ impl Annotations {
     /// The policy as the refused see it.
     pub(super) fn refusing(&self) -> PolicyNote {
         self.note(self.deny.as_ref().or(self.review.as_ref()))
+    }
+
+    /// What is wrong when it escalates to a group whose members could do nothing: no quorum of the policy counts them, and it
+    /// does not yield to broken glass either.
+    pub(super) fn idle_escalation(&self, quorums: &BTreeSet<Quorum>, text: &str) -> Option<String> {
+        let counts = |group: &str| quorums.iter().any(|quorum| quorum.group == group || quorum.group == ANY);
+        let idle = self.obligations.escalate.values().find(|group| !counts(group))?;
+        (!text.contains("breakGlass")).then(|| {
+            format!(
+                "`@escalate` asks the group `{idle}`, but no quorum of this policy counts its members, so they could do \
+                 nothing; add one, such as `|| context.approvals.contains(Quorum::\"{idle}:1\")`"
+            )
+        })
     }
 
     fn note(&self, text: Option<&String>) -> PolicyNote {

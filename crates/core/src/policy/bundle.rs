@@ -221,6 +221,9 @@ impl<'a> Reader<'a> {
                 sound &= key.as_ref() != "id";
             }
         }
+        if let Some(message) = annotations.idle_escalation(&quorums(policy), place.of(policy).unwrap_or_default()) {
+            self.problems.push(place.problem(offset(policy), message, None));
+        }
         let Some(id) = annotations.id.clone() else {
             if sound {
                 let help = "put `@id(\"a-name\")` before it".to_owned();
@@ -288,11 +291,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn of(self, policy: &Policy) -> Option<&'a str> {
+        policy.as_ref().loc().and_then(|loc| self.text.get(loc.start()..loc.end()))
+    }
+
     /// Whether the text of a policy says that its answer cannot change by itself.
     fn steady(self, policy: &Policy) -> bool {
-        let text = policy.as_ref().loc().and_then(|loc| self.text.get(loc.start()..loc.end()));
-        text.is_some_and(steady::steady)
+        self.of(policy).is_some_and(steady::steady)
     }
 }
 

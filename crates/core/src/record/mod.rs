@@ -235,6 +235,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         synced: Option<bool>,
     },
+    /// A review that nobody had decided was brought before a further group.
+    #[serde(rename = "review.escalated")]
+    ReviewEscalated {
+        /// The review.
+        review: ReviewId,
+        /// The group.
+        group: String,
+    },
     /// Somebody took their own vote back before anything came of it.
     #[serde(rename = "review.retracted")]
     ReviewRetracted {

@@ -20,6 +20,7 @@ use crate::action::{ActionDigest, CardDigest, Described, PersonId, ReviewId, Tim
 use crate::pattern::{Choice, Offer};
 use crate::policy::{Permitted, Terms};
 
+pub mod attention;
 mod breaking;
 pub mod intent;
 mod quorum;

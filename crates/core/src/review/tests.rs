@@ -46,9 +46,9 @@ fn described() -> Described {
     }
 }
 
-fn open() -> Open {
+pub(super) fn matter() -> Matter {
     let described = described();
-    Open::new(Matter {
+    Matter {
         id: ReviewId::new("r1"),
         action: described.digest().expect("canonical"),
         card: CardDigest::of(b"card"),
@@ -62,7 +62,11 @@ fn open() -> Open {
         offer: None,
         opened_at: Timestamp::from_seconds(0),
         expires_at: Timestamp::from_seconds(60),
-    })
+    }
+}
+
+fn open() -> Open {
+    Open::new(matter())
 }
 
 fn vote(who: &str, groups: &[&str], verdict: Verdict) -> EligibleVote {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use countersign_core::review::{Judgement, SignOff};
+use countersign_core::action::ReviewId;
+use countersign_core::review::{Judgement, Review, SignOff};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,10 +15,8 @@ use super::extract::{Id, JsonBody, Known, Params};
 use super::problem::{Problem, ProblemBody};
 use super::reviews::{self, LOOK_THROUGH_MAX};
 use super::views::ReviewView;
-use crate::gate::Gate;
 use crate::ports::{FollowUp, Use};
 use crate::resolve::{self, BreakRequest};
-use countersign_core::action::ReviewId;
 
 /// The most follow-ups in one answer.
 const LIST_MAX: u32 = 500;
@@ -151,7 +150,7 @@ pub(super) async fn break_glass(
     let (id, gate) = (ReviewId::new(id), Arc::clone(&api.gate));
     let request = BreakRequest { reason: body.reason, action, card };
     let review = reviews::finish(async move { resolve::break_glass(&gate, &id, &caller, &request).await }).await?;
-    Ok((StatusCode::CREATED, Json(reviews::view(&api.gate, &review)?)))
+    Ok((StatusCode::CREATED, Json(reviews::view(&api.gate, &review).await?)))
 }
 
 /// List broken glass that has to be looked at
@@ -175,7 +174,12 @@ pub(super) async fn list(
     let read = if caller.reads_all() { limit } else { LOOK_THROUGH_MAX };
     let found = api.gate.store.follow_ups(all, api.gate.scribe.now(), read).await?;
     let mine = found.iter().filter(|found| caller.reads(&found.review.matter().described)).take(limit as usize);
-    Ok(Json(FollowUps { follow_ups: mine.map(|found| view(&api.gate, found)).collect::<Result<_, _>>()? }))
+    let mine: Vec<&FollowUp> = mine.collect();
+    let reviews: Vec<&Review> = mine.iter().map(|found| &found.review).collect();
+    let reviews = reviews::views(&api.gate, &reviews).await?;
+    Ok(Json(FollowUps {
+        follow_ups: mine.into_iter().zip(reviews).map(|(found, review)| view(found, review)).collect(),
+    }))
 }
 
 /// Sign off a broken glass
@@ -207,21 +211,22 @@ pub(super) async fn sign_off(
         JudgementBody::NotJustified => Judgement::NotJustified,
     };
     let done = resolve::sign_off(&api.gate, &ReviewId::new(id), &caller, judgement, &body.note).await?;
-    Ok(Json(view(&api.gate, &done)?))
+    let review = reviews::view(&api.gate, &done.review).await?;
+    Ok(Json(view(&done, review)))
 }
 
-fn view(gate: &Gate, found: &FollowUp) -> Result<FollowUpView, Problem> {
+fn view(found: &FollowUp, review: ReviewView) -> FollowUpView {
     let used_by = match &found.used {
         Use::Used(action) => Some(action.to_string()),
         Use::Unused | Use::Voided | Use::Ended => None,
     };
-    Ok(FollowUpView {
+    FollowUpView {
         state: found.done.as_ref().map_or("open", |done| done.judgement.name()),
         approval: found.used.name(),
         used_by,
         sign_off: found.done.as_ref().map(sign_off_view),
-        review: reviews::view(gate, &found.review)?,
-    })
+        review,
+    }
 }
 
 fn sign_off_view(done: &SignOff) -> SignOffView {

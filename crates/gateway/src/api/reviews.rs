@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use countersign_core::action::{ActionDigest, CardDigest, ReviewId, Timestamp};
+use countersign_core::review::attention::Attention;
 use countersign_core::review::{Review, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -124,8 +125,8 @@ pub(super) async fn list(
     let read = if caller.reads_all() { limit } else { LOOK_THROUGH_MAX };
     let found = api.gate.store.reviews(filter, read).await?;
     let mine = found.iter().filter(|review| caller.reads(&review.matter().described)).take(limit as usize);
-    let reviews = mine.map(|review| view(&api.gate, review)).collect::<Result<_, _>>()?;
-    Ok(Json(Reviews { reviews }))
+    let mine: Vec<&Review> = mine.collect();
+    Ok(Json(Reviews { reviews: views(&api.gate, &mine).await? }))
 }
 
 /// Look at a review
@@ -145,7 +146,7 @@ pub(super) async fn show(
 ) -> Result<Json<ReviewView>, Problem> {
     let found = find(&api.gate, &id).await?.filter(|found| caller.reads(&found.review.matter().described));
     let found = found.ok_or_else(|| Problem::absent("review", &id))?;
-    Ok(Json(view(&api.gate, &found.review)?))
+    Ok(Json(view(&api.gate, &found.review).await?))
 }
 
 /// Vote on a review
@@ -182,7 +183,7 @@ pub(super) async fn vote(
     let id = ReviewId::new(id);
     let gate = Arc::clone(&api.gate);
     let review = finish(async move { resolve::cast(&gate, &id, &caller, vote).await }).await?;
-    Ok((StatusCode::CREATED, Json(view(&api.gate, &review)?)))
+    Ok((StatusCode::CREATED, Json(view(&api.gate, &review).await?)))
 }
 
 /// Ask what a passkey must sign for a vote
@@ -242,7 +243,7 @@ pub(super) async fn withdraw(
     let id = ReviewId::new(id);
     let gate = Arc::clone(&api.gate);
     let review = finish(async move { resolve::withdraw(&gate, &id, &caller).await }).await?;
-    Ok(Json(view(&api.gate, &review)?))
+    Ok(Json(view(&api.gate, &review).await?))
 }
 
 /// Take one's vote back
@@ -268,7 +269,7 @@ pub(super) async fn retract(
     let id = ReviewId::new(id);
     let gate = Arc::clone(&api.gate);
     let review = finish(async move { resolve::retract(&gate, &id, &caller).await }).await?;
-    Ok(Json(view(&api.gate, &review)?))
+    Ok(Json(view(&api.gate, &review).await?))
 }
 
 /// Runs a change to its end even when the caller leaves: one that is stored must also wake those who wait for it.
@@ -306,8 +307,21 @@ async fn find(gate: &Gate, id: &str) -> Result<Option<Versioned>, Problem> {
     Ok(gate.store.review(&ReviewId::new(id)).await?)
 }
 
-pub(super) fn view(gate: &Gate, review: &Review) -> Result<ReviewView, Problem> {
-    views::review(gate, review).map_err(|error| Problem::new(Code::RecordUnavailable, error.to_string()))
+/// A review, as it stands.
+pub(super) async fn view(gate: &Gate, review: &Review) -> Result<ReviewView, Problem> {
+    shown(gate, review, &resolve::attention(gate, &review.matter().id).await?)
+}
+
+/// Several of them.
+pub(super) async fn views(gate: &Gate, reviews: &[&Review]) -> Result<Vec<ReviewView>, Problem> {
+    let ids = reviews.iter().map(|review| review.matter().id.clone()).collect();
+    let attentions = gate.store.attentions(ids).await?;
+    let none = Attention::default();
+    reviews.iter().map(|review| shown(gate, review, attentions.get(&review.matter().id).unwrap_or(&none))).collect()
+}
+
+fn shown(gate: &Gate, review: &Review, attention: &Attention) -> Result<ReviewView, Problem> {
+    views::review(gate, review, attention).map_err(|error| Problem::new(Code::RecordUnavailable, error.to_string()))
 }
 
 /// A limit within its range.

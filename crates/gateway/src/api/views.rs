@@ -9,6 +9,7 @@ use countersign_core::action::redact::ShownStream;
 use countersign_core::action::{BundleDigest, Described, Job, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::{Obligations, Quorum, Terms};
+use countersign_core::review::attention::{Attention, Escalation};
 use countersign_core::review::{Breaking, PasskeyUse, Review, Verdict, Vote, tokens};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -87,6 +88,14 @@ pub(super) struct ReviewView {
     opened_at: String,
     /// When it closes by itself, RFC 3339.
     expires_at: String,
+    /// The groups it was escalated to while nobody decided.
+    escalations: Vec<EscalationView>,
+    /// The group it will be escalated to next, if it stays open.
+    #[schema(required = true)]
+    next_escalation: Option<EscalationView>,
+    /// When those who are asked were last reminded, RFC 3339.
+    #[schema(required = true)]
+    reminded_at: Option<String>,
     /// When it closed, RFC 3339.
     #[schema(required = true)]
     closed_at: Option<String>,
@@ -181,6 +190,15 @@ pub(super) struct VoteView {
     at: String,
     #[schema(required = true)]
     reason: Option<String>,
+}
+
+/// A group that is asked too, because nobody decided.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Escalation)]
+pub(super) struct EscalationView {
+    group: String,
+    /// RFC 3339.
+    at: String,
 }
 
 /// One person let the action run, without those who had been asked.
@@ -285,7 +303,7 @@ pub(super) struct TargetView {
 ///
 /// The card is built anew and its digest is what goes out: a vote on a card that differs from the stored one does not
 /// match, and is refused.
-pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCanonical> {
+pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Result<ReviewView, NotCanonical> {
     let matter = review.matter();
     let card = Card::new(&matter.described, matter.action, &matter.terms);
     let card_digest = card.digest()?.to_string();
@@ -294,9 +312,9 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         Review::Open(_) => resolve::pattern::offered(&gate.moment(), review),
         Review::Closed(_) => Err(None),
     };
-    let (closed_at, seconds_left) = match review {
-        Review::Open(_) => (None, matter.expires_at.seconds_since(now).max(0)),
-        Review::Closed(closed) => (Some(closed.closed_at().to_string()), 0),
+    let (closed_at, seconds_left, next_escalation) = match review {
+        Review::Open(_) => (None, matter.expires_at.seconds_since(now).max(0), attention.next_escalation(matter)),
+        Review::Closed(closed) => (Some(closed.closed_at().to_string()), 0, None),
     };
     Ok(ReviewView {
         id: matter.id.to_string(),
@@ -333,6 +351,9 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
         card_digest,
         opened_at: matter.opened_at.to_string(),
         expires_at: matter.expires_at.to_string(),
+        escalations: attention.escalated.iter().map(escalation).collect(),
+        next_escalation: next_escalation.as_ref().map(escalation),
+        reminded_at: attention.reminded_at.map(|at| at.to_string()),
         closed_at,
         seconds_left,
         url: format!("{}/reviews/{}", gate.config.public_url, matter.id),
@@ -342,6 +363,10 @@ pub(super) fn review(gate: &Gate, review: &Review) -> Result<ReviewView, NotCano
 fn stream(shown: ShownStream) -> StreamView {
     let ShownStream { bytes, rows, sha256, sample, redacted, cut_bytes } = shown;
     StreamView { bytes, rows, sha256, sample, redacted, cut_bytes }
+}
+
+fn escalation(escalation: &Escalation) -> EscalationView {
+    EscalationView { group: escalation.group.clone(), at: escalation.at.to_string() }
 }
 
 fn broken(breaking: &Breaking) -> BrokenView {

@@ -359,6 +359,14 @@ fn print_card(review: &Value) {
         let by = format!("{} by {} at {}", text(broken, "person"), text(broken, "method"), text(broken, "at"));
         field("glass broken", format!("{by}: {}", text(broken, "reason")));
     }
+    for escalation in review["escalations"].as_array().into_iter().flatten() {
+        field("escalated", format!("to {} at {}", text(escalation, "group"), text(escalation, "at")));
+    }
+    let next = &review["next_escalation"];
+    if next.is_object() {
+        field("escalates", format!("to {} at {}", text(next, "group"), text(next, "at")));
+    }
+    field("reminded", text(review, "reminded_at"));
     field("opened", text(review, "opened_at"));
     field("expires", text(review, "expires_at"));
     field("action digest", text(review, "action_digest"));

@@ -8,6 +8,7 @@ use axum::response::Response;
 use countersign_core::action::Timestamp;
 use countersign_core::card::Card;
 use countersign_core::review::Review;
+use countersign_core::review::attention::Attention;
 
 use super::Console;
 use super::follow_ups::{self, Banner};
@@ -84,6 +85,10 @@ pub(super) struct Row {
     pub(super) soon: bool,
     pub(super) standing: String,
     pub(super) decides: bool,
+    /// The groups it was escalated to.
+    pub(super) escalated: Option<Html>,
+    /// Whether people were reminded of it.
+    pub(super) reminded: bool,
 }
 
 /// The inbox.
@@ -133,10 +138,17 @@ async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
     let truncated = open.len() > READ_MAX as usize;
     let seen = |review: &Review| session.signed_in.reads(&review.matter().described);
     let live = open.into_iter().filter(|review| seen(review) && review.matter().expires_at > moment.now);
-    let (mine, others): (Vec<_>, Vec<_>) =
-        live.partition(|review| Standing::could_decide(&moment, review, &session.signed_in));
+    let live: Vec<Review> = live.collect();
+    let ids = live.iter().map(|review| review.matter().id.clone()).collect();
+    let attentions = console.gate.store.attentions(ids).await?;
+    let none = Attention::default();
+    let attention = |review: &Review| attentions.get(&review.matter().id).unwrap_or(&none);
+    let (mut mine, others): (Vec<_>, Vec<_>) =
+        live.into_iter().partition(|review| Standing::is_asked(&moment, review, attention(review), &session.signed_in));
+    mine.sort_by_key(|review| due(review, attention(review))); // stable: the oldest first among those of one kind
     let rows = |reviews: &[Review]| {
-        reviews.iter().take(ROWS_MAX).map(|review| row(&moment, review, session)).collect::<Vec<_>>()
+        let shown = reviews.iter().take(ROWS_MAX);
+        shown.map(|review| row(&moment, review, attention(review), session)).collect::<Vec<_>>()
     };
     Ok(List {
         broken: follow_ups::banners(console, session, &moment).await?,
@@ -149,7 +161,13 @@ async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
     })
 }
 
-fn row(moment: &Moment, review: &Review, session: &Session) -> Row {
+/// Those of which people were reminded come first, the next to close on top.
+fn due(review: &Review, attention: &Attention) -> (bool, Option<Timestamp>) {
+    let reminded = attention.reminded_at.is_some();
+    (!reminded, reminded.then_some(review.matter().expires_at))
+}
+
+pub(super) fn row(moment: &Moment, review: &Review, attention: &Attention, session: &Session) -> Row {
     let matter = review.matter();
     let card = Card::new(&matter.described, matter.action, &matter.terms);
     let standing = Standing::of(moment, review, &session.signed_in);
@@ -172,7 +190,15 @@ fn row(moment: &Moment, review: &Review, session: &Session) -> Row {
         soon: left < SOON_SECONDS,
         standing: standing.words().label,
         decides: standing.decides(),
+        escalated: escalated(attention),
+        reminded: attention.reminded_at.is_some(),
     }
+}
+
+/// The groups that a review was escalated to, if any.
+fn escalated(attention: &Attention) -> Option<Html> {
+    let groups: Vec<&str> = attention.escalated.iter().map(|there| there.group.as_str()).collect();
+    (!groups.is_empty()).then(|| line(&groups.join(", ")))
 }
 
 /// What an action of a class does.

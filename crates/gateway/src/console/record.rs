@@ -155,6 +155,9 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let like = if pattern_digest.is_some() { " this and the like of it" } else { "" };
             format!("{} {said}{like}{how}", name(person.as_str()))
         }
+        Event::ReviewEscalated { review, group } => {
+            format!("review {} is escalated to {group}", short(review.as_str()))
+        }
         Event::ReviewRetracted { person, .. } => format!("{} took their vote back", name(person.as_str())),
         Event::ReviewGlassBroken { person, review, .. } => {
             format!("{} broke the glass on review {}", name(person.as_str()), short(review.as_str()))

@@ -75,6 +75,12 @@ struct View {
     can_withdraw: bool,
     /// Whether the reader may break the glass.
     breaks: bool,
+    /// The groups it was escalated to, each with when.
+    escalations: Vec<(Html, Html)>,
+    /// The group it will be escalated to next, and in how long.
+    next_escalation: Option<(Html, String)>,
+    /// When people were last reminded.
+    reminded: Option<Html>,
     /// Who did, if that is how it ended.
     broken: Option<Broken>,
     /// Whether the reader's own vote can still be taken back, as far as this page knows.
@@ -226,6 +232,8 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let altered = card.digest().ok() != Some(matter.card);
     let standing = Standing::of(&moment, &review, &session.signed_in);
     let (left, soon) = left(matter.expires_at, moment.now);
+    let attention = resolve::attention(&console.gate, id).await?;
+    let next = matches!(review, Review::Open(_)).then(|| attention.next_escalation(matter)).flatten();
     let is_open = matches!(review, Review::Open(_));
     let reader = &session.signed_in.person.id;
     let voted = review.votes().iter().any(|vote| &vote.person == reader);
@@ -250,6 +258,9 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         look_again: look_again(&review, &attempts, moment.now),
         can_withdraw: is_open && standing == Standing::OwnSide,
         can_retract,
+        escalations: attention.escalated.iter().map(|there| (line(&there.group), when(there.at, moment.now))).collect(),
+        next_escalation: next.map(|next| (line(&next.group), span(next.at.seconds_since(moment.now)))),
+        reminded: attention.reminded_at.map(|at| when(at, moment.now)),
         breaks: follow_ups::breaks(&moment, &review, session),
         broken: review.breaking().map(|breaking| follow_ups::broken(&moment, breaking)),
         plain: decides(Voter::plain(who)),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::action::PersonId;
 use countersign_core::policy::{Approvable, ApproveCode, Quorum};
+use countersign_core::review::attention::Attention;
 use countersign_core::review::separation::independent;
 use countersign_core::review::{PasskeyUse, Review, Verdict, Vote, tokens};
 
@@ -76,6 +77,14 @@ impl Standing {
     pub(super) fn could_decide(moment: &Moment, review: &Review, who: &SignedIn) -> bool {
         let voted = review.votes().iter().any(|vote| vote.person == who.person.id);
         let groups = resolve::asked_groups(&review.matter().terms.suffices);
+        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &who.person.groups)
+    }
+
+    /// The same, as far as they are asked by now: a group that comes later by escalation is not, one that it was escalated to
+    /// is, even where it could only break the glass.
+    pub(super) fn is_asked(moment: &Moment, review: &Review, attention: &Attention, who: &SignedIn) -> bool {
+        let voted = review.votes().iter().any(|vote| vote.person == who.person.id);
+        let groups = attention.asked(review.matter());
         !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &who.person.groups)
     }
 

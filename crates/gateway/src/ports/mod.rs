@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use countersign_core::action::Timestamp;
 use countersign_core::record::{Event, Record};
 
+mod attention;
 mod bundles;
 mod directory;
 mod follow_ups;
@@ -18,6 +19,7 @@ mod provisioning;
 mod seal;
 mod store;
 
+pub use attention::*;
 pub use bundles::*;
 pub use directory::*;
 pub use follow_ups::*;

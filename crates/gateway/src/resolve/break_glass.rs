@@ -12,14 +12,15 @@ use countersign_core::action::{ActionDigest, CardDigest, Described, ReviewId};
 use countersign_core::grant::Grant;
 use countersign_core::policy::{Decision, Permitted, Quorum};
 use countersign_core::record::{Event, Record};
+use countersign_core::review::attention::Attention;
 use countersign_core::review::intent::text_sha256;
 use countersign_core::review::{
     Breaking, EligibleBreaking, REASON_BYTES_MAX, Review, Vote, is_strong, separation, tokens,
 };
 
 use super::{
-    Denied, Issued, TRIES_MAX, Voter, already_closed, announce, asked_groups, denied, find, grant, known_well,
-    record_denied, standing_votes, voter,
+    Denied, Issued, TRIES_MAX, Voter, already_closed, announce, asked_groups, attention, denied, find, grant,
+    known_well, record_denied, standing_votes, voter,
 };
 use crate::codes::Code;
 use crate::gate::{Gate, Moment};
@@ -60,7 +61,8 @@ pub async fn break_glass(
 ) -> Result<Review, Denied> {
     for _ in 0..TRIES_MAX {
         let found = find(gate, id).await?;
-        let (next, grant, records) = match try_break(gate, &found, caller, request) {
+        let attention = attention(gate, id).await?;
+        let (next, grant, records) = match try_break(gate, &found, &attention, caller, request) {
             Ok(broken) => broken,
             Err(denied) => return Err(record_denied(gate, id, caller, None, denied).await),
         };
@@ -121,13 +123,20 @@ fn stands(moment: &Moment, request: &Described, breaking: &Breaking) -> bool {
 
 type Broken = (Review, Option<Grant>, Vec<Record>);
 
-fn try_break(gate: &Gate, found: &Versioned, caller: &Caller, request: &BreakRequest) -> Result<Broken, Denied> {
+fn try_break(
+    gate: &Gate,
+    found: &Versioned,
+    attention: &Attention,
+    caller: &Caller,
+    request: &BreakRequest,
+) -> Result<Broken, Denied> {
     let voter = &Voter::plain(voter(caller)?);
     let (moment, review) = (gate.moment(), &found.review);
     let (independent, proof) = eligible(&moment, review, voter)?;
     let Review::Open(open) = review else { return Err(already_closed(review)) };
     super::seen(review, request.action, request.card)?;
-    let breaking = breaking(&moment, review, voter, request)?;
+    let mut breaking = breaking(&moment, review, voter, request)?;
+    breaking.asked.extend(attention.escalated.iter().map(|there| there.group.clone()));
     let permitted = permitted(&moment, review, voter)?;
     let forbidden = |error: &dyn std::fmt::Display| Denied::new(Code::Forbidden, error.to_string());
     let eligible = EligibleBreaking::new(&independent, &proof, breaking).map_err(|error| forbidden(&error))?;

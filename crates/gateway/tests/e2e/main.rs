@@ -15,6 +15,7 @@ mod builtins;
 mod copy;
 mod crash;
 mod emulated;
+mod escalation;
 mod faithful;
 mod gate_change;
 mod hostile;

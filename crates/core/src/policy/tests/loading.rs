@@ -27,6 +27,8 @@ fn mistakes_are_named_with_file_and_line() {
     check(&format!("@id(\"x\")\n@reveiw(\"x\") {scope};"), "b.cedar:2:1:", "unknown annotation `@reveiw`");
     check(&format!("@id(\"x\")\n\n@expires(\"1 day\") {scope};"), "b.cedar:3:1:", "no duration");
     check(&format!("@id(\"x\") @escalate(\"5m: boss\") {scope};"), "b.cedar:1:10:", "unknown group `boss`");
+    let escalating = |text: &str| format!("@id(\"x\") @escalate(\"5m: sre\") {scope} unless {{ {text} }};");
+    check(&escalating("context.approvals.contains(Quorum::\"dba:1\")"), "b.cedar:1:1:", "so they could do nothing");
     check("@id(\"x\") @review(\"x\") permit (principal, action, resource);", "b.cedar:1:10:", "permit has no effect");
     check("@id(\"x\")\npermit (principal == ?principal, action, resource);", "b.cedar:1:1:", "templates");
     check("@id(\"x\")\npermit (principal, action resource);", "b.cedar:2:", "unexpected token");
@@ -157,4 +159,18 @@ fn a_long_chain_is_evaluated_or_refused() {
 fn a_bundle_is_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Bundle>();
+}
+
+#[test]
+fn an_escalation_is_to_somebody_who_can_do_something() {
+    for lifted in [
+        "context.approvals.contains(Quorum::\"sre:2\")",
+        "context.approvals.contains(Quorum::\"any:2\")",
+        "context.breakGlass",
+    ] {
+        let unless = format!("context.approvals.contains(Quorum::\"dba:1\") || {lifted}");
+        bundle(&format!(
+            "@id(\"x\") @escalate(\"5m: sre\") forbid (principal, action == Action::\"sql:write\", resource) unless {{ {unless} }};"
+        ));
+    }
 }

@@ -6,7 +6,8 @@ use countersign_core::record::Event;
 use countersign_core::review::Method;
 
 use super::world::{Wish, World};
-use crate::ports::{ReviewFilter, Scope};
+use crate::ports::{Attentions as _, ReviewFilter, Scope};
+use crate::resolve;
 
 fn write() -> Wish {
     Wish::write("UPDATE orders SET status = 'paid' WHERE id = 42")
@@ -248,4 +249,57 @@ async fn a_full_inbox_stays_small_and_counts_what_it_leaves_out() {
     let page = world.browser("dora").await.get("/").await;
     assert!(page.body.contains("60 more wait for you"));
     assert!(page.body.len() < 62_500, "{} bytes", page.body.len());
+}
+
+/// What stands under "Waiting for you".
+fn mine(inbox: &str) -> &str {
+    inbox.split("id=\"others\"").next().unwrap_or_default()
+}
+
+/// Finn is no DBA: he sees it when it is escalated to his group, and may do no more than before.
+#[tokio::test]
+async fn what_nobody_decides_is_brought_before_others_once() {
+    let world = World::new().await;
+    let review = world.ask_and_escalate(write(), &[(600, "sre"), (2_400, "sre")]).await;
+    let link = format!("href=\"/reviews/{}\"", review.matter().id);
+    let (dora, finn) = (world.browser("dora").await, world.browser("finn").await);
+    resolve::attend_due(&world.gate).await.expect("nothing is due");
+    assert!(mine(&dora.get("/").await.body).contains(&link) && !mine(&finn.get("/").await.body).contains(&link));
+    assert!(finn.get(&format!("/reviews/{}", review.matter().id)).await.body.contains("Escalates to <bdi>sre</bdi>"));
+    world.clock.advance(600);
+    for _ in 0..2 {
+        resolve::attend_due(&world.gate).await.expect("escalates");
+    }
+    let inbox = finn.get("/").await.body;
+    assert!(mine(&inbox).contains(&link) && mine(&inbox).contains("Escalated to <bdi>sre</bdi>"), "{inbox}");
+    let told = |record: &countersign_core::record::Record| matches!(record.event, Event::ReviewEscalated { .. });
+    assert_eq!(world.records().await.iter().filter(|record| told(record)).count(), 1);
+    finn.vote(&review.matter().id, "approve", "they let me see it").await;
+    assert_eq!(
+        (world.review(&review.matter().id).await.state(), refusals(&world).await),
+        ("open", vec!["not_a_reviewer".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn people_are_reminded_and_what_is_due_comes_first() {
+    let world = World::new().await;
+    let later = world.ask(Wish::write("UPDATE orders SET status = 'paid' WHERE id = 7")).await;
+    world.clock.advance(60);
+    let mut changes = world.gate.changes.listen();
+    world.clock.advance(800);
+    resolve::attend_due(&world.gate).await.expect("nothing is due");
+    assert!(changes.try_recv().is_err());
+    let newest = world.ask(write()).await;
+    world.clock.advance(60);
+    resolve::attend_due(&world.gate).await.expect("reminds");
+    assert!(changes.try_recv().is_ok(), "open pages are told");
+    let inbox = world.browser("dora").await.get("/").await.body;
+    let place = |id: &countersign_core::action::ReviewId| inbox.find(&format!("id=\"review-{id}\"")).expect("listed");
+    assert!(place(&later.matter().id) < place(&newest.matter().id));
+    assert_eq!(inbox.matches("due soon:").count(), 1, "{inbox}");
+    world.clock.advance(1_800);
+    resolve::expire_due(&world.gate).await.expect("closes");
+    resolve::attend_due(&world.gate).await.expect("nothing is left");
+    assert!(world.store.attentions_due(world.gate.scribe.now()).await.expect("reads").is_empty());
 }

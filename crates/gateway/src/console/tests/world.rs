@@ -176,13 +176,19 @@ impl World {
 
     /// Opens a review of what `coder` asks, as the line would.
     pub(super) async fn ask(&self, wish: Wish) -> Review {
+        self.ask_and_escalate(wish, &[]).await
+    }
+
+    /// The same, escalated to these groups after so many seconds.
+    pub(super) async fn ask_and_escalate(&self, wish: Wish, escalations: &[(u32, &str)]) -> Review {
         let described = described(wish, self.gate.scribe.now());
         let digest = described.digest().expect("canonical");
         let moment = self.gate.moment();
         let none = BTreeSet::new();
-        let Decision::Review(terms) = moment.bundle.decide(&described, &moment.with(&none)) else {
+        let Decision::Review(mut terms) = moment.bundle.decide(&described, &moment.with(&none)) else {
             panic!("the starter policies ask people")
         };
+        terms.obligations.escalate = escalations.iter().map(|(after, group)| (*after, (*group).to_owned())).collect();
         let card = Card::new(&described, digest, &terms).digest().expect("canonical");
         let (id, opened_at) = (ReviewId::new(uuid::Uuid::now_v7().to_string()), moment.now);
         let expires = i64::from(terms.obligations.expires_seconds.unwrap_or(1_800));

@@ -21,6 +21,7 @@ use crate::ports::{
 
 mod agents;
 mod attempts;
+mod attention;
 mod bundles;
 mod credentials;
 mod db;
