@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::extract::{Human, JsonBody, Known};
 use super::problem::{Problem, ProblemBody};
-use super::views::{self, ReviewView};
+use super::views::ReviewView;
 use crate::codes::Code;
 use crate::config::Config;
 use crate::policies;
@@ -158,8 +158,7 @@ pub(super) async fn propose(
     match proposed.await.map_err(|_| Problem::internal())?? {
         Proposed::InForce(_) => Ok((StatusCode::OK, Json(ProposalView { in_force: true, review: None }))),
         Proposed::Waits(review) => {
-            let review = views::review(&api.gate, &review);
-            let review = review.map_err(|error| Problem::new(Code::RecordUnavailable, error.to_string()))?;
+            let review = super::reviews::view(&api.gate, &review).await?;
             Ok((StatusCode::ACCEPTED, Json(ProposalView { in_force: false, review: Some(review) })))
         }
     }
