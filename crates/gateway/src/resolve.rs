@@ -12,7 +12,7 @@ use countersign_core::pattern::{Approved, Wish};
 use countersign_core::policy::{Approvable, ApproveCode, ApproveDenial, Decision, Obligations, Quorum};
 use countersign_core::record::{Event, Record};
 use countersign_core::review::separation::{self, Ballot, EligibleVote};
-use countersign_core::review::{self, Method, Outcome, Review, Verdict, Vote, tokens};
+use countersign_core::review::{self, Deputy, Method, Outcome, Review, Verdict, Vote, tokens};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, Moment};
@@ -24,6 +24,7 @@ use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod attention;
 mod break_glass;
+pub mod duty;
 mod follow_up;
 mod newer;
 pub mod pattern;
@@ -178,7 +179,8 @@ pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vot
     let may =
         |group: &&String| moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok();
     let groups: BTreeSet<String> = vote.groups.iter().filter(may).cloned().collect();
-    (!groups.is_empty()).then(|| Vote { groups, ..vote.clone() })
+    let duties = duty::standing(moment, request, &vote.person, &authn, &vote.duties);
+    (!groups.is_empty() || !duties.is_empty()).then(|| Vote { groups, duties, ..vote.clone() })
 }
 
 /// The votes of a review that still count for what it was opened about.
@@ -314,7 +316,7 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequ
     let linked = moment.people.linked_now(&matter.described, moment.now);
     let independent = separation::independent(&person.id, &matter.described, &linked)
         .map_err(|error| Denied::new(Code::SelfApproval, error.to_string()))?;
-    let approvable = approvable(moment, review, voter)?;
+    let (own, deputies) = speaks(moment, review, voter)?;
     let authn = voter.authn();
     let ballot = Ballot {
         name: person.name.clone(),
@@ -327,7 +329,36 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequ
         reason: vote.reason().map(str::to_owned),
         at: moment.now,
     };
-    EligibleVote::new(independent, &approvable, ballot).map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
+    EligibleVote::with_duties(independent, own.as_ref(), deputies, ballot).map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
+}
+
+/// For whom policy lets this person speak: for themselves, in the place of others, or both.
+fn speaks(
+    moment: &Moment,
+    review: &Review,
+    voter: &Voter<'_>,
+) -> Result<(Option<Approvable>, Vec<Deputy>), Denied> {
+    let own = approvable(moment, review, voter);
+    let (request, person) = (&review.matter().described, &voter.signed_in.person.id);
+    let mut deputies = duty::deputies(moment, request, person, &voter.authn(), &asked_by_now(moment, review));
+    match own {
+        Ok(own) => {
+            deputies.retain(|deputy| deputy.groups().is_disjoint(own.groups()));
+            Ok((Some(own), deputies))
+        }
+        Err(denied) if denied.code == Code::NotAReviewer && !deputies.is_empty() => Ok((None, deputies)),
+        Err(denied) => Err(denied),
+    }
+}
+
+/// The groups that a review asks: what policy asked for when it opened, and what it asks for by now.
+fn asked_by_now(moment: &Moment, review: &Review) -> BTreeSet<String> {
+    let (matter, none) = (review.matter(), BTreeSet::new());
+    let mut asked = asked_groups(&matter.terms.suffices);
+    if let Decision::Review(terms) = moment.bundle.decide(&matter.described, &moment.with(&none)) {
+        asked.extend(asked_groups(&terms.suffices)); // policy may have come to ask for more since
+    }
+    asked
 }
 
 /// The groups asked for which policy lets this person speak.
@@ -343,10 +374,7 @@ fn approvable(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<App
         moment.bundle.may_approve(&voter.signed_in.person.id, &authn, &matter.described, group, &circumstances)
     };
     let own = ask("any").map_err(denied)?; // every group of theirs, so that each quorum can count them
-    let mut asked = asked_groups(&matter.terms.suffices);
-    if let Decision::Review(terms) = moment.bundle.decide(&matter.described, &moment.with(&none)) {
-        asked.extend(asked_groups(&terms.suffices)); // policy may have come to ask for more since
-    }
+    let asked = asked_by_now(moment, review);
     let speaks = asked.contains("any") || own.groups().iter().any(|group| asked.contains(group));
     if speaks {
         return Ok(own);
@@ -431,6 +459,7 @@ fn vote_records(
         action_digest: vote.action,
         card_digest: vote.card,
         pattern_digest: pattern::named_by(next, &voter.signed_in.person.id),
+        deputy_for: duty::named_by(next, &voter.signed_in.person.id),
         signed: signed.map(|signed| Box::new(signed.signed().clone())),
         synced: voter.passkey.as_ref().map(|passkey| passkey.synced),
     };

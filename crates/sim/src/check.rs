@@ -165,6 +165,9 @@ impl Checker {
             | Event::PatternRevoked { pattern, .. } => {
                 Err(broken("no pattern where no policy allows one", pattern.to_string()))
             }
+            Event::DutyGiven { duty, .. } | Event::DutyEnded { duty, .. } => {
+                Err(broken("no duty where nobody is away", duty.clone()))
+            }
             Event::PolicyActivated { .. }
             | Event::ConfigChanged { .. }
             | Event::IdentityEnrolled { .. }

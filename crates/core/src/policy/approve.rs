@@ -62,19 +62,25 @@ impl Authn {
 /// ```compile_fail
 /// use countersign_core::policy::Approvable;
 /// fn forge(person: countersign_core::action::PersonId) -> Approvable {
-///     Approvable { person, groups: ["dba".to_owned()].into() } // private fields
+///     Approvable { person, groups: ["dba".to_owned()].into(), deputy_for: None } // private fields
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approvable {
     person: PersonId,
     groups: BTreeSet<String>,
+    deputy_for: Option<PersonId>,
 }
 
 impl Approvable {
     /// Who.
     pub fn person(&self) -> &PersonId {
         &self.person
+    }
+
+    /// In whose place they would speak, if not in their own.
+    pub fn deputy_for(&self) -> Option<&PersonId> {
+        self.deputy_for.as_ref()
     }
 
     /// The groups they may speak for; never empty.
@@ -152,18 +158,49 @@ impl Bundle {
         let mut allowed = BTreeSet::new();
         let mut denial: Option<ApproveDenial> = None;
         for group in self.candidates(voter, group, circumstances) {
-            match self.may_approve_for(voter, authn, request, &group, circumstances) {
+            match self.may_approve_for(voter, authn, request, (&group, None), circumstances) {
                 Ok(()) => drop(allowed.insert(group)),
                 Err(error) if error.code == ApproveCode::PolicyError => return Err(error),
                 Err(error) => denial = Some(denial.filter(|first| first.code <= error.code).unwrap_or(error)),
             }
         }
         if !allowed.is_empty() {
-            return Ok(Approvable { person: voter.clone(), groups: allowed });
+            return Ok(Approvable { person: voter.clone(), groups: allowed, deputy_for: None });
         }
         let unknown =
             || ApproveDenial { code: ApproveCode::NotAReviewer, text: format!("the policies know no group `{group}`") };
         Err(denial.unwrap_or_else(unknown))
+    }
+
+    /// Whether a person may approve a request for a group by the duty of one of its members, who gave it to them. That
+    /// the duty is in force, and that the member stands outside the request's side, the caller asks.
+    ///
+    /// # Errors
+    /// [`ApproveDenial`]; as for [`Bundle::may_approve`], and `not_a_reviewer` where the member is unknown, suspended, or not
+    /// in the group any more.
+    pub fn may_approve_as_deputy(
+        &self,
+        (voter, member): (&PersonId, &PersonId),
+        authn: &Authn,
+        request: &Described,
+        group: &str,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Approvable, ApproveDenial> {
+        let facts = circumstances.people.persons.get(member);
+        let holds = facts.is_some_and(|facts| !facts.suspended && facts.groups.contains(group));
+        let known = circumstances.people.persons.contains_key(voter) && self.vocabulary().groups().contains(group);
+        if !holds || !known {
+            let text = format!("nobody who is in `{group}` has given them that duty");
+            return Err(ApproveDenial { code: ApproveCode::NotAReviewer, text });
+        }
+        let mut people = circumstances.people.clone();
+        if let Some(facts) = people.persons.get_mut(voter) {
+            facts.groups.insert(group.to_owned()); // for this question alone
+        }
+        let circumstances = Circumstances { people: &people, ..*circumstances };
+        self.may_approve_for(voter, authn, request, (group, Some(member)), &circumstances)?;
+        let groups = [group.to_owned()].into();
+        Ok(Approvable { person: voter.clone(), groups, deputy_for: Some(member.clone()) })
     }
 
     /// The groups to ask about. For `any` those of the voter; of a voter without groups, one they are not in.
@@ -182,10 +219,10 @@ impl Bundle {
         voter: &PersonId,
         authn: &Authn,
         request: &Described,
-        group: &str,
+        asked: (&str, Option<&PersonId>),
         circumstances: &Circumstances<'_>,
     ) -> Result<(), ApproveDenial> {
-        let answer = self.approval(voter, authn, request, group, circumstances).map_err(broken)?;
+        let answer = self.approval(voter, authn, request, asked, circumstances).map_err(broken)?;
         if answer.allow {
             return Ok(());
         }
@@ -210,17 +247,22 @@ impl Bundle {
         voter: &PersonId,
         authn: &Authn,
         request: &Described,
-        group: &str,
+        (group, member): (&str, Option<&PersonId>),
         circumstances: &Circumstances<'_>,
     ) -> Result<Answer, Broken> {
         let world = &self.world;
-        let entities = world.for_approval(request, circumstances.people, voter)?;
+        let parties = [Some(voter), member].into_iter().flatten().collect();
+        let entities = world.for_approval(request, circumstances.people, parties)?;
         let quorum = world.group_uid(group).ok_or_else(|| WorldError::Facts(format!("no group `{group}`")))?;
-        let context = Context::from_pairs([
+        let mut facts = vec![
             ("quorum".to_owned(), Value::new_entity_uid(quorum)),
             ("time".to_owned(), world::time(circumstances)?),
             ("authn".to_owned(), authn.value(world)?),
-        ]);
+        ];
+        if let Some(member) = member {
+            facts.push(("deputyFor".to_owned(), Value::new_entity_uid(world.user_uid(member)?)));
+        }
+        let context = Context::from_pairs(facts);
         let asked = Request::new(
             world.user_uid(voter)?,
             world.action("approve")?,

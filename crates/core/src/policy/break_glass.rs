@@ -63,7 +63,7 @@ impl Bundle {
         circumstances: &Circumstances<'_>,
     ) -> Result<Answer, Broken> {
         let world = &self.world;
-        let entities = world.for_approval(request, circumstances.people, person)?;
+        let entities = world.for_approval(request, circumstances.people, [person].into())?;
         let context = Context::from_pairs([
             ("incident".to_owned(), Value::new_bool(incident)),
             ("time".to_owned(), world::time(circumstances)?),

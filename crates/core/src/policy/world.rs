@@ -175,14 +175,14 @@ impl World {
         self.close(new)
     }
 
-    /// The store for a vote: the requester's side, the voter, and the request they vote on.
+    /// The store for a vote: the requester's side, the voter and in whose place they vote, and the request they vote on.
     pub(super) fn for_approval(
         &self,
         described: &Described,
         people: &People,
-        voter: &PersonId,
+        voters: BTreeSet<&PersonId>,
     ) -> Result<Entities, WorldError> {
-        let mut new = self.requester_side(described, people, [voter].into())?;
+        let mut new = self.requester_side(described, people, voters)?;
         let excluded = excluded(described);
         let named: BTreeSet<EntityUid> = new.iter().map(Entity::uid).collect();
         for person in &excluded {

@@ -228,6 +228,9 @@ pub enum Event {
         /// The pattern they approved, if it is more than this action alone.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         pattern_digest: Option<PatternDigest>,
+        /// In whose place they spoke too, or only.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        deputy_for: Vec<PersonId>,
         /// The passkey's signature over the vote, for anyone to check.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         signed: Option<Box<SignedIntent>>,
@@ -388,6 +391,30 @@ pub enum Event {
         by: Option<String>,
         /// Why.
         reason: String,
+    },
+    /// A person gave their duty as a reviewer to another, for a time.
+    #[serde(rename = "duty.given")]
+    DutyGiven {
+        /// The duty.
+        duty: String,
+        /// Whose it is.
+        of: PersonId,
+        /// Who does it.
+        deputy: PersonId,
+        /// For which groups.
+        groups: BTreeSet<String>,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A duty was taken back, or given up.
+    #[serde(rename = "duty.ended")]
+    DutyEnded {
+        /// The duty.
+        duty: String,
+        /// Who ended it.
+        by: PersonId,
     },
     /// A policy bundle came into force.
     #[serde(rename = "policy.activated")]

@@ -31,7 +31,7 @@ mod tests;
 pub use breaking::{Breaking, EligibleBreaking, Judgement, STRONG_SECONDS_MAX, SignOff, is_strong};
 pub use intent::PasskeyUse;
 pub use quorum::tokens;
-pub use separation::EligibleVote;
+pub use separation::{Deputy, EligibleVote};
 
 /// How long a review stays open unless policy says otherwise: 30 minutes.
 pub const EXPIRY_SECONDS_DEFAULT: u32 = 30 * 60;
@@ -112,6 +112,9 @@ pub struct Vote {
     pub passkey: Option<PasskeyUse>,
     /// The groups for which policy let them approve.
     pub groups: BTreeSet<String>,
+    /// In whose place they spoke for other groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duties: Vec<DutyUse>,
     /// The card they saw.
     pub card: CardDigest,
     /// What they let vary, if they approved the like of it too.
@@ -121,6 +124,17 @@ pub struct Vote {
     pub reason: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A person's duty as their deputy's vote used it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DutyUse {
+    /// Whose duty it is.
+    pub of: PersonId,
+    /// Their name when it was used.
+    pub name: String,
+    /// For which of their groups.
+    pub groups: BTreeSet<String>,
 }
 
 /// What every review carries, whatever its state.

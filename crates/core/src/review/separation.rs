@@ -10,7 +10,7 @@ use crate::action::{CardDigest, Described, PersonId, Timestamp};
 use crate::pattern::Choice;
 use crate::policy::Approvable;
 
-use super::{Method, PasskeyUse, Verdict, Vote};
+use super::{DutyUse, Method, PasskeyUse, Verdict, Vote};
 
 /// Proof that a person stands outside an action's delegation closure. Only [`independent`] makes one.
 ///
@@ -86,12 +86,29 @@ impl EligibleVote {
     /// # Errors
     /// [`AnotherPerson`] when the proofs speak of different people.
     pub fn new(person: Independent, approvable: &Approvable, ballot: Ballot) -> Result<Self, AnotherPerson> {
-        if approvable.person() != &person.person {
+        Self::with_duties(person, Some(approvable), Vec::new(), ballot)
+    }
+
+    /// The same for somebody who speaks in the place of others, besides what they may say in their own, if anything.
+    ///
+    /// # Errors
+    /// [`AnotherPerson`] when the proofs speak of different people, or there is none.
+    pub fn with_duties(
+        person: Independent,
+        own: Option<&Approvable>,
+        deputies: Vec<Deputy>,
+        ballot: Ballot,
+    ) -> Result<Self, AnotherPerson> {
+        let theirs = |one: &Approvable| one.person() == &person.person;
+        let own_fits = own.is_none_or(|own| theirs(own) && own.deputy_for().is_none());
+        if !own_fits || !deputies.iter().all(|one| theirs(&one.approvable)) || (own.is_none() && deputies.is_empty()) {
             return Err(AnotherPerson);
         }
-        let groups = approvable.groups().clone();
+        let groups = own.map(|own| own.groups().clone()).unwrap_or_default();
+        let duties = deputies.into_iter().map(Deputy::used).collect();
         let Ballot { name, verdict, method, mfa, passkey, card, pattern, reason, at } = ballot;
-        Ok(Self(Vote { person: person.person, name, verdict, method, mfa, passkey, groups, card, pattern, reason, at }))
+        let person = person.person;
+        Ok(Self(Vote { person, name, verdict, method, mfa, passkey, groups, duties, card, pattern, reason, at }))
     }
 
     #[cfg(test)]
@@ -101,6 +118,49 @@ impl EligibleVote {
 
     pub(super) fn into_vote(self) -> Vote {
         self.0
+    }
+}
+
+/// Proof that somebody may speak for a group in the place of one of its members, who stands outside the requester's side
+/// too: the duty of anyone on it counts for nothing, whoever does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deputy {
+    of: Independent,
+    name: String,
+    approvable: Approvable,
+}
+
+impl Deputy {
+    /// Joins the two proofs.
+    ///
+    /// # Errors
+    /// [`AnotherPerson`] when they speak of different people.
+    pub fn new(of: Independent, name: String, approvable: Approvable) -> Result<Self, AnotherPerson> {
+        match approvable.deputy_for() == Some(&of.person) {
+            true => Ok(Self { of, name, approvable }),
+            false => Err(AnotherPerson),
+        }
+    }
+
+    /// Whose duty it is.
+    pub fn of(&self) -> &PersonId {
+        self.of.person()
+    }
+
+    /// Their name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For which groups.
+    pub fn groups(&self) -> &BTreeSet<String> {
+        self.approvable.groups()
+    }
+
+    /// As votes keep it.
+    #[must_use]
+    pub fn used(self) -> DutyUse {
+        DutyUse { groups: self.approvable.groups().clone(), of: self.of.person, name: self.name }
     }
 }
 

@@ -78,6 +78,7 @@ fn vote(who: &str, groups: &[&str], verdict: Verdict) -> EligibleVote {
         mfa: true,
         passkey: None,
         groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        duties: Vec::new(),
         card: CardDigest::of(b"card"),
         pattern: None,
         reason: None,
@@ -158,4 +159,42 @@ fn a_vote_can_be_taken_back_by_its_voter_and_cast_again() {
     assert_eq!(none, open());
     assert_eq!(none.retract(&person("bob")), Err(Error::NotVoted));
     assert_eq!(once(&none, "bob"), one);
+}
+
+fn deputy(who: &str, own: &[&str], duties: &[(&str, &[&str])]) -> Vote {
+    let duty = |(of, groups): &(&str, &[&str])| DutyUse {
+        of: person(of),
+        name: (*of).to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    };
+    Vote { duties: duties.iter().map(duty).collect(), ..vote(who, own, Verdict::Approve).into_vote() }
+}
+
+#[test]
+fn one_duty_counts_once() {
+    let counts = |votes: &[Vote], expected: &[&str]| {
+        let tokens: Vec<String> = tokens(votes).iter().map(ToString::to_string).collect();
+        assert_eq!(tokens, expected, "{votes:?}");
+    };
+    let paula = || deputy("paula", &["dba"], &[]);
+    let quinn = || deputy("quinn", &["dba"], &[]);
+    let dora = |duties| deputy("dora", &[], duties);
+    counts(&[dora(&[("paula", &["dba"])])], &["any:1", "dba:1"]);
+    counts(&[paula(), dora(&[("paula", &["dba"])])], &["any:1", "dba:1"]);
+    counts(&[dora(&[("paula", &["dba"])]), paula()], &["any:1", "dba:1"]);
+    counts(&[quinn(), dora(&[("paula", &["dba"])])], &["any:1", "any:2", "dba:1", "dba:2"]);
+    // one person is one, however many gave them their duty
+    counts(&[dora(&[("paula", &["dba"]), ("quinn", &["dba"])])], &["any:1", "dba:1"]);
+    counts(&[paula(), dora(&[("paula", &["dba"]), ("quinn", &["dba"])])], &["any:1", "any:2", "dba:1", "dba:2"]);
+    counts(
+        &[paula(), quinn(), dora(&[("paula", &["dba"]), ("quinn", &["dba"])])],
+        &["any:1", "any:2", "dba:1", "dba:2"],
+    );
+    // two deputies of one person
+    counts(&[dora(&[("paula", &["dba"])]), deputy("emil", &[], &[("paula", &["dba"])])], &["any:1", "dba:1"]);
+    // a member of the group is themselves
+    counts(&[deputy("dora", &["dba"], &[("paula", &["dba"])]), paula()], &["any:1", "any:2", "dba:1", "dba:2"]);
+    // in `any` whoever has a group of their own is themselves
+    counts(&[deputy("dora", &["sre"], &[("paula", &["dba"])]), paula()], &["any:1", "any:2", "dba:1", "sre:1"]);
+    assert!(tokens(&[Vote { verdict: Verdict::Reject, ..dora(&[("paula", &["dba"])]) }]).is_empty());
 }

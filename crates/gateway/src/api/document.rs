@@ -12,7 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
 use super::{
-    Shared, actions, directory, events, follow_ups, health, keys, ledger, patterns, policies, reviews, sign_in, token,
+    Shared, actions, directory, duties, events, follow_ups, health, keys, ledger, patterns, policies, reviews, sign_in,
+    token,
 };
 
 /// `bad_request`: a parameter is malformed or out of range.
@@ -118,6 +119,9 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(directory::give_agent))
         .routes(routes!(directory::targets))
         .routes(routes!(keys::create))
+        .routes(routes!(duties::list))
+        .routes(routes!(duties::give))
+        .routes(routes!(duties::end))
         .routes(routes!(token::exchange))
         .routes(routes!(policies::show))
         .routes(routes!(policies::propose))

@@ -24,6 +24,7 @@ use crate::identity::refusals::Refusals;
 mod actions;
 mod directory;
 mod document;
+mod duties;
 mod events;
 mod extract;
 mod follow_ups;

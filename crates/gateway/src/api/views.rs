@@ -183,6 +183,9 @@ pub(super) struct VoteView {
     /// The passkey that signed it, for votes by `passkey`.
     #[serde(skip_serializing_if = "Option::is_none")]
     passkey: Option<PasskeyView>,
+    /// In whose place they spoke too, or only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deputy_for: Vec<String>,
     /// What they let vary, if they approved the like of it too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<ChoiceView>,
@@ -461,6 +464,7 @@ fn vote(vote: &Vote) -> VoteView {
         },
         method: vote.method.name(),
         passkey: vote.passkey.clone().map(|PasskeyUse { id, synced, local }| PasskeyView { id, synced, local }),
+        deputy_for: resolve::duty::names(&vote.duties),
         pattern: vote.pattern.as_ref().map(ChoiceView::from),
         at: vote.at.to_string(),
         reason: vote.reason.clone(),

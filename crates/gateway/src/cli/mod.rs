@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod describe;
 mod doctor;
+mod duty;
 mod follow_up;
 mod identity;
 mod ledger;
@@ -66,6 +67,9 @@ enum Command {
     /// Reviews: list, look, decide (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Review(review::ReviewCommand),
+    /// Duties: who reviews in whose place while they are away (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    #[command(subcommand)]
+    Duty(duty::DutyCommand),
     /// Patterns: what was approved for more than once (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Pattern(pattern::PatternCommand),
@@ -133,6 +137,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Person(command) => block_on(identity::person(context, command)),
         Command::Agent(command) => block_on(identity::agent(context, command)),
         Command::Review(command) => block_on(review::run(context, command)),
+        Command::Duty(command) => block_on(duty::run(context, command)),
         Command::Pattern(command) => block_on(pattern::run(context, command)),
         Command::Whoami => block_on(review::whoami(context)),
         Command::Token(command) => block_on(token::run(context, command)),

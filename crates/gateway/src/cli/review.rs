@@ -205,6 +205,9 @@ impl Api {
         let response =
             request.send().await.with_context(|| format!("the gateway at `{}` does not answer", self.url))?;
         let status = response.status();
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         let value: Value = response.json().await.with_context(|| format!("`{url}` answered {status} without JSON"))?;
         if status.is_success() { Ok(value) } else { Err(refused(status, &value).into()) }
     }

@@ -11,6 +11,7 @@ use countersign_core::review::{Method, Review, Verdict};
 use serde::Deserialize;
 
 use super::Console;
+use super::duties::{self, DutyView};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, line, span, when};
@@ -44,6 +45,7 @@ struct MePage {
     accounts: Vec<AccountView>,
     credentials: Vec<CredentialView>,
     agents: Vec<AgentView>,
+    duties: Vec<DutyView>,
     habits: Option<Habits>,
     /// A token that was made a moment ago; shown once.
     token: Option<String>,
@@ -169,7 +171,7 @@ async fn answer(console: &Console, session: &Session, done: Result<(), Error>) -
     }
 }
 
-async fn show(
+pub(super) async fn show(
     console: &Console,
     session: &Session,
     token: Option<String>,
@@ -197,6 +199,7 @@ async fn show(
         accounts: accounts.iter().filter(|a| a.person == who.person.id).map(|a| account(a, now)).collect(),
         credentials: credentials.iter().map(|(kind, c)| credential(*kind, c, &who.credential, now)).collect(),
         agents: own.map(|agent| agent_view(agent, now)).collect(),
+        duties: duties::of(console, session).await?,
         habits: habits(console, session, now).await?,
         token,
         problem: problem.map(|(_, text)| line(&text)),

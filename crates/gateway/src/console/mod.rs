@@ -24,6 +24,7 @@ mod activity;
 mod assets;
 mod batch;
 mod cast;
+mod duties;
 mod events;
 mod follow_ups;
 mod guard;
@@ -110,6 +111,8 @@ fn signed_in() -> Router<Console> {
         .route("/activity", get(activity::page))
         .route("/me", get(me::page))
         .route("/me/tokens", post(me::make_token))
+        .route("/me/duties", post(duties::give))
+        .route("/me/duties/{id}/end", post(duties::end))
         .route("/me/credentials/{id}/end", post(me::end_credential))
         .route("/me/agents/{name}/accept", post(me::accept_agent))
         .route("/me/agents/{name}/revoke", post(me::revoke_agent))

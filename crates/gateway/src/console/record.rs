@@ -146,14 +146,16 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             format!("{status:?}{rows}").to_lowercase()
         }
         Event::ReviewOpened { action: of, .. } => format!("people are asked about {}", action(of)),
-        Event::ReviewVote { person, verdict, signed, pattern_digest, .. } => {
+        Event::ReviewVote { person, verdict, signed, pattern_digest, deputy_for, .. } => {
             let said = match verdict {
                 Verdict::Approve => "approved",
                 Verdict::Reject => "rejected",
             };
             let how = if signed.is_some() { ", signed by passkey" } else { "" };
             let like = if pattern_digest.is_some() { " this and the like of it" } else { "" };
-            format!("{} {said}{like}{how}", name(person.as_str()))
+            let of: Vec<String> = deputy_for.iter().map(|of| name(of.as_str())).collect();
+            let of = if of.is_empty() { String::new() } else { format!(" for {}", of.join(", ")) };
+            format!("{} {said}{like}{of}{how}", name(person.as_str()))
         }
         Event::ReviewEscalated { review, group } => {
             format!("review {} is escalated to {group}", short(review.as_str()))
@@ -184,6 +186,11 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let by = by.as_deref().map(|by| format!(" by {}", name(by))).unwrap_or_default();
             format!("pattern {} was ended{by}: {reason}", short(pattern.as_str()))
         }
+        Event::DutyGiven { of, deputy, groups, .. } => {
+            let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+            format!("{} gave their duty for {} to {}", name(of.as_str()), groups.join(", "), name(deputy.as_str()))
+        }
+        Event::DutyEnded { by, .. } => format!("{} ended a duty that was given away", name(by.as_str())),
         Event::PolicyActivated { bundle, why, .. } => {
             let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
             format!("bundle {} is in force{why}", short(&bundle.to_string()))

@@ -1,5 +1,7 @@
 //! One review: the whole card, what is needed, what was said, and the two buttons.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State};
@@ -151,6 +153,8 @@ struct VoteView {
     name: Html,
     approves: bool,
     groups: Html,
+    /// In whose place they spoke too, or only.
+    duties: Option<Html>,
     method: &'static str,
     /// What they let vary, if they approved the like of it too.
     pattern: Option<Html>,
@@ -341,12 +345,16 @@ fn own_side(moment: &Moment, review: &Review) -> Vec<Html> {
 
 fn vote_view(moment: &Moment, review: &Review, vote: &Vote) -> VoteView {
     let approves = vote.verdict == Verdict::Approve;
-    let groups: Vec<&str> = vote.groups.iter().map(String::as_str).collect();
+    let used = vote.duties.iter().flat_map(|used| used.groups.iter());
+    let groups: BTreeSet<&str> = vote.groups.iter().chain(used).map(String::as_str).collect();
+    let groups: Vec<&str> = groups.into_iter().collect();
+    let duties = resolve::duty::names(&vote.duties);
     let stands = || resolve::standing(moment, &review.matter().described, vote).is_some();
     VoteView {
         name: line(&vote.name),
         approves,
         groups: line(&groups.join(", ")),
+        duties: (!duties.is_empty()).then(|| line(&duties.join(", "))),
         method: method_words(vote.method),
         pattern: vote.pattern.as_ref().map(|choice| line(&patterns::words(choice))),
         counts: !approves || matches!(review, Review::Closed(_)) || stands(),

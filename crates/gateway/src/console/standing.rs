@@ -77,7 +77,9 @@ impl Standing {
     pub(super) fn could_decide(moment: &Moment, review: &Review, who: &SignedIn) -> bool {
         let voted = review.votes().iter().any(|vote| vote.person == who.person.id);
         let groups = resolve::asked_groups(&review.matter().terms.suffices);
-        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &who.person.groups)
+        let mut held = who.person.groups.clone();
+        held.extend(moment.people.duties_of(&who.person.id, moment.now).flat_map(|duty| duty.groups.iter().cloned()));
+        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &held)
     }
 
     /// The same, as far as they are asked by now: a group that comes later by escalation is not, one that it was escalated to
@@ -132,7 +134,7 @@ fn asked(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Standing {
     let any =
         moment.bundle.may_approve(&voter.signed_in.person.id, &authn, &matter.described, "any", &moment.with(&none));
     let groups = resolve::asked_groups(&matter.terms.suffices);
-    match any.as_ref().map(Approvable::groups) {
+    let standing = match any.as_ref().map(Approvable::groups) {
         Ok(own) if groups.contains("any") => Standing::Decides(own.clone()),
         Ok(own) => match own.intersection(&groups).cloned().collect::<BTreeSet<_>>() {
             both if both.is_empty() => Standing::NotAsked,
@@ -145,7 +147,25 @@ fn asked(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Standing {
                 Standing::Barred(denial.text.clone())
             }
         },
+    };
+    match standing {
+        Standing::NotAsked => in_the_place_of_others(moment, review, voter, &groups),
+        other => other,
     }
+}
+
+/// Whether somebody who is away has given them their duty.
+fn in_the_place_of_others(
+    moment: &Moment,
+    review: &Review,
+    voter: &Voter<'_>,
+    asked: &BTreeSet<String>,
+) -> Standing {
+    let (request, person) = (&review.matter().described, &voter.signed_in.person.id);
+    let deputies = resolve::duty::deputies(moment, request, person, &voter.authn(), asked);
+    let each = deputies.iter().flat_map(|deputy| deputy.groups().iter().map(move |group| (group, deputy.name())));
+    let each: BTreeSet<String> = each.map(|(group, of)| format!("{group} in the place of {of}")).collect();
+    if each.is_empty() { Standing::NotAsked } else { Standing::Decides(each) }
 }
 
 fn is_own_side(moment: &Moment, review: &Review, person: &PersonId) -> bool {

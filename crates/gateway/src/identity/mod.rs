@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, SecretHash, StoreError};
 
 pub mod closure;
+pub mod duties;
 pub mod fetch;
 pub mod flow;
 pub mod jwks;

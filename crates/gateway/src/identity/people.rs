@@ -8,7 +8,7 @@ use countersign_core::action::{Described, Job, PersonId, PersonRef, Requester, T
 use countersign_core::policy::{AgentFacts, People, PersonFacts};
 
 use super::closure;
-use crate::ports::{Agent, AgentKey, Delegation, Directory, Elevation, Person, StoreError};
+use crate::ports::{Agent, AgentKey, Delegation, Directory, Duty, Elevation, Person, StoreError};
 
 /// A snapshot of the directory.
 #[derive(Debug, Default)]
@@ -16,12 +16,14 @@ pub struct Snapshot {
     /// What policy is asked with.
     pub people: People,
     agents: Vec<Agent>,
+    /// Duties that were given away.
+    duties: Vec<Duty>,
     /// Those who were enrolled or elevated by somebody.
     elevated: Vec<(PersonId, Vec<Elevation>)>,
 }
 
 impl Snapshot {
-    fn new(persons: Vec<Person>, agents: Vec<Agent>) -> Self {
+    fn new(persons: Vec<Person>, agents: Vec<Agent>, duties: Vec<Duty>) -> Self {
         let elevated = persons.iter().filter(|person| !person.elevations.is_empty());
         let elevated = elevated.map(|person| (person.id.clone(), person.elevations.clone())).collect();
         let persons =
@@ -29,7 +31,14 @@ impl Snapshot {
         // one that is revoked, or that nobody answers for, is unknown to policy: its open sessions do nothing either
         let facts = agents.iter().filter(|agent| agent.revoked_at.is_none() && agent.accepted_at.is_some());
         let facts = facts.map(|agent| (agent.id.clone(), AgentFacts { groups: agent.groups.clone() }));
-        Self { people: People { persons: persons.collect(), agents: facts.collect() }, agents, elevated }
+        Self { people: People { persons: persons.collect(), agents: facts.collect() }, agents, duties, elevated }
+    }
+
+    /// The duties that a person does for others at a moment. Who they are from, and in which groups those still are, is asked
+    /// where they count.
+    pub fn duties_of(&self, deputy: &PersonId, now: Timestamp) -> impl Iterator<Item = &Duty> {
+        let in_force = move |duty: &&Duty| duty.from <= now && now < duty.until;
+        self.duties.iter().filter(move |duty| &duty.deputy == deputy).filter(in_force)
     }
 
     /// Everyone who stands on the requester's side as of now, those frozen in the request included.
@@ -107,7 +116,8 @@ impl Roster {
     /// # Errors
     /// [`StoreError`].
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let snapshot = Snapshot::new(self.directory.people().await?, self.directory.agents().await?);
+        let duties = self.directory.duties(Timestamp::from_seconds(0)).await?;
+        let snapshot = Snapshot::new(self.directory.people().await?, self.directory.agents().await?, duties);
         self.current.store(Arc::new(snapshot));
         Ok(())
     }

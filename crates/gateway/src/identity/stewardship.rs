@@ -23,7 +23,7 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// The longest a token may be good for, in days.
 pub const TOKEN_DAYS_MAX: u32 = 366;
 /// How fresh a sign-in must be to make a token that votes, in seconds: 15 minutes.
-const FRESH_SECONDS: i64 = 15 * 60;
+pub(super) const FRESH_SECONDS: i64 = 15 * 60;
 /// The longest label of a token, in bytes.
 const LABEL_BYTES_MAX: usize = 100;
 

@@ -8,7 +8,7 @@ use countersign_core::record::Record;
 use countersign_core::review::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Passkeys, StoreError};
+use super::{Duties, Passkeys, StoreError};
 
 /// What a person may do besides reviewing, which follows from their groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -357,7 +357,7 @@ pub struct Once {
 
 /// Who is who.
 #[async_trait]
-pub trait Directory: Passkeys {
+pub trait Directory: Passkeys + Duties {
     /// Adds a person, with the account they came by.
     async fn add_person(
         &self,

@@ -14,6 +14,7 @@ mod break_glass;
 mod builtins;
 mod copy;
 mod crash;
+mod duties;
 mod emulated;
 mod escalation;
 mod faithful;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::api::{Answer, Api, Review};
+use crate::harness::browser::Chromium;
 use crate::harness::clients::Client;
 use crate::harness::console::Browser;
 use crate::harness::{Plan, SOON, World};
@@ -337,4 +338,30 @@ fn the_console_shows_chooses_lists_and_ends_it() {
     assert_eq!(dora.submit("/patterns", &format!("/patterns/{id}/revoke"), &[]).status, 303);
     assert!(dora.get("/patterns").text.contains("No pattern is active"));
     waits(&world, &like(2));
+}
+
+/// The form, the list and the page *You*, in a real browser.
+#[test]
+fn the_pages_have_no_flaws() {
+    let world = Plan::default().patterns().start();
+    let mut browser = Chromium::start(&world);
+    browser.sign_in(&world, "dora", json!({}));
+    let (call, review) = world.paused(WRITE);
+    browser.open("dora", &format!("/reviews/{}", review.id()));
+    browser.press("dora", "details.like summary");
+    browser.until("dora", "details.like[open] input[name=from2]");
+    browser.inspect("dora", "review-pattern");
+    browser.press("dora", "input[name=like]");
+    browser.press("dora", "input[name=bound2][value=range]");
+    browser.run(json!({"do": "fill", "who": "dora", "selector": "input[name=from2]", "value": "1"}));
+    browser.press("dora", "form.vote button.approve");
+    browser.until("dora", ".outcome.approved");
+    call.outcome().rows();
+    runs(&world, &like(1));
+    browser.open("dora", "/patterns");
+    browser.until("dora", ".facts:has-text('used 2 of 3 times')");
+    browser.inspect("dora", "patterns");
+    browser.open("dora", "/me");
+    browser.until("dora", "#away");
+    browser.inspect("dora", "me-away");
 }

@@ -286,6 +286,7 @@ impl World<'_> {
             action_digest: ballot.action,
             card_digest: ballot.card,
             pattern_digest: None,
+            deputy_for: Vec::new(),
             signed: None,
             synced: None,
         }];

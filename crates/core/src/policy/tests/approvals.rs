@@ -112,3 +112,34 @@ fn policies_tell_passkeys_apart() {
         assert_eq!(by(weaker), Err("policy_denied"), "{weaker:?}");
     }
 }
+
+/// A deputy speaks for one group, in the place of somebody who is in it, and policy sees whose place that is.
+#[test]
+fn a_deputy_speaks_for_a_member_and_policy_may_forbid_it() {
+    let more = r##"@id("not-for-dan") @deny("dan decides himself")
+        forbid (principal, action == Action::"approve", resource)
+        when { context has deputyFor && context.deputyFor.name == "dan" };"##;
+    let (people, request, none) = (people(), one(SqlClass::Write, "UPDATE"), BTreeSet::new());
+    let ask = |bundle: &Bundle, who: &str, of: &str, group: &str| {
+        let (who, of) = (PersonId::new(who), PersonId::new(of));
+        let circumstances = circumstances(&none, &people);
+        bundle.may_approve_as_deputy((&who, &of), &FRESH, &request, group, &circumstances)
+    };
+    let (starter, strict) = (bundle(STARTER), starter_and(more));
+    let spoken = ask(&starter, "sam", "dora", "dba").expect("dora is a dba");
+    assert_eq!((spoken.person(), spoken.deputy_for()), (&PersonId::new("sam"), Some(&PersonId::new("dora"))));
+    assert_eq!(spoken.groups(), &BTreeSet::from(["dba".to_owned()]));
+    for (who, of, group, code) in [
+        ("sam", "dora", "security", ApproveCode::NotAReviewer),
+        ("sam", "nobody", "dba", ApproveCode::NotAReviewer),
+        ("sam", "zoe", "dba", ApproveCode::NotAReviewer), // suspended
+        ("sam", "ghost", "dba", ApproveCode::NotAReviewer),
+        ("ghost", "dora", "dba", ApproveCode::NotAReviewer),
+        ("zoe", "dora", "dba", ApproveCode::Suspended),
+        ("alice", "dora", "dba", ApproveCode::SelfApproval),
+    ] {
+        assert_eq!(ask(&starter, who, of, group).map_err(|denial| denial.code), Err(code), "{who} for {of}");
+    }
+    assert!(ask(&strict, "sam", "dora", "dba").is_ok());
+    assert_eq!(ask(&strict, "sam", "dan", "dba").map_err(|denial| denial.code), Err(ApproveCode::PolicyDenied));
+}

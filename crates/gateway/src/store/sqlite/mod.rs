@@ -26,6 +26,7 @@ mod bundles;
 mod credentials;
 mod db;
 mod directory;
+mod duties;
 mod follow_ups;
 mod passkeys;
 mod patterns;
