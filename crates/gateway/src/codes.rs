@@ -131,6 +131,8 @@ codes! {
     FollowUpDone => "follow_up_done",
     /// There can be no passkeys under the gateway's address.
     PasskeysUnavailable => "passkeys_unavailable",
+    /// Others decide first.
+    NotYourTurn => "not_your_turn",
     /// It cannot be approved as a pattern, or not as this one.
     PatternRefused => "pattern_refused",
     /// The person has as many passkeys as one may have.

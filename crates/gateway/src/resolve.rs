@@ -317,6 +317,7 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequ
     let independent = separation::independent(&person.id, &matter.described, &linked)
         .map_err(|error| Denied::new(Code::SelfApproval, error.to_string()))?;
     let (own, deputies) = speaks(moment, review, voter)?;
+    in_turn(moment, review, &groups_of(own.as_ref(), &deputies))?;
     let authn = voter.authn();
     let ballot = Ballot {
         name: person.name.clone(),
@@ -329,15 +330,38 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>, vote: &VoteRequ
         reason: vote.reason().map(str::to_owned),
         at: moment.now,
     };
-    EligibleVote::with_duties(independent, own.as_ref(), deputies, ballot).map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
+    EligibleVote::with_duties(independent, own.as_ref(), deputies, ballot)
+        .map_err(|error| Denied::new(Code::Forbidden, error.to_string()))
+}
+
+/// Whether a vote of somebody would be in its turn.
+///
+/// # Errors
+/// [`Denied`]: that it would not be, or why they have no vote.
+pub fn turn_of(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<(), Denied> {
+    let (own, deputies) = speaks(moment, review, voter)?;
+    in_turn(moment, review, &groups_of(own.as_ref(), &deputies))
+}
+
+/// The groups for which somebody would speak.
+fn groups_of(own: Option<&Approvable>, deputies: &[Deputy]) -> BTreeSet<String> {
+    let own = own.into_iter().flat_map(Approvable::groups);
+    own.chain(deputies.iter().flat_map(Deputy::groups)).cloned().collect()
+}
+
+/// Whether it is the turn of somebody who speaks for these groups: where policies have an order (`@after`), those that come
+/// first must be satisfied by votes that stand.
+///
+/// # Errors
+/// [`Denied`], with whose turn it is.
+fn in_turn(moment: &Moment, review: &Review, groups: &BTreeSet<String>) -> Result<(), Denied> {
+    let approvals = tokens(&standing_votes(moment, review));
+    let turn = moment.bundle.turn(&review.matter().described, groups, &moment.with(&approvals));
+    turn.map_err(|not_yet| Denied::new(Code::NotYourTurn, not_yet.to_string()))
 }
 
 /// For whom policy lets this person speak: for themselves, in the place of others, or both.
-fn speaks(
-    moment: &Moment,
-    review: &Review,
-    voter: &Voter<'_>,
-) -> Result<(Option<Approvable>, Vec<Deputy>), Denied> {
+fn speaks(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<(Option<Approvable>, Vec<Deputy>), Denied> {
     let own = approvable(moment, review, voter);
     let (request, person) = (&review.matter().described, &voter.signed_in.person.id);
     let mut deputies = duty::deputies(moment, request, person, &voter.authn(), &asked_by_now(moment, review));

@@ -14,7 +14,7 @@ pub const DURATION_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// The longest text for people: it must fit a card.
 pub const TEXT_CHARS_MAX: usize = 1_000;
 
-const KNOWN: &str = "id, review, deny, expires, hold, justify, stepup, channel, escalate, mask, pattern";
+const KNOWN: &str = "id, review, deny, expires, hold, justify, stepup, channel, escalate, mask, pattern, after";
 
 /// Annotations that mean something on a permit too.
 const ON_PERMITS: &[&str] = &["id", "mask"];
@@ -28,6 +28,8 @@ pub(super) struct Annotations {
     pub(super) review: Option<String>,
     /// `@deny`: what the requester reads when the answer is final.
     pub(super) deny: Option<String>,
+    /// `@after`: the policy whose requirement comes first.
+    pub(super) after: Option<String>,
     /// The rest.
     pub(super) obligations: Obligations,
 }
@@ -91,6 +93,7 @@ impl Annotations {
                 let (after, group) = escalation(value, vocabulary)?;
                 obligations.escalate.insert(after, group);
             }
+            "after" => self.after = Some(id(value)?),
             "mask" => obligations.masks = mask::read(value)?,
             "pattern" => obligations.pattern = Some(limits(value)?),
             unknown => return Err(format!("unknown annotation `@{unknown}`; there are {KNOWN}")),

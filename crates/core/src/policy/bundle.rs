@@ -18,6 +18,7 @@ use super::decision::Quorum;
 use super::index::Index;
 use super::problem::{LoadError, Place, Problem};
 use super::protocol;
+use super::stage;
 use super::steady;
 use super::vocabulary::{ANY, Vocabulary};
 use super::world::World;
@@ -265,6 +266,10 @@ impl<'a> Reader<'a> {
         let policies = self.meta.len();
         if policies > POLICIES_MAX {
             return Err(LoadError::TooMany { policies, max: POLICIES_MAX });
+        }
+        for (id, message) in stage::problems(&self.meta) {
+            let place = self.origin.get(&id).copied().unwrap_or(Place { file: CORE_NAME, text: CORE });
+            self.problems.push(place.problem(None, format!("`{id}`: {message}"), None));
         }
         self.validate(schema);
         if self.problems.is_empty() {

@@ -27,6 +27,7 @@ mod problem;
 mod protocol;
 pub mod prove;
 mod sql;
+mod stage;
 mod steady;
 mod suffice;
 #[cfg(test)]
@@ -48,5 +49,6 @@ pub use gate::target as gate_target;
 pub use mask::{MASKS_MAX, MalformedColumn, Mask, MaskedColumn, Masks};
 pub use memo::{Memo, PERMITS_MAX};
 pub use problem::{LoadError, Problem};
+pub use stage::NotYet;
 pub use vocabulary::{GROUP_BYTES_MAX, GROUPS_MAX, QUORUM_MAX, QUORUM_MAX_DEFAULT, Vocabulary, VocabularyError};
 pub use world::{AgentFacts, Circumstances, People, PersonFacts};

@@ -6,6 +6,7 @@ mod decisions;
 mod loading;
 mod memo;
 mod properties;
+mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

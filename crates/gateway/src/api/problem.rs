@@ -191,6 +191,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::PasskeyRefused
         | Code::NoBreakGlass
         | Code::PatternRefused
+        | Code::NotYourTurn
         | Code::SettingRefused
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
@@ -269,6 +270,7 @@ fn title(code: Code) -> &'static str {
         Code::NoBreakGlass => "no policy yields to broken glass here",
         Code::FollowUpDone => "the follow-up is done already",
         Code::PasskeyRequired => "the vote must be signed by a passkey",
+        Code::NotYourTurn => "others decide first",
         Code::PatternRefused => "this cannot be approved as a pattern",
         Code::PasskeyRefused => "the passkey's signature is refused",
         Code::ChallengeVoid => "this was not signed for this vote, or too late",

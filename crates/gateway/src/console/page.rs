@@ -249,6 +249,7 @@ pub(super) fn advice(code: Code) -> &'static str {
             "Your vote was not counted. Try again; if it stays like this, look at the gateway's log."
         }
         Code::PasskeyRequired => "Press one of the buttons that sign. Your own page, under your name, adds a passkey.",
+        Code::NotYourTurn => "Come back once they have approved; the review then asks you.",
         Code::PatternRefused => "Nothing was counted. Approve it for this once, or change what may vary.",
         Code::PasskeyRefused => {
             "Nothing was counted, and the attempt was recorded. Try again, or with another passkey."

@@ -11,6 +11,7 @@ use countersign_core::review::attention::Attention;
 use countersign_core::review::separation::independent;
 use countersign_core::review::{PasskeyUse, Review, Verdict, Vote, tokens};
 
+use crate::codes::Code;
 use crate::gate::Moment;
 use crate::identity::SignedIn;
 use crate::ports::Scope;
@@ -27,6 +28,8 @@ pub(super) enum Standing {
     OwnSide,
     /// None of their groups was asked.
     NotAsked,
+    /// Others decide first.
+    Later(String),
     /// Policy does not let them, and says why.
     Barred(String),
     /// Their session may only read.
@@ -114,6 +117,7 @@ impl Standing {
                 "Others were asked".to_owned(),
                 "You cannot decide this: none of your groups was asked.".to_owned(),
             ),
+            Standing::Later(why) => ("Not yet your turn".to_owned(), format!("You cannot decide this yet: {why}.")),
             Standing::Barred(why) => ("Policy bars you".to_owned(), format!("You cannot decide this: {why}.")),
             Standing::ReadOnly => {
                 ("You can only read".to_owned(), "Your session may read reviews, not vote on them.".to_owned())
@@ -148,19 +152,18 @@ fn asked(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Standing {
             }
         },
     };
-    match standing {
+    let standing = match standing {
         Standing::NotAsked => in_the_place_of_others(moment, review, voter, &groups),
         other => other,
+    };
+    match resolve::turn_of(moment, review, voter) {
+        Err(denied) if standing.decides() && denied.code == Code::NotYourTurn => Standing::Later(denied.message),
+        _ => standing,
     }
 }
 
 /// Whether somebody who is away has given them their duty.
-fn in_the_place_of_others(
-    moment: &Moment,
-    review: &Review,
-    voter: &Voter<'_>,
-    asked: &BTreeSet<String>,
-) -> Standing {
+fn in_the_place_of_others(moment: &Moment, review: &Review, voter: &Voter<'_>, asked: &BTreeSet<String>) -> Standing {
     let (request, person) = (&review.matter().described, &voter.signed_in.person.id);
     let deputies = resolve::duty::deputies(moment, request, person, &voter.authn(), asked);
     let each = deputies.iter().flat_map(|deputy| deputy.groups().iter().map(move |group| (group, deputy.name())));

@@ -37,6 +37,7 @@ mod self_approval;
 mod separation;
 mod sessions;
 mod sign_in;
+mod stages;
 mod stewardship;
 mod threats;
 mod workload;

@@ -65,6 +65,7 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::NoBreakGlass
         | Code::FollowUpDone
         | Code::PatternRefused
+        | Code::NotYourTurn
         | Code::ChallengeVoid
         | Code::TooManyPasskeys
         | Code::RecordUnavailable => SqlState::INSUFFICIENT_PRIVILEGE,
