@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::action::{ActionDigest, CardDigest, Described, ReviewId};
+use countersign_core::action::{ActionDigest, CardDigest, Described, PersonId, ReviewId};
 use countersign_core::grant::Grant;
 use countersign_core::policy::{Decision, Permitted, Quorum};
 use countersign_core::record::{Event, Record};
@@ -101,11 +101,22 @@ pub fn glass(moment: &Moment, review: &Review, grant: &Grant, request: &Describe
     }
 }
 
-/// The approvals beside a broken glass: whoever broke it is not counted a second time.
+/// The approvals beside a broken glass: whoever broke it is not counted a second time, nor whoever spoke in their place.
 pub fn beside(review: &Review, standing: Vec<Vote>) -> BTreeSet<Quorum> {
-    let broke = |vote: &Vote| review.breaking().is_some_and(|breaking| breaking.person == vote.person);
-    let others: Vec<Vote> = standing.into_iter().filter(|vote| !broke(vote)).collect();
-    tokens(&others)
+    match review.breaking() {
+        Some(breaking) => tokens(&without(standing, &breaking.person)),
+        None => tokens(&standing),
+    }
+}
+
+/// The votes without a person's own, and without what others said in their place.
+fn without(votes: Vec<Vote>, person: &PersonId) -> Vec<Vote> {
+    let others = votes.into_iter().filter(|vote| &vote.person != person);
+    let spoken = others.map(|mut vote| {
+        vote.duties.retain(|duty| &duty.of != person);
+        vote
+    });
+    spoken.filter(|vote| !vote.groups.is_empty() || !vote.duties.is_empty()).collect()
 }
 
 fn stands(moment: &Moment, request: &Described, breaking: &Breaking) -> bool {
@@ -182,7 +193,7 @@ fn permitted(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Perm
         let message = "nothing stands in the way any more; the requester may send the same again";
         return Err(Denied::new(Code::NoBreakGlass, message));
     }
-    let others: Vec<Vote> = approvals.into_iter().filter(|vote| vote.person != voter.signed_in.person.id).collect();
+    let others = without(approvals, &voter.signed_in.person.id);
     match moment.bundle.decide(request, &moment.with_glass(&tokens(&others), true)) {
         Decision::Permit(permitted) => Ok(permitted),
         Decision::Review(terms) => Err(unyielding(terms.policies.iter().map(|note| note.id.as_str()))),
@@ -253,4 +264,43 @@ fn records(gate: &Gate, moment: &Moment, next: &Review, permitted: &Permitted, i
     let alarm = Event::SystemAlarm { code: "glass_broken".to_owned(), detail };
     let closing = super::closing_events(next, issued);
     std::iter::once(broken).chain(closing).chain([alarm]).map(|event| gate.scribe.record(event)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::action::Timestamp;
+    use countersign_core::review::{DutyUse, Method, Verdict};
+
+    use super::*;
+
+    fn vote(person: &str, groups: &[&str], of: &[&str]) -> Vote {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+        let duty = |of: &&str| DutyUse { of: PersonId::new(*of), name: (*of).to_owned(), groups: names(&["dba"]) };
+        Vote {
+            person: PersonId::new(person),
+            name: person.to_owned(),
+            verdict: Verdict::Approve,
+            method: Method::Console,
+            mfa: true,
+            passkey: None,
+            groups: names(groups),
+            duties: of.iter().map(duty).collect(),
+            card: CardDigest::of(b"card"),
+            pattern: None,
+            reason: None,
+            at: Timestamp::from_seconds(0),
+        }
+    }
+
+    #[test]
+    fn whoever_breaks_the_glass_counts_for_nothing_else_not_even_by_a_deputy() {
+        let votes =
+            vec![vote("breaker", &["dba"], &[]), vote("deputy", &[], &["breaker"]), vote("other", &["dba"], &[])];
+        let quorum = |count| Quorum { group: "dba".to_owned(), count };
+        assert!(tokens(&votes).contains(&quorum(2)));
+        let beside = tokens(&without(votes, &PersonId::new("breaker")));
+        assert!(beside.contains(&quorum(1)) && !beside.contains(&quorum(2)), "{beside:?}");
+        let both = vec![vote("deputy", &[], &["breaker", "away"])];
+        assert!(tokens(&without(both, &PersonId::new("breaker"))).contains(&quorum(1)), "for somebody else");
+    }
 }

@@ -247,10 +247,27 @@ fn recorded(table: &Table, world: &World) {
     assert!(world.verify().ok());
 }
 
-fn one_s_own(table: &mut Table, Stage { world, key, side, .. }: &Stage, review: &Review) {
+fn one_s_own(table: &mut Table, Stage { world, key, side, gil, .. }: &Stage, review: &Review) {
     for member in side {
         member.every_way(table, world, 1, review, "self_approval");
     }
+    let glass = json!({"reason": "it cannot wait", "action_digest": review.0["action_digest"],
+        "card_digest": review.0["card_digest"]});
+    let address = format!("/api/v1/reviews/{}/break-glass", review.id());
+    let (of, what) = ((1, Kept::Vote), "breaks the glass");
+    for member in side {
+        table.api(of, member.who, what, &member.script().post(&address, &glass), "self_approval");
+        let args = ["review", "break-glass", review.id(), "--reason", "it cannot wait"];
+        table.command(of, member.who, what, &world.gateway.as_person(member.script().token(), &args), "self_approval");
+    }
+    table.api(of, "the agent itself", what, &world.api(key).post(&address, &glass), "self_approval");
+    table.api(
+        (2, Kept::Vote),
+        gil.who,
+        "breaks the glass, which no policy lets them",
+        &gil.script().post(&address, &glass),
+        "forbidden",
+    );
     let agent = world.api(key);
     for verdict in ["approve", "reject"] {
         let answer = agent.vote(review, verdict, "by its key");
