@@ -355,6 +355,8 @@ impl Admin {
     /// point loses nothing: doing it again ends it.
     async fn rotate(&self) -> Answer {
         let Secrets { seal, sealed } = &self.secrets;
+        let what = "stored secrets are being sealed with a new key".to_owned();
+        self.store.append(vec![self.scribe.record(Event::ConfigChanged { what })]).await?; // no change without a record
         let key = blocking(seal, |seal| seal.renew()).await?;
         for place in sealed {
             place.seal_anew().await?;
