@@ -22,6 +22,7 @@ use crate::policy::{Permitted, Terms};
 
 pub mod attention;
 mod breaking;
+pub mod burst;
 pub mod intent;
 mod quorum;
 pub mod separation;

@@ -7,7 +7,7 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
+use axum::extract::{Form, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::action::ReviewId;
@@ -15,7 +15,7 @@ use countersign_core::card::Card;
 use countersign_core::review::{Review, Verdict};
 
 use super::Console;
-use super::inbox::{effect, object, verbs};
+use super::inbox::{Which, effect, object, unfolded, verbs};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, Statement, block, line, when};
@@ -35,6 +35,8 @@ const STATEMENT_BYTES_MAX: usize = 2_000;
 #[template(path = "batch.html")]
 struct BatchPage {
     frame: Frame,
+    /// The review whose burst is shown; none shows all.
+    like: Option<String>,
     rows: Vec<Row>,
     /// Reviews that wait for the reader and are decided on their own page.
     apart: usize,
@@ -72,14 +74,16 @@ struct Done {
 pub(super) async fn page(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
+    Query(which): Query<Which>,
 ) -> Result<Response, Failure> {
-    show(&console, &session, Vec::new()).await
+    show(&console, &session, which, Vec::new()).await
 }
 
 /// Casts a vote for each that was chosen.
 pub(super) async fn decide(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
+    Query(which): Query<Which>,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Result<Response, Failure> {
     let Ok(Form(fields)) = form else { return Err(Failure::bad_request("the form is not that of a batch")) };
@@ -99,7 +103,7 @@ pub(super) async fn decide(
         let (id, request) = parse(seen, verdict, reason.clone())?;
         done.push(cast(&console, &session, &id, request).await);
     }
-    show(&console, &session, done).await
+    show(&console, &session, which, done).await
 }
 
 /// The review and both digests, as the page wrote them.
@@ -125,11 +129,12 @@ async fn cast(console: &Console, session: &Session, id: &ReviewId, request: Vote
     }
 }
 
-async fn show(console: &Console, session: &Session, done: Vec<Done>) -> Result<Response, Failure> {
+async fn show(console: &Console, session: &Session, which: Which, done: Vec<Done>) -> Result<Response, Failure> {
     let open = console.gate.store.reviews(ReviewFilter::Open, READ_MAX).await?;
     let moment = console.gate.moment();
     let who = &session.signed_in;
-    let live = open.iter().filter(|review| review.matter().expires_at > moment.now);
+    let (of, like) = unfolded(&open, which);
+    let live = of.into_iter().filter(|review| review.matter().expires_at > moment.now);
     let mine: Vec<&Review> = live.filter(|review| Standing::could_decide(&moment, review, who)).collect();
     // what a passkey must sign is decided on its own page, one by one
     let unsigned = mine.iter().filter(|review| !review.matter().terms.obligations.passkey);
@@ -138,6 +143,7 @@ async fn show(console: &Console, session: &Session, done: Vec<Done>) -> Result<R
     let page = BatchPage {
         frame: Frame::new("Decide several", "/", session),
         apart: mine.len().saturating_sub(rows.len()),
+        like,
         rows,
         done,
     };

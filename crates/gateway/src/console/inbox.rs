@@ -2,13 +2,15 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_core::action::Timestamp;
+use countersign_core::action::{ReviewId, Timestamp};
 use countersign_core::card::Card;
 use countersign_core::review::Review;
 use countersign_core::review::attention::Attention;
+use countersign_core::review::burst::{self, Burst};
+use serde::Deserialize;
 
 use super::Console;
 use super::follow_ups::{self, Banner};
@@ -53,17 +55,33 @@ struct InboxPart {
     list: List,
 }
 
+/// Which reviews: all, or a burst unfolded.
+#[derive(Debug, Deserialize)]
+pub(super) struct Which {
+    /// A review of that burst.
+    like: Option<String>,
+}
+
 /// What the list shows.
 struct List {
+    /// The review whose burst is unfolded; none shows everything.
+    like: Option<String>,
     /// Broken glass that nobody has looked at yet.
     broken: Vec<Banner>,
-    mine: Vec<Row>,
-    mine_more: usize,
-    others: Vec<Row>,
-    others_more: usize,
+    mine: Part,
+    others: Part,
     /// More reviews are open than were read.
     truncated: bool,
     read_max: u32,
+}
+
+/// One part of the list.
+struct Part {
+    rows: Vec<Row>,
+    /// How many reviews it is, however many rows tell of them.
+    count: usize,
+    /// How many of them no row tells of.
+    more: usize,
 }
 
 /// One review at a glance.
@@ -89,14 +107,17 @@ pub(super) struct Row {
     pub(super) escalated: Option<Html>,
     /// Whether people were reminded of it.
     pub(super) reminded: bool,
+    /// How many more of its burst are told of by this row.
+    pub(super) others: usize,
 }
 
 /// The inbox.
 pub(super) async fn page(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
+    Query(which): Query<Which>,
 ) -> Result<Response, Failure> {
-    let list = list(&console, &session).await?;
+    let list = list(&console, &session, which).await?;
     let made = made_on_the_host(&console, &session).await?;
     Ok(render(StatusCode::OK, &InboxPage { frame: Frame::new("Inbox", "/", &session), made, list }))
 }
@@ -127,12 +148,13 @@ async fn made_on_the_host(console: &Console, session: &Session) -> Result<Vec<Ma
 pub(super) async fn part(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
+    Query(which): Query<Which>,
 ) -> Result<Response, Failure> {
-    let list = list(&console, &session).await?;
+    let list = list(&console, &session, which).await?;
     Ok(render(StatusCode::OK, &InboxPart { list }))
 }
 
-async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
+async fn list(console: &Console, session: &Session, which: Which) -> Result<List, Failure> {
     let open = console.gate.store.reviews(ReviewFilter::Open, READ_MAX + 1).await?;
     let moment = console.gate.moment();
     let truncated = open.len() > READ_MAX as usize;
@@ -143,22 +165,37 @@ async fn list(console: &Console, session: &Session) -> Result<List, Failure> {
     let attentions = console.gate.store.attentions(ids).await?;
     let none = Attention::default();
     let attention = |review: &Review| attentions.get(&review.matter().id).unwrap_or(&none);
+    let (of, like) = unfolded(&live, which);
     let (mut mine, others): (Vec<_>, Vec<_>) =
-        live.into_iter().partition(|review| Standing::is_asked(&moment, review, attention(review), &session.signed_in));
+        of.into_iter().partition(|review| Standing::is_asked(&moment, review, attention(review), &session.signed_in));
     mine.sort_by_key(|review| due(review, attention(review))); // stable: the oldest first among those of one kind
-    let rows = |reviews: &[Review]| {
-        let shown = reviews.iter().take(ROWS_MAX);
-        shown.map(|review| row(&moment, review, attention(review), session)).collect::<Vec<_>>()
+    let part = |reviews: &[&Review]| {
+        let bursts = if like.is_some() { alone(reviews) } else { burst::fold(reviews) };
+        let shown = bursts.iter().take(ROWS_MAX);
+        let row = |burst: &Burst<'_>| Row {
+            others: burst.others.len(),
+            ..row(&moment, burst.first, attention(burst.first), session)
+        };
+        let rows: Vec<Row> = shown.map(row).collect();
+        Part { rows, count: reviews.len(), more: bursts.iter().skip(ROWS_MAX).map(Burst::size).sum() }
     };
-    Ok(List {
-        broken: follow_ups::banners(console, session, &moment).await?,
-        mine_more: mine.len().saturating_sub(ROWS_MAX),
-        others_more: others.len().saturating_sub(ROWS_MAX),
-        mine: rows(&mine),
-        others: rows(&others),
-        truncated,
-        read_max: READ_MAX,
-    })
+    let broken = follow_ups::banners(console, session, &moment).await?;
+    Ok(List { mine: part(&mine), others: part(&others), like, broken, truncated, read_max: READ_MAX })
+}
+
+/// The reviews to show, and the one whose burst they are, if it is still open.
+pub(super) fn unfolded(live: &[Review], which: Which) -> (Vec<&Review>, Option<String>) {
+    let like = which.like.map(ReviewId::new);
+    let one = like.and_then(|id| live.iter().find(|review| review.matter().id == id));
+    match one {
+        Some(review) => (burst::like(review, live), Some(review.matter().id.to_string())),
+        None => (live.iter().collect(), None),
+    }
+}
+
+/// Each by itself.
+fn alone<'a>(reviews: &[&'a Review]) -> Vec<Burst<'a>> {
+    reviews.iter().map(|first| Burst { first, others: Vec::new() }).collect()
 }
 
 /// Those of which people were reminded come first, the next to close on top.
@@ -192,6 +229,7 @@ pub(super) fn row(moment: &Moment, review: &Review, attention: &Attention, sessi
         decides: standing.decides(),
         escalated: escalated(attention),
         reminded: attention.reminded_at.is_some(),
+        others: 0,
     }
 }
 

@@ -90,13 +90,11 @@ impl Effect {
         matches!(self.newly, Newly::Nothing(_)) && self.differences.obligations_kept && self.changeable
     }
 
-    /// All of it in words, for the card.
+    /// All of it in words, for the card: what it comes to, the lines that differ, then examples and the list of checks.
     pub fn words(&self) -> String {
         let mut text = String::new();
         self.tell_newly(&mut text);
         self.tell_warnings(&mut text);
-        tell_tally(&mut text, "The bundle's own tests", &self.tests);
-        tell_tally(&mut text, "Its invariants", &self.invariants);
         let count = self.differences.policies.len();
         let _ = match count {
             0 => writeln!(text, "No policy's text differs."), // writing to a string does not fail
@@ -104,6 +102,10 @@ impl Effect {
             _ => writeln!(text, "{count} policies differ:"),
         };
         self.differences.policies.iter().for_each(|difference| tell_difference(&mut text, difference));
+        self.tell_examples(&mut text);
+        text.push('\n');
+        tell_tally(&mut text, "The bundle's own tests", &self.tests);
+        tell_tally(&mut text, "Its invariants", &self.invariants);
         text
     }
 
@@ -116,13 +118,24 @@ impl Effect {
                 let _ = writeln!(text, "What this newly permits is NOT PROVED: {why}.");
                 let _ = writeln!(text, "Judge by the text below, and take it for more than before.");
             }
-            Newly::More { examples, open } => {
+            Newly::More { examples, .. } => {
+                let kinds: Vec<&str> = examples.iter().map(|(kind, _)| kind.as_str()).collect();
                 let _ = writeln!(text, "This newly PERMITS, or lets people approve, what was refused before:");
-                examples.iter().for_each(|(kind, example)| tell_example(text, kind, example));
-                if *open > 0 {
-                    let _ = writeln!(text, "For {open} more kinds of request nothing is proved.");
-                }
+                let _ = writeln!(text, "  {}", kinds.join(", "));
             }
+        }
+        let broken = self.tests.broken.len() + self.invariants.broken.len();
+        if broken > 0 {
+            let _ = writeln!(text, "{broken} of its own tests and invariants DO NOT HOLD: see the end.");
+        }
+    }
+
+    fn tell_examples(&self, text: &mut String) {
+        let Newly::More { examples, open } = &self.newly else { return };
+        let _ = writeln!(text, "\nOf what it newly permits, for instance:");
+        examples.iter().for_each(|(kind, example)| tell_example(text, kind, example));
+        if *open > 0 {
+            let _ = writeln!(text, "For {open} more kinds of request nothing is proved.");
         }
     }
 
@@ -142,7 +155,7 @@ impl Effect {
 }
 
 fn tell_example(text: &mut String, kind: &str, example: &Counterexample) {
-    let _ = writeln!(text, "  {kind}, for instance:");
+    let _ = writeln!(text, "  {kind}:");
     for fact in example.facts.iter().take(FACTS_MAX) {
         let _ = writeln!(text, "    {} = {}", fact.name, fact.value);
     }

@@ -246,9 +246,40 @@ async fn a_full_inbox_stays_small_and_counts_what_it_leaves_out() {
         world.ask(Wish::write(&format!("UPDATE orders SET note = '{}' WHERE id = {n}", "x".repeat(2_000)))).await;
     }
     assert_eq!(world.gate.store.reviews(ReviewFilter::Open, 200).await.expect("lists").len(), 100);
-    let page = world.browser("dora").await.get("/").await;
-    assert!(page.body.contains("60 more wait for you"));
-    assert!(page.body.len() < 62_500, "{} bytes", page.body.len());
+    let dora = world.browser("dora").await;
+    let folded = dora.get("/").await.body;
+    assert!(folded.contains("and 99 more like it") && !folded.contains("more wait for you"), "{folded}");
+    assert_eq!(mine(&folded).matches("<li class=\"card").count(), 1);
+    let like = between(&folded, "href=\"/?like=", "\"");
+    let unfolded = dora.get(&format!("/?like={like}")).await.body;
+    assert!(unfolded.contains("60 more wait for you") && unfolded.contains("The whole inbox"), "{unfolded}");
+    assert!(unfolded.contains(&format!("hx-get=\"/console/inbox?like={like}\"")));
+    assert!(unfolded.len() < 62_500, "{} bytes", unfolded.len());
+    let gone = dora.get("/?like=r_nothing").await.body;
+    assert!(gone.contains("and 99 more like it") && !gone.contains("The whole inbox"), "shows everything: {gone}");
+}
+
+/// One agent's burst leaves the others' requests in sight.
+#[tokio::test]
+async fn what_is_folded_is_decided_with_its_like_alone() {
+    let world = World::new().await;
+    for n in 0..5 {
+        world.ask(Wish::write(&format!("UPDATE orders SET note = 'paid' WHERE id = {n}"))).await;
+    }
+    let other = Wish::write("DELETE FROM invoices WHERE id = 7");
+    world.ask(Wish { writes: vec!["invoices".to_owned()], verb: "DELETE".to_owned(), ..other }).await;
+    let dora = world.browser("dora").await;
+    let inbox = dora.get("/").await.body;
+    assert!(inbox.contains("and 4 more like it") && inbox.contains("invoices"), "{inbox}");
+    let like = between(&inbox, "href=\"/?like=", "\"");
+    let several = dora.get(&format!("/reviews/batch?like={like}")).await.body;
+    assert_eq!((several.matches("name=\"seen\"").count(), several.contains("invoices")), (5, false), "{several}");
+    assert!(several.contains(&format!("action=\"/reviews/batch?like={like}\"")));
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let rest = text.split_once(before).expect("there").1;
+    rest.split_once(after).expect("closed").0
 }
 
 /// What stands under "Waiting for you".
