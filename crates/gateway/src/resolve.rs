@@ -36,7 +36,7 @@ mod voter;
 
 pub use attention::{attend_due, attention};
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
-pub use follow_up::{may_sign_off, sign_off, was_asked};
+pub use follow_up::{is_asked, may_sign_off, sign_off};
 pub use newer::meets;
 pub use retract::retract;
 pub use signed::{Asked, challenge};

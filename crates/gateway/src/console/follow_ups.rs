@@ -220,7 +220,7 @@ pub(super) async fn banners(console: &Console, session: &Session, moment: &Momen
     let open = console.gate.store.follow_ups(false, moment.now, SHOWN_MAX).await?;
     let voter = Voter::plain(&session.signed_in);
     let seen = open.iter().filter_map(|found| Some((&found.review, found.review.breaking()?)));
-    let mine = seen.filter(|(_, breaking)| resolve::was_asked(moment, breaking, &voter));
+    let mine = seen.filter(|(review, breaking)| resolve::is_asked(moment, review, breaking, &voter));
     let banner = |(review, breaking): (&Review, &Breaking)| Banner {
         id: review.matter().id.to_string(),
         name: line(&breaking.name),

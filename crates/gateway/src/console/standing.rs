@@ -80,9 +80,7 @@ impl Standing {
     pub(super) fn could_decide(moment: &Moment, review: &Review, who: &SignedIn) -> bool {
         let voted = review.votes().iter().any(|vote| vote.person == who.person.id);
         let groups = resolve::asked_groups(&review.matter().terms.suffices);
-        let mut held = who.person.groups.clone();
-        held.extend(moment.people.duties_of(&who.person.id, moment.now).flat_map(|duty| duty.groups.iter().cloned()));
-        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &held)
+        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &held(moment, who))
     }
 
     /// The same, as far as they are asked by now: a group that comes later by escalation is not, one that it was escalated to
@@ -90,7 +88,7 @@ impl Standing {
     pub(super) fn is_asked(moment: &Moment, review: &Review, attention: &Attention, who: &SignedIn) -> bool {
         let voted = review.votes().iter().any(|vote| vote.person == who.person.id);
         let groups = attention.asked(review.matter());
-        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &who.person.groups)
+        !voted && !is_own_side(moment, review, &who.person.id) && in_one_of(&groups, &held(moment, who))
     }
 
     pub(super) fn decides(&self) -> bool {
@@ -176,6 +174,12 @@ fn is_own_side(moment: &Moment, review: &Review, person: &PersonId) -> bool {
     independent(person, request, &moment.people.linked_now(request, moment.now)).is_err()
 }
 
+/// The groups that a person is in, or speaks for while somebody is away.
+fn held(moment: &Moment, who: &SignedIn) -> BTreeSet<String> {
+    let given = moment.people.duties_of(&who.person.id, moment.now).flat_map(|duty| duty.groups.iter());
+    who.person.groups.iter().chain(given).cloned().collect()
+}
+
 fn in_one_of(asked: &BTreeSet<String>, own: &BTreeSet<String>) -> bool {
     asked.contains("any") || !asked.is_disjoint(own)
 }
@@ -231,13 +235,20 @@ pub(super) fn paths(moment: &Moment, review: &Review) -> Vec<Path> {
     review.matter().terms.suffices.iter().map(|set| Path { needs: set.iter().map(need).collect() }).collect()
 }
 
-/// Who is in a group, live, not on the requester's side, and has not voted; in the order of their names.
+/// Who is in a group, live, not on the requester's side, and has not voted, and the deputies of such; in the order of their
+/// names.
 fn candidates(moment: &Moment, review: &Review, group: &str) -> Vec<String> {
     let voted: BTreeSet<&PersonId> = review.votes().iter().map(|vote| &vote.person).collect();
-    let persons = moment.people.people.persons.iter();
-    let live = persons.filter(|(_, facts)| !facts.suspended && (group == "any" || facts.groups.contains(group)));
-    let free = live.filter(|(id, _)| !voted.contains(id) && !is_own_side(moment, review, id));
-    let names: BTreeSet<String> = free.map(|(_, facts)| facts.name.clone()).collect();
+    let persons = &moment.people.people.persons;
+    let free = |id: &PersonId| !voted.contains(id) && !is_own_side(moment, review, id);
+    let live = persons.iter().filter(|(_, facts)| !facts.suspended);
+    let (mut names, of) = (BTreeSet::new(), |groups: &BTreeSet<String>| group == "any" || groups.contains(group));
+    for (id, facts) in live.filter(|(id, facts)| of(&facts.groups) && free(id)) {
+        names.insert(facts.name.clone());
+        let given = moment.people.duties_from(id, moment.now).filter(|duty| of(&duty.groups) && free(&duty.deputy));
+        let deputies = given.filter_map(|duty| persons.get(&duty.deputy)).filter(|deputy| !deputy.suspended);
+        names.extend(deputies.map(|deputy| format!("{} in the place of {}", deputy.name, facts.name)));
+    }
     names.into_iter().collect()
 }
 

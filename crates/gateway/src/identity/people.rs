@@ -37,8 +37,16 @@ impl Snapshot {
     /// The duties that a person does for others at a moment. Who they are from, and in which groups those still are, is asked
     /// where they count.
     pub fn duties_of(&self, deputy: &PersonId, now: Timestamp) -> impl Iterator<Item = &Duty> {
-        let in_force = move |duty: &&Duty| duty.from <= now && now < duty.until;
-        self.duties.iter().filter(move |duty| &duty.deputy == deputy).filter(in_force)
+        self.duties_in_force(now).filter(move |duty| &duty.deputy == deputy)
+    }
+
+    /// The duties that a person has given away and others do for them at a moment.
+    pub fn duties_from(&self, holder: &PersonId, now: Timestamp) -> impl Iterator<Item = &Duty> {
+        self.duties_in_force(now).filter(move |duty| &duty.of == holder)
+    }
+
+    fn duties_in_force(&self, now: Timestamp) -> impl Iterator<Item = &Duty> {
+        self.duties.iter().filter(move |duty| duty.from <= now && now < duty.until)
     }
 
     /// Everyone who stands on the requester's side as of now, those frozen in the request included.

@@ -2,11 +2,12 @@
 //!
 //! Nobody signs off their own: not whoever broke the glass, nor anybody whom they made a member within the last 30 days or
 //! who made them one, nor anybody on the requester's side. A membership of a group that had been asked is what lets a person
-//! sign off; whether policy would let them approve at this hour does not matter, for nothing runs because of it.
+//! sign off, or of any group where nobody else is left; whether policy would let them approve at this hour does not matter, for nothing runs because of it.
 
 use std::collections::BTreeSet;
 
-use countersign_core::action::ReviewId;
+use countersign_core::action::{PersonId, ReviewId};
+use countersign_core::policy::PersonFacts;
 use countersign_core::record::Event;
 use countersign_core::review::intent::text_sha256;
 use countersign_core::review::{Breaking, Judgement, Review, SignOff, separation};
@@ -50,7 +51,37 @@ pub async fn sign_off(
 /// # Errors
 /// [`Denied`], with what stands in the way.
 pub fn may_sign_off(moment: &Moment, review: &Review, breaking: &Breaking, voter: &Voter<'_>) -> Result<(), Denied> {
-    let (request, person) = (&review.matter().described, &voter.signed_in.person.id);
+    stands_apart(moment, review, breaking, &voter.signed_in.person.id)?;
+    known_well(moment, &review.matter().described, voter)?;
+    if !is_asked(moment, review, breaking, voter) {
+        return Err(Denied::new(Code::NotAReviewer, "none of your groups had been asked"));
+    }
+    Ok(())
+}
+
+/// Whether a person is in a group that had been asked, and so hears of it. Where nobody is left in those who could sign it off,
+/// everybody who is in any group is asked: it must not stay open for want of people.
+pub fn is_asked(moment: &Moment, review: &Review, breaking: &Breaking, voter: &Voter<'_>) -> bool {
+    let persons = &moment.people.people.persons;
+    let Some(own) = persons.get(&voter.signed_in.person.id) else { return false };
+    let left = || {
+        let asked = persons.iter().filter(|(_, facts)| is_of(moment, facts, &breaking.asked));
+        asked.map(|(person, _)| person).any(|person| stands_apart(moment, review, breaking, person).is_ok())
+    };
+    let any = BTreeSet::from(["any".to_owned()]);
+    is_of(moment, own, &breaking.asked) || (is_of(moment, own, &any) && !left())
+}
+
+/// Whether a person who is not suspended is in one of these groups; `any` is every group that policies may name.
+fn is_of(moment: &Moment, person: &PersonFacts, groups: &BTreeSet<String>) -> bool {
+    let known = moment.bundle.vocabulary().groups();
+    let mut own = person.groups.iter().filter(|group| known.contains(*group));
+    !person.suspended && own.any(|group| groups.contains("any") || groups.contains(group))
+}
+
+/// Nobody of the requester's side, nor whoever broke the glass, nor who made one of these a member or was made one.
+fn stands_apart(moment: &Moment, review: &Review, breaking: &Breaking, person: &PersonId) -> Result<(), Denied> {
+    let request = &review.matter().described;
     let linked = moment.people.linked_now(request, moment.now);
     separation::independent(person, request, &linked)
         .map_err(|_| own("nobody follows up a broken glass from which their own side profited"))?;
@@ -60,20 +91,7 @@ pub fn may_sign_off(moment: &Moment, review: &Review, breaking: &Breaking, voter
     if moment.people.linked(person, &breaking.person, moment.now) {
         return Err(own("one of you made the other a member within the last 30 days"));
     }
-    known_well(moment, request, voter)?;
-    if !was_asked(moment, breaking, voter) {
-        return Err(Denied::new(Code::NotAReviewer, "none of your groups had been asked"));
-    }
     Ok(())
-}
-
-/// Whether a person is in a group that had been asked, and so hears of it.
-pub fn was_asked(moment: &Moment, breaking: &Breaking, voter: &Voter<'_>) -> bool {
-    let facts = moment.people.people.persons.get(&voter.signed_in.person.id);
-    let groups = facts.filter(|facts| !facts.suspended).map(|facts| &facts.groups);
-    let known = moment.bundle.vocabulary().groups();
-    let own: BTreeSet<&String> = groups.into_iter().flatten().filter(|group| known.contains(*group)).collect();
-    own.iter().any(|group| breaking.asked.contains("any") || breaking.asked.contains(*group))
 }
 
 fn judged(

@@ -153,6 +153,26 @@ fn who_is_suspended_in_between_has_broken_nothing() {
     assert_eq!((&open["state"], &open["approval"]), (&json!("open"), &json!("voided")));
 }
 
+/// Where nobody is left of those who had been asked, somebody else looks at it; never the side that profited.
+#[test]
+fn a_follow_up_does_not_stay_open_for_want_of_people() {
+    let (world, sam) = world();
+    world.gateway.administer(&["person", "add", "sue", "--email", "sue@example.org", "--groups", "sre"]);
+    world.gateway.administer(&["person", "add", "leo", "--email", "leo@example.org"]);
+    let (sue, leo) = (world.token("sue"), world.token("leo"));
+    let (_call, review) = world.paused(WRITE);
+    sam.break_glass(&review, "stuck").ok();
+    sue.sign_off(&review, "justified", "I was not asked").refused(403, "not_a_reviewer");
+    for dba in ["dora", "finn"] {
+        world.gateway.administer(&["person", "suspend", dba]);
+    }
+    world.ada().sign_off(&review, "justified", "mine").refused(403, "self_approval");
+    sam.sign_off(&review, "justified", "mine").refused(403, "self_approval");
+    leo.sign_off(&review, "justified", "in no group").refused(403, "not_a_reviewer");
+    assert!(Browser::sign_in(&world, "sue").get("/").text.contains("The glass was broken"));
+    assert_eq!(sue.sign_off(&review, "justified", "looked").ok()["state"], "justified");
+}
+
 /// One grant, for one execution, also across a restart.
 #[test]
 fn it_runs_once() {

@@ -70,8 +70,13 @@ fn a_deputy_reviews_in_the_place_of_whoever_is_away_and_for_nobody_of_the_reques
     // no chain: what was given to gil is not his to give
     let foreign = json!({"deputy": "finn", "groups": ["dba"], "until": chrono_days(3)});
     gil.post("/api/v1/duties", &foreign).refused(400, "bad_request");
-    let page = Browser::sign_in(&world, "gil").get(&format!("/reviews/{}", review.id())).text;
+    let browser = Browser::sign_in(&world, "gil");
+    let page = browser.get(&format!("/reviews/{}", review.id())).text;
     assert!(page.contains("dba in the place of dora"), "{page}");
+    assert!(page.contains("Who can: dora, finn, gil in the place of dora"), "{page}");
+    let inbox = browser.get("/").text;
+    let mine = inbox.split("id=\"others\"").next().unwrap();
+    assert!(mine.contains(&format!("/reviews/{}", review.id())), "it waits for gil: {inbox}");
     let voted = gil.approve(&review).ok();
     assert_eq!(voted["votes"][0]["deputy_for"], json!(["dora"]));
     call.outcome().rows();
