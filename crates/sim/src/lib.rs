@@ -12,6 +12,9 @@
 //! A check that cannot fail is a defect: [`Mutation`] plants defects, the tests show that each is noticed, and its page
 //! names the illegal steps that the core's types do not let anyone write.
 //!
+//! The world of `sides` asks about people instead: every way in which their word lets an action run, held against an oracle
+//! that knows who is on whose side.
+//!
 //! ```text
 //! cargo run -p countersign-sim -- --seed 7 --steps 400            one run
 //! cargo run -p countersign-sim -- --seeds 1000 --steps 400        seeds 0 to 999
@@ -24,6 +27,7 @@ mod generate;
 mod mutation;
 mod rng;
 mod run;
+mod sides;
 mod step;
 mod store;
 mod truth;
@@ -32,4 +36,5 @@ mod world;
 pub use check::Violation;
 pub use mutation::Mutation;
 pub use run::{Counts, Line, Report, Simulator};
+pub use sides::{Defect, Sides, SidesReport};
 pub use step::{CallId, Fault, OpId, Seen, Step};

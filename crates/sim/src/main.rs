@@ -1,11 +1,12 @@
 //! `countersign-sim`: runs seeds, or replays an event log; exits 1 when an invariant breaks and 2 on wrong usage.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use countersign_sim::{Counts, Line, Mutation, Report, Simulator, Step};
+use countersign_sim::{Counts, Defect, Line, Mutation, Report, Sides, Simulator, Step, Violation};
 
 /// The most lines of an event log that are read.
 const LINES_MAX: usize = 1_000_000;
@@ -32,6 +33,12 @@ struct Options {
     /// Plant a defect, by its name in snake case, to see it noticed.
     #[arg(long, value_parser = mutation, default_value = "none")]
     mutation: Mutation,
+    /// Run the world of sides: who lets what run, held against an oracle.
+    #[arg(long, conflicts_with_all = ["replay", "log", "mutation"])]
+    sides: bool,
+    /// Plant a defect in that world, by its name in snake case.
+    #[arg(long, value_parser = defect, default_value = "none", requires = "sides")]
+    defect: Defect,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -53,7 +60,8 @@ enum Error {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    match if options.sides { run_sides(&options) } else { run(&options) } {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -91,6 +99,51 @@ fn run(options: &Options) -> Result<bool, Error> {
     }
     print(options, &counts, seed, &report).map_err(Error::Print)?;
     Ok(report.violation.is_none())
+}
+
+/// Whether nobody of a side let anything run.
+fn run_sides(options: &Options) -> Result<bool, Error> {
+    let simulator = Sides::new(options.defect).map_err(Error::Policies)?;
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in options.seed..options.seed.saturating_add(options.seeds) {
+        let report = simulator.run_and_shrink(seed, options.steps);
+        if let Some(violation) = report.violation {
+            let told = print_sides(options, &counts, Some((seed, &violation, &report.log)));
+            return told.map(|()| false).map_err(Error::Print);
+        }
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+    print_sides(options, &counts, None).map(|()| true).map_err(Error::Print)
+}
+
+fn print_sides(
+    options: &Options,
+    counts: &BTreeMap<String, u64>,
+    broken: Option<(u64, &Violation, &Vec<String>)>,
+) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        let violation = broken.map(|(seed, violation, log)| {
+            serde_json::json!({
+                "invariant": violation.invariant, "detail": violation.detail, "seed": seed, "log": log,
+            })
+        });
+        return writeln!(out, "{}", serde_json::json!({ "counts": counts, "violation": violation }));
+    }
+    counts.iter().try_for_each(|(what, count)| writeln!(out, "{count:>10}  {what}"))?;
+    let Some((seed, violation, log)) = broken else { return writeln!(out, "every invariant held") };
+    writeln!(out, "BROKEN by seed {seed}: {violation}\nthe shortest run found, {} steps:", log.len())?;
+    log.iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+fn defect(name: &str) -> Result<Defect, String> {
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(|_| {
+        let names = Defect::ALL.iter().filter_map(|defect| serde_json::to_value(defect).ok());
+        let names = names.filter_map(|name| Some(name.as_str()?.to_owned()));
+        format!("no such defect; there are {}", names.collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<Step>, Error> {

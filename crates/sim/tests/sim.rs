@@ -1,6 +1,8 @@
 //! The seeds of every test run, the planted defects, and replay.
 
-use countersign_sim::{Counts, Line, Mutation, Report, Simulator, Step};
+use std::collections::BTreeMap;
+
+use countersign_sim::{Counts, Defect, Line, Mutation, Report, Sides, SidesReport, Simulator, Step};
 
 const STEPS: usize = 400;
 const SEEDS: u64 = 40;
@@ -122,4 +124,95 @@ fn shrinking_keeps_the_violation_and_drops_steps() {
     let shrunk = simulator.shrink(report);
     assert_eq!(shrunk.violation.map(|v| v.invariant), Some(violation.invariant));
     assert!(shrunk.log.len() <= length.min(8), "{} steps", shrunk.log.len());
+}
+
+/// How many seeds of sides a test run tries, unless `COUNTERSIGN_SIM_SEEDS` says how many.
+const SIDES_SEEDS: u64 = 60;
+const SIDES_STEPS: usize = 120;
+
+fn sides(defect: Defect) -> Sides {
+    Sides::new(defect).expect("the policies are valid")
+}
+
+fn sides_seeds() -> u64 {
+    let given = std::env::var("COUNTERSIGN_SIM_SEEDS").ok();
+    given.map_or(SIDES_SEEDS, |given| given.parse().expect("COUNTERSIGN_SIM_SEEDS is a number"))
+}
+
+#[test]
+fn nobodys_side_lets_anything_run_whatever_way_it_tries() {
+    let (simulator, seeds) = (sides(Defect::None), sides_seeds());
+    let half = |first: u64| (first..seeds).step_by(2).map(|seed| (seed, simulator.run(seed, SIDES_STEPS))).collect();
+    let reports: Vec<(u64, SidesReport)> = std::thread::scope(|scope| {
+        let odd = scope.spawn(|| half(1));
+        let even: Vec<_> = half(0);
+        even.into_iter().chain(odd.join().expect("the other half ran")).collect()
+    });
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for (seed, report) in reports {
+        assert_eq!(report.violation, None, "seed {seed}: {:#?}", report.log);
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+    for what in [
+        "approved",
+        "approved a pattern",
+        "voted by a duty",
+        "glass broken",
+        "ran by a grant",
+        "ran under a pattern",
+        "ran through broken glass",
+        "a follow-up signed off",
+        "an approval voided",
+        "a pattern ended: an approver may no longer approve",
+        "a grant revoked: an approver may no longer approve",
+        "refused: self_approval",
+        "refused: not_your_turn",
+    ] {
+        assert!(counts.get(what).is_some_and(|count| *count > 0), "`{what}` never happened: {counts:#?}");
+    }
+}
+
+/// From which seed on a defect is tried: one that is known to reach it soon.
+fn tried_sides(defect: Defect) -> std::ops::Range<u64> {
+    let first = match defect {
+        Defect::HolderNotAsked => 30,
+        Defect::NothingFrozen => 20,
+        Defect::DutiesNeverEnd => 18,
+        Defect::UsesNotCounted => 64,
+        Defect::RunnersSideForgotten => 218,
+        Defect::BreakerCountsTwice => 505,
+        _ => 0,
+    };
+    first..first + 300
+}
+
+#[test]
+fn every_rule_that_is_left_out_is_noticed() {
+    let mut simulator = sides(Defect::None);
+    let mut missed = Vec::new();
+    for defect in Defect::ALL {
+        simulator = simulator.with(defect);
+        let found = tried_sides(defect)
+            .find_map(|seed| Some((seed, simulator.run(seed, SIDES_STEPS))).filter(|(_, r)| r.violation.is_some()));
+        match found {
+            Some((seed, report)) => {
+                let violation = report.violation.expect("found by it");
+                println!("{defect:?}: seed {seed}, {} steps: {violation}", report.log.len());
+            }
+            None => missed.push(defect),
+        }
+    }
+    assert!(missed.is_empty(), "not noticed: {missed:?}");
+}
+
+#[test]
+fn a_seed_of_sides_names_one_run() {
+    let simulator = sides(Defect::ElevationsForgotten);
+    let run = || {
+        let report = simulator.run(11, SIDES_STEPS);
+        (report.log, report.counts, report.violation)
+    };
+    assert_eq!(run(), run());
 }

@@ -47,9 +47,12 @@ impl Bundle {
             return Ok(());
         }
         let in_the_way = self.in_the_way(described, circumstances);
-        let served: Vec<&Meta> = in_the_way.values().copied().filter(|meta| serves(meta, groups)).collect();
+        // also what the votes of others satisfy so far: they may be taken back, and this one would have come too early
+        let none = BTreeSet::new();
+        let at_first = self.in_the_way(described, &Circumstances { approvals: &none, ..*circumstances });
+        let served = at_first.values().chain(in_the_way.values()).filter(|meta| serves(meta, groups));
         let mut waits: BTreeSet<&String> = BTreeSet::new();
-        for meta in &served {
+        for meta in served {
             match meta.annotations.after.as_ref().filter(|after| in_the_way.contains_key(*after)) {
                 Some(first) => drop(waits.insert(first)),
                 None => return Ok(()),

@@ -22,6 +22,7 @@ mod resolve;
 mod rooms;
 
 pub(crate) use line::{Call, Phase, Ran};
+pub(crate) use release::ready;
 pub(crate) use resolve::{Op, OpState, Request};
 
 /// The nodes' clocks differ by so many seconds from the world's.

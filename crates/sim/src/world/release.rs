@@ -91,7 +91,7 @@ impl IntentLog<'_> {
 }
 
 /// The value of a future that never waits; `None` for one that does.
-pub(super) fn ready<F: Future>(future: F) -> Option<F::Output> {
+pub(crate) fn ready<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,

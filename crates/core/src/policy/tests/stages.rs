@@ -28,7 +28,9 @@ fn what_comes_later_waits_for_what_comes_first() {
         (&["sre"], &["dba:1"], Ok(())),
         (&["security"], &["dba:1", "sre:1"], Ok(())),
         (&["security"], &["sre:1"], Ok(())), // what it waits for is satisfied, whenever that happened
-        (&["sre", "dba"], &[], Ok(())),      // it serves something that waits for nobody
+        (&["sre"], &["sre:1"], Err("dba")),  // what another satisfied by chance waits all the same
+        (&["dba"], &["dba:1"], Ok(())),
+        (&["sre", "dba"], &[], Ok(())), // it serves something that waits for nobody
         (&["sre", "security"], &[], Err("dba, sre")),
         (&["nobody"], &[], Ok(())), // of no use, which others say
     ] {
