@@ -113,9 +113,11 @@ codes! {
     VotedAlready => "voted_already",
     /// The digest is not the open review's.
     DigestMismatch => "digest_mismatch",
-    /// Changes of the policies are taken from the files here.
+    /// It would permit more, and people are asked about that here.
+    ProposalNeeded => "proposal_needed",
+    /// Changes of the gate are taken as they are here.
     ProposalsOff => "proposals_off",
-    /// A change was made for policies that are not in force any more.
+    /// A change was made for policies, or for a person or agent, that are not in force any more as they were.
     ProposalStale => "proposal_stale",
     /// A reason is needed, or too long.
     ReasonInvalid => "reason_invalid",

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use countersign_core::action::{ActionDigest, Described, Environment, Timestamp};
+use countersign_core::action::gate::GatePart;
+use countersign_core::action::{ActionDigest, Described, Environment, Facts, Timestamp};
 use countersign_core::policy::{Bundle, Circumstances, Quorum};
 use countersign_core::record::{ActionSummary, Event};
 use countersign_core::review::Method;
@@ -110,6 +111,16 @@ impl Moment {
         method != Method::Local
             || self.groups_max_age.is_none()
             || request.target.environment != Environment::Production
+    }
+
+    /// Why nothing can come of an action any more: it is a change of the gate that was made for what is gone.
+    pub fn stale(&self, request: &Described) -> Option<&'static str> {
+        let Facts::Gate(facts) = &*request.facts else { return None };
+        let (in_force, why) = match facts.part {
+            GatePart::Policies => (Some(self.bundle.digest().to_string()), "other policies came into force"),
+            GatePart::People => (self.people.standing(&facts.subject), "who it is about is another than it was"),
+        };
+        (in_force.as_ref() != Some(&facts.from)).then_some(why)
     }
 
     /// The same moment under another bundle.

@@ -19,7 +19,6 @@ use crate::gate::{Change, Gate, Moment};
 use crate::identity::passkeys::{Asserted, Assertion};
 use crate::identity::sign_in::groups_are_old;
 use crate::identity::{Caller, SignedIn};
-use crate::policies;
 use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod attention;
@@ -428,14 +427,15 @@ fn seen(review: &Review, action: ActionDigest, card: CardDigest) -> Result<(), D
     Ok(())
 }
 
-/// A change of policies that were replaced in the meantime cannot be approved any more.
+/// A change of what was replaced in the meantime cannot be approved any more.
 fn in_time(moment: &Moment, review: &Review, vote: &VoteRequest) -> Result<(), Denied> {
-    let stale = policies::is_stale(moment.bundle.digest(), &review.matter().described);
-    if stale && vote.verdict == Verdict::Approve {
-        let message = "other policies came into force since this was proposed; it has to be proposed anew";
-        return Err(Denied::new(Code::ProposalStale, message));
+    match moment.stale(&review.matter().described) {
+        Some(why) if vote.verdict == Verdict::Approve => {
+            let message = format!("{why} since this was proposed; it has to be proposed anew");
+            Err(Denied::new(Code::ProposalStale, message))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 fn reason(obligations: &Obligations, vote: &VoteRequest) -> Result<(), Denied> {

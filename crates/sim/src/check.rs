@@ -169,6 +169,7 @@ impl Checker {
                 Err(broken("no duty where nobody is away", duty.clone()))
             }
             Event::PolicyActivated { .. }
+            | Event::GateChanged { .. }
             | Event::ConfigChanged { .. }
             | Event::IdentityEnrolled { .. }
             | Event::IdentityRefused { .. }

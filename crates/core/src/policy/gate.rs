@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::RestrictedExpression as Value;
 
-use crate::action::gate::{GateFacts, GatePart};
+use crate::action::gate::{GateFacts, GatePart, GateStep, GateSubject};
 use crate::action::{
     ActionId, Described, Environment, Facts, PayloadDigest, PersonId, PersonRef, Requester, Sensitivity, SessionFacts,
     Target, Timestamp, redact,
 };
 
-use super::bundle::Bundle;
-use super::decision::Decision;
+use super::bundle::{Bundle, Meta};
+use super::decision::{Decision, PolicyNote};
 use super::protocol::Ask;
 use super::world::{Circumstances, People, PersonFacts};
 
@@ -25,6 +25,7 @@ pub(super) const RESOURCE: &str = "Gate";
 pub(super) fn ask(facts: &GateFacts) -> Ask {
     let ids = |ids: &BTreeSet<String>| Value::new_set(ids.iter().map(|id| Value::new_string(id.clone())));
     let group = vec![
+        ("step".to_owned(), Value::new_string(facts.step.name().to_owned())),
         ("added".to_owned(), ids(&facts.added)),
         ("changed".to_owned(), ids(&facts.changed)),
         ("removed".to_owned(), ids(&facts.removed)),
@@ -49,6 +50,12 @@ impl Bundle {
         [self.vocabulary().groups().clone(), BTreeSet::new()].into_iter().any(|groups| self.changeable_by(groups, now))
     }
 
+    /// The policies that ask members of a group, or members of any group, to approve, as a reviewer reads them.
+    pub fn asking(&self, group: &str) -> impl Iterator<Item = PolicyNote> {
+        let asks = move |meta: &&Meta| meta.quorums.iter().any(|quorum| quorum.group == group);
+        self.meta.values().filter(asks).map(|meta| meta.annotations.asking())
+    }
+
     fn changeable_by(&self, groups: BTreeSet<String>, now: Timestamp) -> bool {
         let person = PersonRef { id: PersonId::new("somebody"), name: "somebody".to_owned() };
         let facts = PersonFacts { name: person.name.clone(), groups, suspended: false };
@@ -64,6 +71,8 @@ fn hypothetical(person: PersonRef, now: Timestamp) -> Described {
     let none = BTreeSet::new;
     let facts = GateFacts {
         part: GatePart::Policies,
+        step: GateStep::default(),
+        subject: GateSubject::default(),
         from: String::new(),
         to: String::new(),
         added: none(),

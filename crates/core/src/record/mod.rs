@@ -437,6 +437,24 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         review: Option<ReviewId>,
     },
+    /// People approved a change of people or agents, and it was made.
+    #[serde(rename = "gate.changed")]
+    GateChanged {
+        /// The part of the gate: `people`.
+        part: String,
+        /// In what way: `person_added`, `groups_given`, `person_restored`, `account_linked`, `agent_groups_given`.
+        step: String,
+        /// The handle of the person or agent who gained.
+        subject: String,
+        /// The digest of what was in force.
+        from: String,
+        /// The digest of what came into force.
+        to: String,
+        /// Who proposed it.
+        by: PersonId,
+        /// The review in which people approved it.
+        review: ReviewId,
+    },
     /// The configuration in force changed.
     #[serde(rename = "config.changed")]
     ConfigChanged {

@@ -13,6 +13,7 @@ use super::extract::{Human, JsonBody, Known, Name};
 use super::problem::{Problem, ProblemBody};
 use super::views::{self, TargetView};
 use crate::codes::Code;
+use crate::config::PolicyChanges;
 use crate::identity::stewardship::{Maker, Steward};
 use crate::identity::{Caller, SignedIn};
 use crate::ports::{Person, Role, Scope};
@@ -158,7 +159,7 @@ pub(super) struct MadeAgent {
         (status = 401, response = super::document::Unauthenticated),
         (status = 403, response = super::document::Forbidden),
         (status = 404, response = super::document::NotFound),
-        (status = 409, description = "`name_taken`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`name_taken`, `proposal_needed`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, response = super::document::Unavailable),
     ))]
 pub(super) async fn create_agent(
@@ -175,6 +176,11 @@ pub(super) async fn create_agent(
     }
     if let Some(unknown) = wish.groups.iter().find(|group| !api.gate.config.groups.contains(*group)) {
         return Err(Problem::new(Code::BadRequest, format!("there is no group `{unknown}` (policy.groups)")));
+    }
+    if !wish.groups.is_empty() && api.gate.config.changes == PolicyChanges::Review {
+        let detail = "an agent's groups wait for people here: make it without, then propose them (`POST \
+                      /api/v1/people/proposals`)";
+        return Err(Problem::new(Code::ProposalNeeded, detail));
     }
     let steward = Steward::new(&*api.gate.directory, &api.gate.scribe);
     let key = steward.make_agent(Maker::Person(&by.person), &wish.name, &owner, wish.groups).await?;

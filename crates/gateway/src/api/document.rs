@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
 use super::{
-    Shared, actions, directory, duties, events, follow_ups, health, keys, ledger, patterns, policies, reviews, sign_in,
-    token,
+    Shared, actions, directory, duties, events, follow_ups, health, keys, ledger, patterns, people, policies, reviews,
+    sign_in, token,
 };
 
 /// `bad_request`: a parameter is malformed or out of range.
@@ -125,6 +125,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(token::exchange))
         .routes(routes!(policies::show))
         .routes(routes!(policies::propose))
+        .routes(routes!(people::propose))
         .routes(routes!(ledger::checkpoint))
         .routes(routes!(ledger::entries))
         .routes(routes!(ledger::proof))

@@ -33,6 +33,7 @@ mod health;
 mod keys;
 mod ledger;
 mod patterns;
+mod people;
 mod policies;
 mod problem;
 mod reviews;

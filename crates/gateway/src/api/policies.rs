@@ -15,6 +15,7 @@ use super::problem::{Problem, ProblemBody};
 use super::views::ReviewView;
 use crate::codes::Code;
 use crate::config::Config;
+use crate::identity::Caller;
 use crate::policies;
 use crate::proposals::{self, Proposed, Wish};
 
@@ -112,7 +113,7 @@ pub(super) struct ProposalBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Proposal)]
 pub(super) struct ProposalView {
-    /// Whether the policies are in force already, because they permit nothing more.
+    /// Whether it is in force already, because it permits nothing more.
     in_force: bool,
     /// The review in which people decide, where they are asked.
     #[schema(required = true)]
@@ -151,12 +152,22 @@ pub(super) async fn propose(
             "`files_digest` is not a digest: write `sha256:` and 64 hexadecimal digits, as the policies show it";
         Problem::new(Code::BadRequest, detail)
     };
-    let wish = Wish { files: body.files_digest.parse().map_err(malformed)?, reason: body.reason };
+    let wish = Wish::Policies(body.files_digest.parse().map_err(malformed)?);
+    proposed(&api, caller, wish, body.reason).await
+}
+
+/// Proposes a change of the gate, whichever part of it.
+pub(super) async fn proposed(
+    api: &Shared,
+    caller: Caller,
+    wish: Wish,
+    reason: Option<String>,
+) -> Result<(StatusCode, Json<ProposalView>), Problem> {
     let gate = Arc::clone(&api.gate);
     // to its end even when the caller leaves: what is in force must be what the store says
-    let proposed = tokio::spawn(async move { proposals::propose(&gate, &caller, wish).await });
+    let proposed = tokio::spawn(async move { proposals::propose(&gate, &caller, wish, reason).await });
     match proposed.await.map_err(|_| Problem::internal())?? {
-        Proposed::InForce(_) => Ok((StatusCode::OK, Json(ProposalView { in_force: true, review: None }))),
+        Proposed::InForce => Ok((StatusCode::OK, Json(ProposalView { in_force: true, review: None }))),
         Proposed::Waits(review) => {
             let review = super::reviews::view(&api.gate, &review).await?;
             Ok((StatusCode::ACCEPTED, Json(ProposalView { in_force: false, review: Some(review) })))

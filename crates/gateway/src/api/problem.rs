@@ -206,6 +206,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::TooManyPasskeys
         | Code::ApprovalVoid
         | Code::BoundExceeded
+        | Code::ProposalNeeded
         | Code::ProposalsOff
         | Code::ProposalStale
         | Code::NameTaken => StatusCode::CONFLICT,
@@ -264,8 +265,9 @@ fn title(code: Code) -> &'static str {
         Code::ReviewClosed => "the review is closed",
         Code::VotedAlready => "the person has voted already",
         Code::DigestMismatch => "what was seen is not what is under review",
-        Code::ProposalsOff => "changes are taken from the files here",
-        Code::ProposalStale => "other policies came into force in the meantime",
+        Code::ProposalNeeded => "people are asked about what permits more",
+        Code::ProposalsOff => "changes are taken as they are here",
+        Code::ProposalStale => "what it was made for is in force no more",
         Code::ReasonInvalid => "the reason is missing or too long",
         Code::NoBreakGlass => "no policy yields to broken glass here",
         Code::FollowUpDone => "the follow-up is done already",

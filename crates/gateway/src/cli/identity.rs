@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Context, output, token};
+use super::{Context, output, propose, token};
 use crate::admin::{self, Admin, Request, TOKEN_DAYS_DEFAULT};
 use crate::app::{make_data_dir, open_sealer};
 use crate::clock::SystemClock;
@@ -29,7 +29,13 @@ pub(super) enum PersonCommand {
         /// Their groups, separated by commas
         #[arg(long, value_delimiter = ',')]
         groups: Vec<String>,
+        /// Why, for those who decide on it
+        #[arg(long)]
+        reason: Option<String>,
     },
+    /// Give a person groups, or take them
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// List people
     List,
     /// Suspend a person: their credentials and unused votes stop counting
@@ -41,6 +47,9 @@ pub(super) enum PersonCommand {
     Restore {
         /// Who
         name: String,
+        /// Why, for those who decide on it
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Link an account somewhere else to a person, by the id it has there
     Link {
@@ -55,6 +64,9 @@ pub(super) enum PersonCommand {
         /// What it is called there, for people
         #[arg(long)]
         label: Option<String>,
+        /// Why, for those who decide on it
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Tokens for the API and the command line
     #[command(subcommand)]
@@ -63,6 +75,30 @@ pub(super) enum PersonCommand {
     LoginLink {
         /// Who
         name: String,
+    },
+}
+
+/// With `changes = "review"` it takes other people to give; whoever has COUNTERSIGN_TOKEN set proposes it to them.
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupCommand {
+    /// Give groups
+    Add {
+        /// To whom
+        name: String,
+        /// Which
+        #[arg(required = true)]
+        groups: Vec<String>,
+        /// Why, for those who decide on it
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Take groups away, at once
+    Remove {
+        /// From whom
+        name: String,
+        /// Which
+        #[arg(required = true)]
+        groups: Vec<String>,
     },
 }
 
@@ -94,6 +130,9 @@ pub(super) enum AgentCommand {
         #[arg(long, value_delimiter = ',')]
         groups: Vec<String>,
     },
+    /// Give an agent groups, or take them
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// List agents
     List,
     /// Keys that act for you (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
@@ -127,30 +166,81 @@ fn scope(text: &str) -> Result<Scope, String> {
 }
 
 pub(super) async fn person(context: &Context, command: PersonCommand) -> anyhow::Result<ExitCode> {
-    let request = match command {
-        PersonCommand::Add { name, email, groups } => Request::PersonAdd { name, email, groups: set(groups) },
-        PersonCommand::List => Request::PersonList,
-        PersonCommand::Suspend { name } => Request::PersonSuspend { name, suspended: true },
-        PersonCommand::Restore { name } => Request::PersonSuspend { name, suspended: false },
-        PersonCommand::Link { name, provider, subject, label } => {
-            Request::PersonLink { name, provider, subject, label }
+    let (request, reason) = match command {
+        PersonCommand::Add { name, email, groups, reason } => {
+            (Request::PersonAdd { name, email, groups: set(groups) }, reason)
+        }
+        PersonCommand::Group(GroupCommand::Add { name, groups, reason }) => {
+            (Request::PersonGroups { name, groups: set(groups), give: true }, reason)
+        }
+        PersonCommand::Group(GroupCommand::Remove { name, groups }) => {
+            (Request::PersonGroups { name, groups: set(groups), give: false }, None)
+        }
+        PersonCommand::List => (Request::PersonList, None),
+        PersonCommand::Suspend { name } => (Request::PersonSuspend { name, suspended: true }, None),
+        PersonCommand::Restore { name, reason } => (Request::PersonSuspend { name, suspended: false }, reason),
+        PersonCommand::Link { name, provider, subject, label, reason } => {
+            (Request::PersonLink { name, provider, subject, label }, reason)
         }
         PersonCommand::Token(TokenCommand::Create { name, scope, days }) => {
-            Request::TokenCreate { person: name, scope, days }
+            (Request::TokenCreate { person: name, scope, days }, None)
         }
-        PersonCommand::LoginLink { name } => Request::LoginLink { person: name },
+        PersonCommand::LoginLink { name } => (Request::LoginLink { person: name }, None),
     };
-    answer(context, request).await
+    change(context, request, reason).await
 }
 
 pub(super) async fn agent(context: &Context, command: AgentCommand) -> anyhow::Result<ExitCode> {
-    let request = match command {
-        AgentCommand::Create { name, owner, groups } => Request::AgentCreate { name, owner, groups: set(groups) },
-        AgentCommand::List => Request::AgentList,
+    let (request, reason) = match command {
+        AgentCommand::Create { name, owner, groups } => {
+            (Request::AgentCreate { name, owner, groups: set(groups) }, None)
+        }
+        AgentCommand::Group(GroupCommand::Add { name, groups, reason }) => {
+            (Request::AgentGroups { name, groups: set(groups), give: true }, reason)
+        }
+        AgentCommand::Group(GroupCommand::Remove { name, groups }) => {
+            (Request::AgentGroups { name, groups: set(groups), give: false }, None)
+        }
+        AgentCommand::List => (Request::AgentList, None),
         AgentCommand::Key(KeyCommand::Create { name, hours }) => return token::create_key(context, &name, hours).await,
-        AgentCommand::Revoke { name } => Request::AgentRevoke { name },
+        AgentCommand::Revoke { name } => (Request::AgentRevoke { name }, None),
     };
-    answer(context, request).await
+    change(context, request, reason).await
+}
+
+/// Whoever has a token proposes what gives somebody more; without one it is the host that asks.
+async fn change(context: &Context, request: Request, reason: Option<String>) -> anyhow::Result<ExitCode> {
+    match proposal(&request).filter(|_| propose::as_person()) {
+        Some(change) => propose::people(context, change, reason).await,
+        None => answer(context, request).await,
+    }
+}
+
+/// A change that a person can propose, as the API takes it.
+fn proposal(request: &Request) -> Option<Value> {
+    Some(match request {
+        Request::PersonAdd { name, email, groups } => {
+            json!({"do": "add_person", "name": name, "email": email, "groups": groups})
+        }
+        Request::PersonGroups { name, groups, give: true } => {
+            json!({"do": "add_groups", "person": name, "groups": groups})
+        }
+        Request::PersonGroups { name, groups, give: false } => {
+            json!({"do": "remove_groups", "person": name, "groups": groups})
+        }
+        Request::PersonSuspend { name, suspended: false } => json!({"do": "restore_person", "person": name}),
+        Request::PersonLink { name, provider, subject, label } => {
+            let label = label.clone().unwrap_or_default();
+            json!({"do": "link_account", "person": name, "provider": provider, "subject": subject, "label": label})
+        }
+        Request::AgentGroups { name, groups, give: true } => {
+            json!({"do": "add_agent_groups", "agent": name, "groups": groups})
+        }
+        Request::AgentGroups { name, groups, give: false } => {
+            json!({"do": "remove_agent_groups", "agent": name, "groups": groups})
+        }
+        _ => return None,
+    })
 }
 
 fn set(groups: Vec<String>) -> BTreeSet<String> {
@@ -189,6 +279,9 @@ fn print(request: &Request, value: &Value) {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(output::safe).unwrap_or_default();
     match request {
         Request::PersonAdd { .. } => output::line(&format!("added {} ({})", text("name"), groups(value))),
+        Request::PersonGroups { .. } | Request::AgentGroups { .. } => {
+            output::line(&format!("{} is in {}", text("name"), groups(value)));
+        }
         Request::PersonSuspend { suspended: true, .. } => output::line(&format!("suspended {}", text("name"))),
         Request::PersonSuspend { suspended: false, .. } => output::line(&format!("restored {}", text("name"))),
         Request::PersonLink { .. } => {

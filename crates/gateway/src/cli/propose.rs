@@ -1,4 +1,5 @@
-//! `countersign policy propose` and `proposals`: changes of the policies as actions, over the API.
+//! Changes of the gate as actions, over the API: `countersign policy propose` and `proposals`, and what gives people and
+//! agents more, for those who have a token.
 
 use std::process::ExitCode;
 
@@ -18,11 +19,25 @@ pub(super) async fn propose(context: &Context, reason: Option<String>) -> anyhow
         return Err(Coded { exit: FAILED, code: "bad_request".to_owned(), message: problem }.into());
     };
     let body = json!({"files_digest": files, "reason": reason});
-    let proposed = api.call(Method::POST, "policies/proposals", Some(body)).await?;
+    tell(context, &api.call(Method::POST, "policies/proposals", Some(body)).await?)
+}
+
+/// Whether somebody's token is at hand: then they are whom a change is by, and not whoever commands the gateway's host.
+pub(super) fn as_person() -> bool {
+    std::env::var_os("COUNTERSIGN_TOKEN").is_some_and(|token| !token.is_empty())
+}
+
+/// Proposes a change of people or agents.
+pub(super) async fn people(context: &Context, change: Value, reason: Option<String>) -> anyhow::Result<ExitCode> {
+    let body = json!({"change": change, "reason": reason});
+    tell(context, &Api::from_env()?.call(Method::POST, "people/proposals", Some(body)).await?)
+}
+
+fn tell(context: &Context, proposed: &Value) -> anyhow::Result<ExitCode> {
     if context.json {
-        output::json(&proposed)?;
+        output::json(proposed)?;
     } else {
-        told(&proposed);
+        told(proposed);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -131,6 +131,7 @@ fn readers() -> Router<Console> {
         .route("/policies/proposals", post(proposals::propose))
         .route("/targets", get(setup::targets))
         .route("/people", get(people::page))
+        .route("/people/proposals", post(proposals::propose_people))
         .route("/people/{name}/suspend", post(people::suspend))
         .route("/people/agents/{name}/revoke", post(people::revoke_agent))
         .route("/policies", get(setup::policies))

@@ -1,7 +1,7 @@
 //! People and agents: who decides, who asks, whose owner has left; and what an administrator may end.
 //!
-//! An administrator ends things here and starts none: what permits more (a group, a person) comes from the identity provider
-//! or from the gateway's host.
+//! An administrator ends things here and starts none: what permits more (a group, a person) comes from the identity provider,
+//! from the gateway's host, or, where people are asked about it, from a proposal that others approved.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,9 @@ use super::Console;
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, line, when};
+use crate::config::PolicyChanges;
 use crate::identity::stewardship::{Error, Maker, Steward};
-use crate::ports::{Account, Agent, Person, Role};
+use crate::ports::{Account, Agent, Person, Role, Scope};
 
 /// People, and agents, on the page; the rest is counted.
 const ROWS_MAX: usize = 200;
@@ -28,6 +29,10 @@ struct PeoplePage {
     frame: Frame,
     /// Whether the reader may end things here.
     is_admin: bool,
+    /// Whether what gives somebody more is proposed here, and the reader may.
+    proposes: bool,
+    /// The groups there are.
+    groups: Vec<String>,
     provider: Option<Html>,
     people: Vec<PersonView>,
     people_more: usize,
@@ -43,6 +48,8 @@ struct PersonView {
     roles: Vec<&'static str>,
     accounts: Vec<Html>,
     suspended: bool,
+    /// Whether an identity provider says what their groups are.
+    provided: bool,
     is_me: bool,
     since: Html,
     confirmed: Option<Html>,
@@ -71,9 +78,15 @@ pub(super) async fn page(
     let now = console.gate.scribe.now();
     let by_id: BTreeMap<&PersonId, &Person> = all.iter().map(|person| (&person.id, person)).collect();
     let of_agent = |agent: &Agent| agent_view(agent, &by_id, now);
+    let (signed_in, config) = (&session.signed_in, &console.gate.config);
+    let roles = &signed_in.person.roles;
     let page = PeoplePage {
         frame: Frame::new("People and agents", "/people", &session),
-        is_admin: session.signed_in.person.roles.contains(&Role::Admin),
+        is_admin: roles.contains(&Role::Admin),
+        proposes: config.changes == PolicyChanges::Review
+            && signed_in.scope >= Scope::ReviewVote
+            && !roles.contains(&Role::Auditor),
+        groups: config.groups.iter().cloned().collect(),
         provider: console.gate.config.oidc.as_ref().map(|oidc| line(&oidc.issuer)),
         people_more: all.len().saturating_sub(ROWS_MAX),
         people: all.iter().take(ROWS_MAX).map(|person| person_view(person, &accounts, &session, now)).collect(),
@@ -127,6 +140,7 @@ fn person_view(person: &Person, accounts: &[Account], session: &Session, now: Ti
         roles: person.roles.iter().copied().map(Role::name).collect(),
         accounts: own.map(|account| line(&format!("{} at {}", account.label, account.provider))).collect(),
         suspended: person.suspended,
+        provided: person.managed || person.confirmed_at.is_some(),
         is_me: person.id == session.signed_in.person.id,
         since: when(person.created_at, now),
         confirmed: person.confirmed_at.map(|at| when(at, now)),

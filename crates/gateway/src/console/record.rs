@@ -195,6 +195,10 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
             format!("bundle {} is in force{why}", short(&bundle.to_string()))
         }
+        Event::GateChanged { step, subject, by, .. } => {
+            let step = step.replace('_', " ");
+            format!("{}: {step}, as {} proposed and others approved", name(subject), name(by.as_str()))
+        }
         Event::ConfigChanged { what } => what.clone(),
         Event::IdentityEnrolled { what, change, person, .. } => {
             let whose = person.as_ref().map(|person| format!(" of {}", name(person.as_str()))).unwrap_or_default();

@@ -8,6 +8,7 @@ use countersign_core::review::Method;
 use crate::config::Config;
 use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, SecretHash, StoreError};
 
+pub mod changes;
 pub mod closure;
 pub mod duties;
 pub mod fetch;
@@ -23,6 +24,7 @@ pub mod people;
 pub mod provisioning;
 pub mod refusals;
 pub mod sign_in;
+pub mod standing;
 pub mod stewardship;
 mod told;
 pub mod workload;

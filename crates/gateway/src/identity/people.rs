@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use countersign_core::action::{Described, Job, PersonId, PersonRef, Requester, Timestamp};
+use countersign_core::action::gate::GateSubject;
+use countersign_core::action::{AgentId, Described, Facts, Job, PersonId, PersonRef, Requester, Timestamp};
 use countersign_core::policy::{AgentFacts, People, PersonFacts};
 
 use super::closure;
+use super::standing::Standing;
 use crate::ports::{Agent, AgentKey, Delegation, Directory, Duty, Elevation, Person, StoreError};
 
 /// A snapshot of the directory.
@@ -55,11 +57,39 @@ impl Snapshot {
         side.insert(request.on_behalf_of.id.clone());
         side.insert(request.requester.owner().id.clone());
         if let Requester::Agent { id, .. } = &*request.requester {
-            let agent = self.agents.iter().filter(|agent| &agent.id == id);
-            side.extend(agent.flat_map(|agent| closure::of_agent(agent, &Delegation::default(), now)));
+            side.extend(self.behind(id, now));
+        }
+        if let Facts::Gate(facts) = &*request.facts {
+            match &facts.subject {
+                GateSubject::Person(gains) => drop(side.insert(gains.clone())),
+                GateSubject::Agent(gains) => side.extend(self.behind(gains, now)),
+                GateSubject::Bundle | GateSubject::NewPerson(_) => {}
+            }
         }
         let elevated = self.elevated.iter().map(|(person, elevations)| (person, elevations.as_slice()));
         closure::with_elevated(side, elevated, now)
+    }
+
+    /// Everyone who answers for an agent.
+    fn behind(&self, agent: &AgentId, now: Timestamp) -> BTreeSet<PersonId> {
+        let agent = self.agents.iter().filter(|known| &known.id == agent);
+        agent.flat_map(|agent| closure::of_agent(agent, &Delegation::default(), now)).collect()
+    }
+
+    /// The standing, by digest, of what a change of people or agents is about; none where there is no such any more.
+    pub fn standing(&self, subject: &GateSubject) -> Option<String> {
+        match subject {
+            GateSubject::Bundle => None,
+            GateSubject::Person(id) => Standing::of_facts(id, self.people.persons.get(id)?).digest(),
+            GateSubject::NewPerson(name) => {
+                let taken = self.people.persons.values().any(|person| person.name.eq_ignore_ascii_case(name));
+                Standing::Nobody { name }.digest().filter(|_| !taken)
+            }
+            GateSubject::Agent(id) => {
+                let agent = self.agents.iter().find(|agent| &agent.id == id && agent.revoked_at.is_none())?;
+                Standing::of_agent(agent).digest()
+            }
+        }
     }
 
     /// Whether one of two people enrolled or elevated the other lately, directly or through others.

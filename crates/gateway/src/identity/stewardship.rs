@@ -219,6 +219,47 @@ impl<'a> Steward<'a> {
         Ok(self.directory.update_person(person, suspended, vec![record]).await?)
     }
 
+    /// Takes groups from a person: themselves, an administrator, or the host.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn take_groups(&self, by: Maker<'_>, name: &str, groups: &BTreeSet<String>) -> Result<Person, Error> {
+        let people = self.directory.people().await?;
+        let person = people.into_iter().find(|person| person.name.eq_ignore_ascii_case(name));
+        let person = person.ok_or_else(|| Error::Invalid(format!("there is no person `{name}`")))?;
+        if matches!(by, Maker::Person(by) if by.id != person.id && !by.roles.contains(&Role::Admin)) {
+            return Err(Error::Forbidden("only an administrator takes groups from others"));
+        }
+        if person.groups.is_disjoint(groups) {
+            return Err(Error::Invalid(format!("{} is in none of these groups", person.name)));
+        }
+        let record = self.enrolled("person", person.id.as_str(), &person.id, "groups", matches!(by, Maker::Host));
+        let after = Person { groups: person.groups.difference(groups).cloned().collect(), ..person.clone() };
+        self.directory.update_person(person, after.clone(), vec![record]).await?;
+        Ok(after)
+    }
+
+    /// Takes groups from an agent: its owner, an administrator, or the host.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn take_agent_groups(
+        &self,
+        by: Maker<'_>,
+        name: &str,
+        groups: &BTreeSet<String>,
+    ) -> Result<Agent, Error> {
+        let agent = self.agent(name).await?;
+        self.may_manage(by, &agent)?;
+        if agent.groups.is_disjoint(groups) {
+            return Err(Error::Invalid(format!("{name} is in none of these groups")));
+        }
+        let record = self.enrolled("agent", agent.id.as_str(), &agent.owner, "groups", matches!(by, Maker::Host));
+        let after = Agent { groups: agent.groups.difference(groups).cloned().collect(), ..agent.clone() };
+        self.directory.replace_agent(agent, after.clone(), vec![record]).await?;
+        Ok(after)
+    }
+
     fn may_manage(&self, by: Maker<'_>, agent: &Agent) -> Result<(), Error> {
         match by {
             Maker::Host => Ok(()),

@@ -9,7 +9,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use countersign_core::action::{BundleDigest, Described, Facts};
 use countersign_core::policy::prove::Invariant;
 use countersign_core::policy::{Bundle, LoadError, Source, Vocabulary, VocabularyError};
 
@@ -151,12 +150,4 @@ fn read(path: &Path) -> Result<Source, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Ok(Source { name, text })
-}
-
-/// Whether an action is a change of policies that are not in force any more, so that nothing can come of it.
-pub fn is_stale(in_force: BundleDigest, described: &Described) -> bool {
-    match &*described.facts {
-        Facts::Gate(facts) => facts.from != in_force.to_string(),
-        Facts::Sql(_) => false,
-    }
 }

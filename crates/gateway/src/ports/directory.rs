@@ -379,6 +379,16 @@ pub trait Directory: Passkeys + Duties {
     /// # Errors
     /// [`StoreError::NameTaken`] when it is linked already, to whomever.
     async fn link_account(&self, account: Account, records: Vec<Record>) -> Result<(), StoreError>;
+    /// Links an account to a person as they were read before, and replaces what is known of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when they are no longer that; [`StoreError::NameTaken`] when it is linked already.
+    async fn give_account(
+        &self,
+        person: (Person, Person),
+        account: Account,
+        records: Vec<Record>,
+    ) -> Result<(), StoreError>;
     /// The account with these ids.
     async fn account(&self, provider: &str, subject: &str) -> Result<Option<Account>, StoreError>;
     /// Every account.
@@ -389,6 +399,11 @@ pub trait Directory: Passkeys + Duties {
     async fn add_agent_key(&self, key: NewAgentKey, record: Record) -> Result<(), StoreError>;
     /// Replaces what is known of an agent; a revoked one loses its keys.
     async fn update_agent(&self, agent: Agent, record: Record) -> Result<(), StoreError>;
+    /// Replaces what is known of an agent that is not revoked.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it is no longer as it was read before.
+    async fn replace_agent(&self, before: Agent, after: Agent, records: Vec<Record>) -> Result<(), StoreError>;
     /// Every agent, revoked ones included.
     async fn agents(&self) -> Result<Vec<Agent>, StoreError>;
     /// The agent that logs in by this name, with its key's facts and verifier.

@@ -19,6 +19,7 @@ mod emulated;
 mod escalation;
 mod faithful;
 mod gate_change;
+mod gate_people;
 mod hostile;
 mod impact;
 mod ledger;

@@ -23,7 +23,7 @@ fn world() -> (World, Ci) {
     let mut world = Plan::default().policies_beside(FROM_MAIN).prepare();
     let ci = Ci::start(&world);
     world.gateway.start();
-    world.enrol();
+    world.enrol(&[]);
     world.gateway.administer(&["agent", "create", "deployer", "--owner", "ada"]);
     let link = ["person", "link", "finn", "--provider", "github", "--subject", "583231"];
     assert!(world.gateway.administer(&link).contains("finn"));

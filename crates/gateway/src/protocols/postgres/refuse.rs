@@ -56,6 +56,7 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ReasonInvalid
+        | Code::ProposalNeeded
         | Code::ProposalsOff
         | Code::ProposalStale
         | Code::CrossSite

@@ -73,6 +73,18 @@ pub(super) fn update(c: &Connection, agent: &Agent, record: &Record) -> Result<(
     records::append(c, std::slice::from_ref(record))
 }
 
+pub(super) fn replace(c: &Connection, before: &Agent, after: &Agent, appended: &[Record]) -> Result<(), StoreError> {
+    let now: Option<Agent> =
+        bodies(c, "SELECT body FROM agent WHERE id = ?1 AND revoked = 0", [after.id.as_str()])?.pop();
+    if now.as_ref() != Some(before) {
+        return Err(StoreError::Conflict);
+    }
+    c.prepare_cached("UPDATE agent SET body = ?2 WHERE id = ?1")
+        .and_then(|mut s| s.execute(params![after.id.as_str(), to_body(after)?]))
+        .map_err(failed)?;
+    records::append(c, appended)
+}
+
 pub(super) fn all(c: &Connection) -> Result<Vec<Agent>, StoreError> {
     bodies(c, "SELECT body FROM agent ORDER BY name", [])
 }

@@ -49,6 +49,15 @@ impl Directory for SqliteStore {
         self.db.write(move |c| people::link(c, &account, &records)).await
     }
 
+    async fn give_account(
+        &self,
+        (before, after): (Person, Person),
+        account: Account,
+        records: Vec<Record>,
+    ) -> Result<(), StoreError> {
+        self.db.write(move |c| people::give_account(c, (&before, &after), &account, &records)).await
+    }
+
     async fn account(&self, provider: &str, subject: &str) -> Result<Option<Account>, StoreError> {
         let (provider, subject) = (provider.to_owned(), subject.to_owned());
         self.db.read(move |c| people::account(c, &provider, &subject)).await
@@ -70,6 +79,10 @@ impl Directory for SqliteStore {
 
     async fn update_agent(&self, agent: Agent, record: Record) -> Result<(), StoreError> {
         self.db.write(move |c| agents::update(c, &agent, &record)).await
+    }
+
+    async fn replace_agent(&self, before: Agent, after: Agent, records: Vec<Record>) -> Result<(), StoreError> {
+        self.db.write(move |c| agents::replace(c, &before, &after, &records)).await
     }
 
     async fn agents(&self) -> Result<Vec<Agent>, StoreError> {

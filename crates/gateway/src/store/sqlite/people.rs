@@ -55,6 +55,17 @@ pub(super) fn link(c: &Connection, account: &Account, appended: &[Record]) -> Re
     records::append(c, appended)
 }
 
+/// The person is compared before the account is linked: of two changes made for the same person, one is made.
+pub(super) fn give_account(
+    c: &Connection,
+    (before, after): (&Person, &Person),
+    account: &Account,
+    appended: &[Record],
+) -> Result<(), StoreError> {
+    update(c, before, after, &[])?;
+    link(c, account, appended)
+}
+
 pub(super) fn account(c: &Connection, provider: &str, subject: &str) -> Result<Option<Account>, StoreError> {
     let body: Option<String> = c
         .prepare_cached("SELECT body FROM account WHERE provider = ?1 AND subject = ?2")

@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     named: bool,
     /// Whether changes of the policies wait for people.
     changes_reviewed: bool,
+    /// More people, with their groups.
+    people: &'static [(&'static str, &'static str)],
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -136,6 +138,12 @@ impl Plan {
         self
     }
 
+    /// Adds more people, with their groups, at the gateway's host.
+    pub(crate) fn people(mut self, people: &'static [(&'static str, &'static str)]) -> Self {
+        self.people = people;
+        self
+    }
+
     /// Gives the gateway's data a disk of this size.
     pub(crate) fn disk(mut self, bytes: u64) -> Self {
         self.disk_bytes = Some(bytes);
@@ -144,9 +152,16 @@ impl Plan {
 
     /// Builds the world and starts everything in it.
     pub(crate) fn start(self) -> World {
+        let (reviewed, people) = (self.changes_reviewed, self.people);
         let mut world = self.prepare();
-        world.gateway.start();
-        world.enrol();
+        if reviewed {
+            world.enrol(people); // nobody could approve the first people: they are there before anybody is asked
+            world.review_changes();
+            world.gateway.start();
+        } else {
+            world.gateway.start();
+            world.enrol(people);
+        }
         world
     }
 
@@ -185,9 +200,6 @@ impl Plan {
         if self.provisioning {
             fs::write(dir.join("scim"), format!("{SCIM_TOKEN}\n")).unwrap();
             configuration.push_str("\n[scim]\ntoken = { file = \"scim\" }\n");
-        }
-        if self.changes_reviewed {
-            configuration.push_str("\n[policy]\nchanges = \"review\"\n");
         }
         if self.named {
             configuration = configuration.replace("public_url = \"http://127.0.0.1", "public_url = \"http://localhost");
@@ -294,11 +306,18 @@ impl World {
         Plan::default().start()
     }
 
-    /// Adds the people and the agent, through the running gateway's socket.
-    pub(crate) fn enrol(&mut self) {
-        for name in ["ada", "dora", "finn"] {
+    /// From the next start on, what permits more waits for people.
+    fn review_changes(&self) {
+        let file = self.dir.join("countersign.toml");
+        let configuration = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{configuration}\n[policy]\nchanges = \"review\"\n")).unwrap();
+    }
+
+    /// Adds the people and the agent at the gateway's host.
+    pub(crate) fn enrol(&mut self, more: &[(&str, &str)]) {
+        for (name, groups) in [("ada", "dba"), ("dora", "dba"), ("finn", "dba")].iter().chain(more) {
             let email = format!("{name}@example.org");
-            self.gateway.administer(&["person", "add", name, "--email", &email, "--groups", "dba"]);
+            self.gateway.administer(&["person", "add", name, "--email", &email, "--groups", groups]);
         }
         self.key = self.gateway.administer(&["agent", "create", AGENT, "--owner", "ada"]);
         (self.ada, self.dora, self.finn) =
