@@ -77,7 +77,7 @@ pub fn fold<'a>(reviews: &[&'a Review]) -> Vec<Burst<'a>> {
         }
     }
     let told = reviews.iter().zip(others);
-    told.filter_map(|(first, others)| Some(Burst { first: *first, others: others? })).collect()
+    told.filter_map(|(first, others)| Some(Burst { first, others: others? })).collect()
 }
 
 /// Those of some reviews that would be told of together with one of them, itself included.
