@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{self, Admin, Socket};
+use crate::channels::{self, Registry};
 use crate::clock::SystemClock;
 use crate::config::{Config, PolicyChanges};
 use crate::gate::{Changes, Gate};
@@ -165,7 +166,9 @@ impl App {
         if let Some(address) = config.postgres.listen {
             tracing::info!(%address, "listening for PostgreSQL clients");
         }
+        let registry = Registry::new(gate).context("the channels")?;
         let router = api::router(gate.clone()).merge(scim::router(gate.clone())).merge(console::router(gate.clone()));
+        let router = router.merge(channels::router(gate.clone(), &registry));
         let postgres = async {
             match postgres {
                 Some(listener) => listener.serve().await,
@@ -179,6 +182,7 @@ impl App {
             () = expire(gate) => {}
             () = gate.policies.watch(&*gate.store, &gate.scribe) => {}
             () = proposals::release_all(gate) => {}
+            () = channels::deliver_all(gate, &registry) => {}
             stopped = stop() => stopped?,
         }
         tracing::info!("stopping");

@@ -6,11 +6,13 @@
 pub mod admin;
 pub mod api;
 pub mod app;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod console;
+pub mod fetch;
 pub mod gate;
 pub mod host;
 pub mod http;

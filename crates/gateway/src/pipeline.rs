@@ -291,7 +291,9 @@ pub(crate) async fn ask(
         opened_at,
         expires_at,
     };
-    let ask = Ask { matter, fingerprint, limits: gate.config.limits, record: gate.scribe.record(event) };
+    let asked = terms.suffices.iter().flatten().map(|quorum| quorum.group.as_str());
+    let places = gate.config.places(&terms.obligations.channels, asked);
+    let ask = Ask { matter, fingerprint, limits: gate.config.limits, places, record: gate.scribe.record(event) };
     gate.store.ask(ask).await.map_err(unrecorded)
 }
 

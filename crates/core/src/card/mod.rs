@@ -14,6 +14,8 @@ use crate::action::impact::Impact;
 use crate::action::{ActionDigest, CardDigest, Described, Facts, Job, redact::Shown, sql::SqlTables};
 use crate::policy::{PolicyNote, Quorum, Terms};
 
+pub mod unseen;
+
 /// Who asks, as shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asker {

@@ -304,7 +304,13 @@ impl World {
             expires_at: opened_at.plus_seconds(1_800),
         };
         let record = self.gate.scribe.record(Event::ConfigChanged { what: "test".to_owned() });
-        let ask = Ask { matter, fingerprint: statement.to_owned(), limits: self.gate.config.limits, record };
+        let ask = Ask {
+            matter,
+            fingerprint: statement.to_owned(),
+            limits: self.gate.config.limits,
+            places: BTreeSet::new(),
+            record,
+        };
         match self.gate.store.ask(ask).await.expect("asks") {
             Asked::Opened(review) => review,
             other => panic!("expected a new review, got {other:?}"),

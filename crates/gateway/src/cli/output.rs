@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use countersign_core::card::unseen::visible;
+
 use crate::admin;
 
 /// An error with an exit code of its own.
@@ -90,13 +92,9 @@ fn paint(paint: Paint, text: &str, terminal: bool) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
-/// Text from outside, safe for a terminal: control and direction-changing characters are shown as their code points.
+/// Text from outside, safe for a terminal: what cannot be seen, or moves the cursor, is shown as its code point.
 pub(super) fn safe(text: &str) -> String {
-    let hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if hidden(c) { format!("<U+{:04X}>", u32::from(c)) } else { c.to_string() }).collect()
+    visible(text)
 }
 
 /// A table with aligned columns; the last column may be of any width.

@@ -13,6 +13,7 @@ use countersign_core::review;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+mod channels;
 mod identity;
 pub mod issuer;
 mod raw;
@@ -21,6 +22,7 @@ mod secrets;
 mod tests;
 
 use crate::ports::ReviewLimits;
+pub use channels::Slack;
 pub use identity::{Oidc, Scim, Subject};
 pub use raw::CredentialSource;
 pub use secrets::{MasterKeySource, Secrets};
@@ -60,6 +62,8 @@ pub struct Config {
     pub scim: Option<Scim>,
     /// How stored secrets are kept.
     pub secrets: Secrets,
+    /// The Slack app that people are asked by.
+    pub slack: Option<Slack>,
     /// The upstreams.
     pub targets: Vec<Target>,
     /// Whose tokens jobs may log in with.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use countersign_core::action::{Environment, Sensitivity};
 use serde::Deserialize;
 
+use super::channels::{self, RawSlack};
 use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
 use super::secrets::{self, RawSecrets};
@@ -29,6 +30,7 @@ pub(super) struct Raw {
     scim: Option<RawScim>,
     #[serde(default)]
     secrets: RawSecrets,
+    slack: Option<RawSlack>,
     #[serde(default)]
     target: Vec<RawTarget>,
     #[serde(default)]
@@ -217,7 +219,7 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, target, issuer } = raw;
+    let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, slack, target, issuer } = raw;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
         check.name("policy.groups", group)?;
@@ -230,6 +232,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     }
     let targets = targets(&check, target)?;
     let oidc = oidc.map(|raw| identity::validated(&check, raw, &policy.groups)).transpose()?;
+    let slack = slack.map(|raw| channels::slack(&check, raw, &policy.groups)).transpose()?;
     let scim = scim.map(|raw| identity::scim(&check, raw, oidc.as_ref())).transpose()?;
     Ok(Config {
         path: path.to_owned(),
@@ -248,6 +251,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         oidc,
         scim,
         secrets: secrets::secrets(&check, secrets)?,
+        slack,
         targets,
         issuers: issuer::validate(&check, issuer)?,
     })

@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use askama::filters::HtmlSafe;
 use countersign_core::action::Timestamp;
 use countersign_core::action::redact::{Shown, ShownStream};
+use countersign_core::card::unseen::badge;
 
 /// Markup that was built here, and may stand in a page as it is. Only this module makes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -345,24 +346,6 @@ impl Writer {
     fn finish(mut self) -> Html {
         self.leave_badge();
         Html(self.out)
-    }
-}
-
-/// The name of a character that cannot be seen, or that changes how others are seen.
-fn badge(c: char) -> Option<String> {
-    let code = u32::from(c);
-    match code {
-        0..=0x1F => char::from_u32(0x2400 + code).map(String::from),
-        0x7F => Some("␡".to_owned()),
-        0x80..=0xA0 // C1 controls, no-break space
-        | 0xAD | 0x034F | 0x061C | 0x115F | 0x1160 | 0x1680 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
-        | 0x2000..=0x200F // odd spaces, zero-width, marks of direction
-        | 0x2028..=0x202F | 0x205F..=0x206F // separators, embeddings, overrides, isolates
-        | 0x2800 | 0x3000 | 0x3164
-        | 0xE000..=0xF8FF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFF
-        | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
-        | 0xE0000..=0x10_FFFF => Some(format!("U+{code:04X}")),
-        _ => None,
     }
 }
 

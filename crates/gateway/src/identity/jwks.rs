@@ -14,12 +14,13 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use reqwest::{Client, Url};
+use reqwest::Url;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::issuer::is_trustworthy;
+use crate::fetch::{self, Fetch, Limits};
 
 /// How long fetched keys are used before they are asked for again: 10 minutes.
 const FRESH: Duration = Duration::from_secs(10 * 60);
@@ -66,7 +67,7 @@ pub enum Error {
 
 /// An issuer's keys.
 pub struct Keys {
-    client: Client,
+    client: Fetch,
     source: Source,
     kept: ArcSwapOption<Kept>,
     asked: Mutex<Asked>,
@@ -88,14 +89,13 @@ struct Asked {
 ///
 /// # Errors
 /// TLS cannot be set up.
-pub fn client(roots: Vec<reqwest::Certificate>) -> reqwest::Result<Client> {
-    let client = Client::builder().timeout(ANSWER_TIME_MAX).redirect(reqwest::redirect::Policy::none());
-    client.tls_certs_merge(roots).build()
+pub fn client(roots: Vec<reqwest::Certificate>) -> Result<Fetch, fetch::Error> {
+    Fetch::trusting(Limits { time: ANSWER_TIME_MAX, bytes: ANSWER_BYTES_MAX }, roots)
 }
 
 impl Keys {
     /// Asks for nothing yet.
-    pub fn new(client: Client, source: Source) -> Self {
+    pub fn new(client: Fetch, source: Source) -> Self {
         Self { client, source, kept: ArcSwapOption::empty(), asked: Mutex::default() }
     }
 
@@ -196,30 +196,13 @@ impl Keys {
         if !is_trustworthy(&url) {
             return Err(format!("`{url}` is neither https nor on this host"));
         }
-        let place = url.to_string();
-        let failed = |error: reqwest::Error| format!("`{place}`: {}", plain(&error));
-        let mut response = self.client.get(url).send().await.map_err(failed)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("`{place}` answers {}", response.status()));
+        let request = http::Request::get(url.as_str()).body(Vec::new()).map_err(|error| error.to_string())?;
+        let answer = self.client.clone().send(request).await.map_err(|error| format!("`{url}`: {error}"))?;
+        if answer.status() != http::StatusCode::OK {
+            return Err(format!("`{url}` answers {}", answer.status()));
         }
-        let mut bytes = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
-            if bytes.len() + piece.len() > ANSWER_BYTES_MAX {
-                return Err(format!("`{place}` answers more than {ANSWER_BYTES_MAX} bytes"));
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes)
+        Ok(answer.into_body())
     }
-}
-
-/// The innermost cause, which says more than "error sending request".
-fn plain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 async fn read(path: &PathBuf) -> Result<Vec<u8>, String> {

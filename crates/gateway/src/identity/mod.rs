@@ -11,7 +11,6 @@ use crate::ports::{Agent, Credential, CredentialKind, Directory, Person, Scope, 
 pub mod changes;
 pub mod closure;
 pub mod duties;
-pub mod fetch;
 pub mod flow;
 pub mod jwks;
 pub mod jwt;

@@ -27,10 +27,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use super::fetch::{self, Fetch};
 use super::flow::Flow;
 use super::jwks::{self, Keys, Source};
 use crate::config::Oidc;
+use crate::fetch::{self, Fetch};
 use crate::ports::{OIDC_CLIENT_SECRET, Vault};
 
 /// How long a provider's metadata and keys are believed.
@@ -152,7 +152,7 @@ impl Provider {
     /// # Errors
     /// [`Error::Provider`] when no HTTP client can be made.
     pub fn new(config: Oidc, public_url: &str, vault: Arc<dyn Vault>) -> Result<Self, Error> {
-        let fetch = Fetch::new().map_err(|error| Error::Provider(error.to_string()))?;
+        let fetch = Fetch::new(fetch::Limits::default()).map_err(|error| Error::Provider(error.to_string()))?;
         let redirect = format!("{public_url}/login/oidc/callback");
         let client = jwks::client(Vec::new()).map_err(|error| Error::Provider(error.to_string()))?;
         let keys = Keys::new(client, Source::Discovery(config.issuer.clone()));

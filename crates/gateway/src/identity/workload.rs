@@ -65,7 +65,10 @@ pub enum Broken {
     },
     /// No client can be made.
     #[error("an issuer cannot be asked: {0}")]
-    Client(#[from] reqwest::Error),
+    Certificates(#[from] reqwest::Error),
+    /// No client for them can be made.
+    #[error(transparent)]
+    Client(#[from] crate::fetch::Error),
     /// Its keys cannot be had.
     #[error(transparent)]
     Keys(jwks::Error),

@@ -14,6 +14,7 @@ mod duties;
 mod follow_ups;
 mod journal;
 mod log;
+mod outbox;
 mod passkeys;
 mod patterns;
 mod provisioning;
@@ -27,6 +28,7 @@ pub use duties::*;
 pub use follow_ups::*;
 pub use journal::*;
 pub use log::*;
+pub use outbox::*;
 pub use passkeys::*;
 pub use patterns::*;
 pub use provisioning::*;
@@ -58,6 +60,10 @@ pub enum StoreError {
 
 /// What the vault calls the secret of the identity provider's client; no target can have this name.
 pub const OIDC_CLIENT_SECRET: &str = "oidc:client_secret";
+/// What the vault calls the token of the Slack app's bot.
+pub const SLACK_BOT_TOKEN: &str = "slack:bot_token";
+/// What the vault calls the secret that Slack signs its requests with.
+pub const SLACK_SIGNING_SECRET: &str = "slack:signing_secret";
 /// What the vault calls the token of the identity provider's provisioning client.
 pub const SCIM_TOKEN: &str = "scim:token";
 

@@ -1,5 +1,7 @@
 //! Reviews, grants and attempts, and what the sequencer needs of the store.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, PatternId, ReviewId, Timestamp};
 use countersign_core::grant::Grant;
@@ -7,7 +9,7 @@ use countersign_core::record::{Record, Status};
 use countersign_core::review::{Matter, Review};
 use serde::{Deserialize, Serialize};
 
-use super::{Attentions, FollowUps, JournalError, Patterns, StoreError};
+use super::{Attentions, Destination, FollowUps, JournalError, Outbox, Patterns, StoreError};
 
 /// Bounds that keep reviewers from being flooded (threat 16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Ask {
     pub fingerprint: String,
     /// The bounds.
     pub limits: ReviewLimits,
+    /// Where it is told of.
+    pub places: BTreeSet<Destination>,
     /// The record of its opening.
     pub record: Record,
 }
@@ -127,7 +131,7 @@ pub enum IntentError {
 
 /// Reviews, grants and attempts. State and records commit in one transaction, synced before the method returns.
 #[async_trait]
-pub trait Store: FollowUps + Attentions + Patterns {
+pub trait Store: FollowUps + Attentions + Outbox + Patterns {
     /// Opens a review, joins the open one, or finds the unused grant, in one transaction.
     async fn ask(&self, ask: Ask) -> Result<Asked, StoreError>;
     /// One review.

@@ -1,7 +1,7 @@
 //! Brings open reviews to people's attention in time: escalates them to further groups, and reminds those who are asked.
 //!
-//! Called by the timer that closes reviews. There is no channel to send anything by: an escalation is recorded, both are kept
-//! beside the review, and open pages show it at once. Nobody may do more because of it.
+//! Called by the timer that closes reviews. An escalation is recorded, both are kept beside the review, open pages show it at
+//! once, and the outbox tells of it. Nobody may do more because of it.
 
 use countersign_core::action::ReviewId;
 use countersign_core::record::Event;
@@ -19,11 +19,12 @@ pub async fn attend_due(gate: &Gate) -> Result<(), StoreError> {
     for (review, before) in gate.store.attentions_due(now).await? {
         let matter = review.matter();
         let (after, fresh) = before.attend(matter, now);
+        let places = fresh.iter().filter_map(|escalation| gate.config.place_of(&escalation.group)).collect();
         let records = fresh.into_iter().map(|escalation| {
             let event = Event::ReviewEscalated { review: matter.id.clone(), group: escalation.group };
             gate.scribe.record(event)
         });
-        match gate.store.attend(&review, &before, &after, records.collect()).await {
+        match gate.store.attend(&review, &before, &after, places, records.collect()).await {
             Ok(()) => gate.changes.tell(Change::Review),
             Err(StoreError::Conflict) => {} // it closed in between
             Err(error) => return Err(error),

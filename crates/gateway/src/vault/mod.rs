@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
-use crate::ports::{OIDC_CLIENT_SECRET, SCIM_TOKEN, Vault, VaultError};
+use crate::ports::{OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET, Vault, VaultError};
 
 pub mod master;
 mod sealer;
@@ -29,13 +29,18 @@ pub struct LocalVault {
 }
 
 impl LocalVault {
-    /// The sources of all targets that have one, of the identity provider's client, and of its provisioning client.
+    /// The sources of all targets that have one, of the identity provider's client, of its provisioning client, and of
+    /// the Slack app.
     pub fn new(config: &Config) -> Self {
         let of_targets = config.targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?)));
         let client = config.oidc.as_ref().and_then(|oidc| oidc.client_secret.clone());
         let of_client = client.map(|source| (OIDC_CLIENT_SECRET.to_owned(), source));
         let of_scim = config.scim.as_ref().map(|scim| (SCIM_TOKEN.to_owned(), scim.token.clone()));
-        Self { sources: of_targets.chain(of_client).chain(of_scim).collect() }
+        let of_slack = config.slack.iter().flat_map(|slack| {
+            let token = (SLACK_BOT_TOKEN.to_owned(), slack.bot_token.clone());
+            [token, (SLACK_SIGNING_SECRET.to_owned(), slack.signing_secret.clone())]
+        });
+        Self { sources: of_targets.chain(of_client).chain(of_scim).chain(of_slack).collect() }
     }
 }
 

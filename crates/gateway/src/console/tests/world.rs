@@ -204,7 +204,12 @@ impl World {
         let fingerprint = described.payload.to_string();
         let expires_at = opened_at.plus_seconds(expires);
         let matter = Matter { id, action: digest, card, described, terms, offer: None, opened_at, expires_at };
-        match self.gate.store.ask(Ask { matter, fingerprint, limits: self.gate.config.limits, record }).await {
+        match self
+            .gate
+            .store
+            .ask(Ask { matter, fingerprint, limits: self.gate.config.limits, places: BTreeSet::new(), record })
+            .await
+        {
             Ok(Asked::Opened(review)) => review,
             other => panic!("expected a new review, got {other:?}"),
         }

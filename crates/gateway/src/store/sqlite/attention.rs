@@ -1,6 +1,6 @@
 //! Escalations and reminders, beside the reviews they are about. What is due is found by an index on when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use countersign_core::action::{ReviewId, Timestamp};
@@ -9,8 +9,8 @@ use countersign_core::review::Review;
 use countersign_core::review::attention::Attention;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{SqliteStore, failed, from_json, records, to_json};
-use crate::ports::{Attentions, StoreError};
+use super::{SqliteStore, failed, from_json, outbox, records, to_json};
+use crate::ports::{Attentions, Destination, StoreError};
 
 /// The most reviews that one timer run attends to; the rest follow in the next.
 const DUE_MAX: u32 = 500;
@@ -26,6 +26,7 @@ impl Attentions for SqliteStore {
         review: &Review,
         before: &Attention,
         after: &Attention,
+        places: BTreeSet<Destination>,
         records: Vec<Record>,
     ) -> Result<(), StoreError> {
         let (matter, before, after) = (review.matter().clone(), before.clone(), after.clone());
@@ -42,6 +43,8 @@ impl Attentions for SqliteStore {
                 if changed != 1 {
                     return Err(StoreError::Conflict);
                 }
+                outbox::begin(c, &matter.id, &places)?;
+                outbox::touch(c, &matter.id)?;
                 records::append(c, &records)
             })
             .await

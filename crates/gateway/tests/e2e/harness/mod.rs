@@ -10,6 +10,7 @@ pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod raw;
 pub(crate) mod record;
+pub(crate) mod slack;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,6 +30,7 @@ use emulated::{Emulated, Shape};
 use gateway::{Gateway, Ports};
 use idp::Idp;
 use serde_json::Value;
+use slack::Slack;
 
 /// How long anything that should happen at once may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -59,6 +61,8 @@ pub(crate) struct Plan {
     oidc: Option<(Value, &'static str)>,
     /// An identity provider in the shape of another.
     emulated: Option<Shape>,
+    /// Whether people are asked in Slack.
+    slack: bool,
     /// Whether the provider provisions people (SCIM).
     provisioning: bool,
     /// Whether `public_url` has a name: `localhost` instead of the address.
@@ -87,6 +91,21 @@ impl Plan {
     /// Writes may be approved as patterns: three times within an hour.
     pub(crate) fn patterns(mut self) -> Self {
         self.policy.push(("@expires(\"30m\")", "@expires(\"30m\")\n@pattern(\"3 in 1h\")"));
+        self
+    }
+
+    /// Approvals of writes have to say why.
+    pub(crate) fn justified(mut self) -> Self {
+        self.policy.push(("@expires(\"30m\")", "@expires(\"30m\")\n@justify(\"required\")"));
+        self
+    }
+
+    /// Writes are brought before the SREs when nobody has decided after three seconds.
+    pub(crate) fn escalating(mut self) -> Self {
+        let one = "unless { context.approvals.contains(Quorum::\"dba:1\") };";
+        let either = "unless { context.approvals.contains(Quorum::\"dba:1\") || context.approvals.contains(Quorum::\"sre:1\") };";
+        self.policy.push(("@expires(\"30m\")", "@expires(\"30m\")\n@escalate(\"3s: sre\")"));
+        self.policy.push((one, either));
         self
     }
 
@@ -123,6 +142,14 @@ impl Plan {
     /// People sign in with a provider in this shape.
     pub(crate) fn emulated(mut self, shape: Shape) -> Self {
         self.emulated = Some(shape);
+        self
+    }
+
+    /// People are asked in Slack, where a click counts also for production.
+    pub(crate) fn slack(mut self) -> Self {
+        self.slack = true;
+        let outside = "(context.authn.method == Method::\"chat\" && resource.env != Env::\"production\")";
+        self.policy.push((outside, "context.authn.method == Method::\"chat\""));
         self
     }
 
@@ -197,6 +224,10 @@ impl Plan {
         if let Some(emulated) = &emulated {
             configuration.push_str(emulated.configuration());
         }
+        let slack = self.slack.then(|| Slack::prepare(&dir, sweeper.clone()));
+        if let Some(slack) = &slack {
+            configuration.push_str(&slack.configuration());
+        }
         if self.provisioning {
             fs::write(dir.join("scim"), format!("{SCIM_TOKEN}\n")).unwrap();
             configuration.push_str("\n[scim]\ntoken = { file = \"scim\" }\n");
@@ -212,6 +243,7 @@ impl Plan {
             cluster,
             idp,
             _emulated: emulated,
+            slack,
             ada: None,
             dora: None,
             finn: None,
@@ -286,6 +318,7 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     idp: Option<Idp>,
     _emulated: Option<Emulated>,
+    slack: Option<Slack>,
     /// Owner of the agent, and a DBA.
     ada: Option<Api>,
     /// A DBA.
@@ -337,6 +370,14 @@ impl World {
 
     pub(crate) fn idp(&mut self) -> &mut Idp {
         self.idp.as_mut().unwrap()
+    }
+
+    pub(crate) fn slack(&self) -> &Slack {
+        self.slack.as_ref().unwrap()
+    }
+
+    pub(crate) fn slack_mut(&mut self) -> &mut Slack {
+        self.slack.as_mut().unwrap()
     }
 
     pub(crate) fn ada(&self) -> &Api {

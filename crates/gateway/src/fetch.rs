@@ -1,4 +1,4 @@
-//! Asking identity providers over HTTP: no redirects, bounded in time and size.
+//! Asking other services over HTTP: no redirects, bounded in time and size.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,10 +7,21 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-/// How long one exchange may take.
-const TIME_MAX: Duration = Duration::from_secs(10);
-/// The largest answer: 1 MiB. Documents and key sets have a few kilobytes.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// What one exchange may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long it may take.
+    pub time: Duration,
+    /// The largest answer, in bytes.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// 10 seconds and 1 MiB; documents have a few kilobytes.
+    fn default() -> Self {
+        Self { time: Duration::from_secs(10), bytes: 1 << 20 }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,33 +30,42 @@ pub enum Error {
     #[error("{0}")]
     Unreachable(String),
     /// The answer is too long.
-    #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
-    TooLong,
+    #[error("the answer has more than {0} bytes")]
+    TooLong(usize),
     /// The answer is a failure or not what was asked for.
     #[error("{0}")]
     Unusable(String),
 }
 
 /// An answer on its way.
-pub(super) type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Vec<u8>>, Error>> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Vec<u8>>, Error>> + Send>>;
 
-/// A client for all providers.
+/// A client for all services that are asked within the same limits.
 #[derive(Clone)]
 pub struct Fetch {
     client: reqwest::Client,
+    bytes_max: usize,
 }
 
 impl Fetch {
     /// # Errors
     /// No client can be made on this machine.
-    pub fn new() -> Result<Self, Error> {
-        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIME_MAX);
-        let client = builder.build().map_err(|error| Error::Unreachable(error.to_string()))?;
-        Ok(Self { client })
+    pub fn new(limits: Limits) -> Result<Self, Error> {
+        Self::trusting(limits, Vec::new())
     }
 
-    /// Sends a request as it is.
-    pub(super) fn send(self, request: http::Request<Vec<u8>>) -> Answering {
+    /// One that trusts these roots besides the system's.
+    ///
+    /// # Errors
+    /// As [`Fetch::new`].
+    pub fn trusting(limits: Limits, roots: Vec<reqwest::Certificate>) -> Result<Self, Error> {
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(limits.time);
+        let client = builder.tls_certs_merge(roots).build().map_err(|error| Error::Unreachable(error.to_string()))?;
+        Ok(Self { client, bytes_max: limits.bytes })
+    }
+
+    /// Sends a request as it is. Every answer is one, also a failure.
+    pub fn send(self, request: http::Request<Vec<u8>>) -> Answering {
         Box::pin(async move {
             let request = reqwest::Request::try_from(request).map_err(|e| Error::Unusable(e.to_string()))?;
             let url = request.url().clone();
@@ -57,8 +77,8 @@ impl Fetch {
             let mut pieces = answer.bytes_stream();
             while let Some(piece) = pieces.next().await {
                 let piece = piece.map_err(|error| Error::Unreachable(format!("{url}: {}", without_url(error))))?;
-                if response.body().len() + piece.len() > ANSWER_BYTES_MAX {
-                    return Err(Error::TooLong);
+                if response.body().len() + piece.len() > self.bytes_max {
+                    return Err(Error::TooLong(self.bytes_max));
                 }
                 response.body_mut().extend_from_slice(&piece);
             }
@@ -85,7 +105,7 @@ impl Fetch {
 }
 
 /// The scheme, host and port of an address; `None` for what is none.
-pub(super) fn origin(url: &str) -> Option<(String, String)> {
+pub fn origin(url: &str) -> Option<(String, String)> {
     let uri: http::Uri = url.parse().ok()?;
     Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_owned()))
 }

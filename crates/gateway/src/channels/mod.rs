@@ -1,0 +1,75 @@
+//! Channels: the places besides the console where people are told of reviews and decide on them.
+//!
+//! A channel is a folder here and a line in [`Registry::new`]. It puts a [`Notice`] into its own words and brings one message up
+//! to date; what is told where, how often it is tried, and when it is given up is [`delivery`]'s. A click in a channel becomes
+//! a vote by [`resolve::cast`](crate::resolve::cast), as everywhere; a channel knows no rules.
+
+mod delivery;
+mod notice;
+mod slack;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use serde_json::Value;
+
+use crate::fetch;
+use crate::gate::Gate;
+
+pub use delivery::deliver_all;
+use notice::Notice;
+
+/// Why a message was not brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Failure {
+    /// It may be tried again, at the earliest after this time if one is given.
+    #[error("{why}")]
+    Later {
+        /// Why.
+        why: String,
+        /// What the service asks for.
+        after: Option<Duration>,
+    },
+    /// Trying again does not help: there is no such place, or the message is refused.
+    #[error("{0}")]
+    Never(String),
+}
+
+/// One kind of place.
+#[async_trait]
+trait Channel: Send + Sync {
+    /// What policies and the configuration call it: the part of a place before its colon.
+    fn name(&self) -> &'static str;
+    /// A notice in its words, within its limits. What does not fit is counted there, never cut silently.
+    fn render(&self, notice: &Notice) -> Value;
+    /// Posts a message, or changes the one that stands there. Returns how to find it again.
+    async fn tell(&self, place: &str, message: Option<&str>, body: &Value) -> Result<String, Failure>;
+}
+
+/// The channels that are configured.
+pub struct Registry {
+    channels: Vec<Arc<dyn Channel>>,
+    slack: Option<Arc<slack::Slack>>,
+}
+
+impl Registry {
+    /// # Errors
+    /// No client for their services can be made.
+    pub fn new(gate: &Gate) -> Result<Self, fetch::Error> {
+        let slack = gate.config.slack.as_ref().map(|config| slack::Slack::new(config, gate.vault.clone()));
+        let slack = slack.transpose()?.map(Arc::new);
+        let channels = slack.iter().map(|slack| Arc::clone(slack) as Arc<dyn Channel>).collect();
+        Ok(Self { channels, slack })
+    }
+
+    fn named(&self, name: &str) -> Option<&dyn Channel> {
+        self.channels.iter().map(|channel| &**channel).find(|channel| channel.name() == name)
+    }
+}
+
+/// Where the services of the channels tell the gateway what people clicked.
+pub fn router(gate: Arc<Gate>, registry: &Registry) -> Router {
+    registry.slack.as_ref().map_or_else(Router::new, |slack| slack::router(gate, slack.clone()))
+}

@@ -1,0 +1,135 @@
+//! A review at one moment, as every channel tells of it.
+
+use std::collections::BTreeSet;
+
+use countersign_core::action::{CardDigest, ReviewId, Timestamp};
+use countersign_core::card::Card;
+use countersign_core::card::unseen::visible_line;
+use countersign_core::policy::Quorum;
+use countersign_core::review::attention::Attention;
+use countersign_core::review::{Outcome, Review, Verdict};
+
+/// What is told. Whatever came from the requester is in `card` and has to be escaped by who renders it.
+#[derive(Debug, Clone)]
+pub(super) struct Notice {
+    pub(super) review: ReviewId,
+    pub(super) card: Card,
+    pub(super) card_digest: CardDigest,
+    /// How it ended; none while it is open.
+    pub(super) outcome: Option<Outcome>,
+    /// Who broke the glass.
+    pub(super) broken_by: Option<String>,
+    /// What was said so far: who, what, and why.
+    pub(super) votes: Vec<Said>,
+    /// Whose word is asked, in words.
+    pub(super) asked: String,
+    /// The groups it was escalated to.
+    pub(super) escalated: Vec<String>,
+    pub(super) expires_at: Timestamp,
+    /// Where all of it is.
+    pub(super) url: String,
+    /// Whether a vote has to be signed by a passkey, which no channel can do.
+    pub(super) needs_passkey: bool,
+    /// Whether an approval has to say why.
+    pub(super) needs_reason: bool,
+}
+
+/// One vote.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub(super) name: String,
+    pub(super) verdict: Verdict,
+    pub(super) reason: Option<String>,
+}
+
+impl Notice {
+    /// Of a review. `public_url` is the console's address, without a trailing slash.
+    pub(super) fn new(review: &Review, attention: &Attention, public_url: &str) -> Self {
+        let matter = review.matter();
+        let outcome = match review {
+            Review::Open(_) => None,
+            Review::Closed(closed) => Some(closed.outcome()),
+        };
+        let said = |vote: &countersign_core::review::Vote| Said {
+            name: vote.name.clone(),
+            verdict: vote.verdict,
+            reason: vote.reason.clone(),
+        };
+        Self {
+            review: matter.id.clone(),
+            card: Card::new(&matter.described, matter.action, &matter.terms),
+            card_digest: matter.card,
+            outcome,
+            broken_by: review.breaking().map(|breaking| breaking.name.clone()),
+            votes: review.votes().iter().map(said).collect(),
+            asked: asked(&matter.terms.suffices),
+            escalated: attention.escalated.iter().map(|there| there.group.clone()).collect(),
+            expires_at: matter.expires_at,
+            url: format!("{public_url}/reviews/{}", matter.id),
+            needs_passkey: matter.terms.obligations.passkey,
+            needs_reason: matter.terms.obligations.justify,
+        }
+    }
+
+    /// Whether the card that is told is, to the last character, the one that the review was opened with.
+    pub(super) fn is_whole(&self) -> bool {
+        self.card.digest().is_ok_and(|digest| digest == self.card_digest)
+    }
+
+    /// Who wants what, on one line.
+    pub(super) fn headline(&self) -> String {
+        let who = visible_line(&self.card.requester.name);
+        let wants = if self.outcome.is_none() { "wants" } else { "wanted" };
+        if self.card.resource.kind == "gate" {
+            return format!("{who} {wants} to change the {}", self.card.resource.name);
+        }
+        format!("{who} {wants} to run {} on {}", verbs(&self.card.resource.verbs), self.object())
+    }
+
+    fn object(&self) -> String {
+        let tables = &self.card.resource.tables;
+        let aimed = if tables.write.is_empty() { &tables.read } else { &tables.write };
+        let named: Vec<String> = aimed.iter().take(2).map(|table| visible_line(table)).collect();
+        match (named.is_empty(), aimed.len().saturating_sub(2)) {
+            (true, _) => visible_line(&self.card.target),
+            (false, 0) => named.join(", "),
+            (false, more) => format!("{}, {more} more", named.join(", ")),
+        }
+    }
+
+    /// Where it stands, on one line.
+    pub(super) fn standing(&self) -> String {
+        match (self.outcome, &self.broken_by) {
+            (None, _) => format!("Waits for {}", self.asked),
+            (Some(Outcome::GlassBroken), Some(who)) => format!("{} broke the glass", visible_line(who)),
+            (Some(outcome), _) => {
+                let word = outcome.name().replace('_', " ");
+                let decided: Vec<String> = self.votes.iter().map(|said| visible_line(&said.name)).collect();
+                let by = if decided.is_empty() { String::new() } else { format!(" by {}", decided.join(", ")) };
+                let told = matches!(outcome, Outcome::Approved | Outcome::Rejected);
+                format!("{}{}{}", word[..1].to_uppercase(), &word[1..], if told { by } else { String::new() })
+            }
+        }
+    }
+}
+
+/// `one of dba, or 2 of sre and one of security`.
+fn asked(suffices: &[BTreeSet<Quorum>]) -> String {
+    let need = |quorum: &Quorum| match (quorum.group.as_str(), quorum.count) {
+        ("any", 1) => "one person".to_owned(),
+        ("any", count) => format!("{count} people"),
+        (group, 1) => format!("one of {group}"),
+        (group, count) => format!("{count} of {group}"),
+    };
+    let way = |set: &BTreeSet<Quorum>| set.iter().map(need).collect::<Vec<_>>().join(" and ");
+    suffices.iter().map(way).collect::<Vec<_>>().join(", or ")
+}
+
+fn verbs(all: &[String]) -> String {
+    let distinct: BTreeSet<String> = all.iter().map(|verb| visible_line(verb)).collect();
+    let mut shown: Vec<String> = distinct.iter().take(4).cloned().collect();
+    if distinct.len() > 4 {
+        shown.push(format!("{} more", distinct.len() - 4));
+    }
+    shown.join(", ")
+}

@@ -1,0 +1,134 @@
+//! Slack: one message a review and conversation, with buttons that decide (Block Kit, Web API, interactivity).
+
+mod blocks;
+mod interactions;
+mod signature;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Channel, Failure, Notice};
+use crate::config;
+use crate::fetch::{self, Fetch};
+use crate::ports::{SLACK_BOT_TOKEN, Vault};
+
+pub(super) use interactions::router;
+
+/// What the accounts of people in Slack are linked as; their ids are `TEAM/USER`.
+const PROVIDER: &str = "slack";
+/// What Slack says when trying again does not help.
+const FINAL: &[&str] = &[
+    "channel_not_found",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "is_archived",
+    "message_not_found",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "not_in_channel",
+    "restricted_action",
+];
+
+/// The app.
+pub(super) struct Slack {
+    api: String,
+    vault: Arc<dyn Vault>,
+    fetch: Fetch,
+}
+
+/// What every method of the Web API answers; the rest depends on the method.
+#[derive(Deserialize)]
+struct Answer {
+    ok: bool,
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    channel: String,
+    #[serde(default)]
+    ts: String,
+}
+
+impl Slack {
+    /// # Errors
+    /// No client can be made.
+    pub(super) fn new(config: &config::Slack, vault: Arc<dyn Vault>) -> Result<Self, fetch::Error> {
+        Ok(Self { api: config.api.clone(), vault, fetch: Fetch::new(fetch::Limits::default())? })
+    }
+
+    /// Calls a method of the Web API.
+    async fn call(&self, method: &str, arguments: &Value) -> Result<Answer, Failure> {
+        let later = |why: String| Failure::Later { why, after: None };
+        let token = self.vault.secret(SLACK_BOT_TOKEN).await.map_err(|error| later(error.to_string()))?;
+        let request = http::Request::post(format!("{}/{method}", self.api))
+            .header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()))
+            .header(http::header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(arguments.to_string().into_bytes())
+            .map_err(|error| later(error.to_string()))?;
+        let answer = self.fetch.clone().send(request).await.map_err(|error| later(error.to_string()))?;
+        if answer.status() == http::StatusCode::TOO_MANY_REQUESTS {
+            return Err(Failure::Later { why: "Slack asks for a pause".to_owned(), after: Some(pause(&answer)) });
+        }
+        if !answer.status().is_success() {
+            return Err(later(format!("Slack answers {}", answer.status())));
+        }
+        let answer: Answer = serde_json::from_slice(answer.body()).map_err(|error| later(error.to_string()))?;
+        match answer.error.as_str() {
+            _ if answer.ok => Ok(answer),
+            error if FINAL.contains(&error) => Err(Failure::Never(format!("Slack says `{error}`"))),
+            error => Err(later(format!("Slack says `{error}`"))),
+        }
+    }
+
+    /// Says something to one person alone, where they clicked.
+    async fn whisper(&self, conversation: &str, user: &str, text: &str) {
+        let arguments = json!({"channel": conversation, "user": user, "text": text});
+        if let Err(failure) = self.call("chat.postEphemeral", &arguments).await {
+            tracing::warn!(%failure, "somebody who clicked in Slack could not be told what came of it");
+        }
+    }
+}
+
+/// How long Slack asks to be left alone (RFC 9110 §10.2.3, in seconds); bounded, whatever it says.
+fn pause(answer: &http::Response<Vec<u8>>) -> Duration {
+    const PAUSE_DEFAULT: u64 = 30;
+    const PAUSE_MAX: u64 = 15 * 60;
+    let said = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(said.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX))
+}
+
+#[async_trait]
+impl Channel for Slack {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    fn render(&self, notice: &Notice) -> Value {
+        blocks::message(notice)
+    }
+
+    /// A message is found again as `CONVERSATION/TS`.
+    async fn tell(&self, place: &str, message: Option<&str>, body: &Value) -> Result<String, Failure> {
+        let mut arguments = body.clone();
+        let method = match message.and_then(|message| message.split_once('/')) {
+            Some((conversation, ts)) => {
+                arguments["channel"] = json!(conversation);
+                arguments["ts"] = json!(ts);
+                "chat.update"
+            }
+            None => {
+                arguments["channel"] = json!(place);
+                "chat.postMessage"
+            }
+        };
+        let Answer { channel, ts, .. } = self.call(method, &arguments).await?;
+        if channel.is_empty() || ts.is_empty() {
+            return Err(Failure::Later { why: "Slack does not say where the message stands".to_owned(), after: None });
+        }
+        Ok(format!("{channel}/{ts}"))
+    }
+}

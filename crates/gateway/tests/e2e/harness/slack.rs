@@ -1,0 +1,197 @@
+//! Slack as the gateway sees it: the emulated Web API, and clicks signed as Slack signs them.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use xtask::loopback::free_port;
+use xtask::process::wait_until;
+use xtask::sweeper::Sweeper;
+
+use super::api::Api;
+use super::emulated::Service;
+use super::{SOON, World};
+
+const BOT_TOKEN: &str = "xoxb-of-the-tests";
+const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+/// People in the emulated workspace.
+const USERS: [&str; 3] = ["ada", "dora", "finn"];
+
+/// A workspace, or the place where one would be.
+pub(crate) struct Slack {
+    service: Option<Service>,
+    sweeper: Arc<Sweeper>,
+    port: u16,
+    dir: std::path::PathBuf,
+}
+
+impl Slack {
+    /// A workspace that nobody has started yet.
+    pub(crate) fn prepare(dir: &Path, sweeper: Arc<Sweeper>) -> Self {
+        let dir = dir.join("slack");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("token"), format!("{BOT_TOKEN}\n")).unwrap();
+        fs::write(dir.join("signing"), format!("{SIGNING_SECRET}\n")).unwrap();
+        Self { service: None, sweeper, port: free_port().unwrap(), dir }
+    }
+
+    pub(crate) fn start(&mut self) {
+        let users: Vec<String> = USERS
+            .iter()
+            .map(|name| format!("{{name: {name}, real_name: {name}, email: {name}@example.org}}"))
+            .collect();
+        let seed = format!(
+            "tokens: {{{BOT_TOKEN}: {{login: admin, scopes: [\"chat:write\"]}}}}\n\
+             slack:\n  signing_secret: {SIGNING_SECRET}\n  team: {{name: Lab, domain: lab}}\n  \
+             users: [{}]\n  channels: [{{name: approvals, topic: reviews}}, {{name: on-call, topic: pages}}]\n",
+            users.join(", ")
+        );
+        self.service = Some(Service::start(&self.dir, "slack", &seed, (self.port, "/"), self.sweeper.clone()));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.service = None;
+    }
+
+    /// What the gateway is told of it.
+    pub(crate) fn configuration(&self) -> String {
+        let dir = self.dir.display();
+        format!(
+            "\n[slack]\napi = \"http://127.0.0.1:{}/api\"\nbot_token = {{ file = \"{dir}/token\" }}\n\
+             signing_secret = {{ file = \"{dir}/signing\" }}\nchannel = \"approvals\"\ngroups = {{ sre = \"on-call\" }}\n",
+            self.port
+        )
+    }
+
+    fn call(&self, method: &str, arguments: &Value) -> Value {
+        let api = Api::new(&format!("http://127.0.0.1:{}", self.port), BOT_TOKEN);
+        let answer = api.post(&format!("/api/{method}"), arguments).body;
+        assert_eq!(answer["ok"], true, "{method}: {answer}");
+        answer
+    }
+
+    fn conversation(&self, name: &str) -> String {
+        let all = self.call("conversations.list", &json!({}));
+        let found = all["channels"].as_array().unwrap().iter().find(|channel| channel["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {all}"))["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The messages in a conversation, the newest first.
+    pub(crate) fn messages(&self, conversation: &str) -> Vec<Value> {
+        let history = self.call("conversations.history", &json!({"channel": self.conversation(conversation)}));
+        history["messages"].as_array().unwrap().clone()
+    }
+
+    /// The newest message, once it says this.
+    #[track_caller]
+    pub(crate) fn until_says(&self, conversation: &str, words: &str) -> Value {
+        let newest = || self.messages(conversation).into_iter().next();
+        let says = || newest().filter(|message| message.to_string().contains(words));
+        wait_until(&format!("`{words}` in #{conversation}"), SOON, says)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", newest()))
+    }
+
+    /// Team and user of somebody, as clicks name them.
+    pub(crate) fn ids(&self, name: &str) -> (String, String) {
+        let all = self.call("users.list", &json!({}));
+        let found = all["members"].as_array().unwrap().iter().find(|user| user["name"] == name).unwrap();
+        let team = self.call("auth.test", &json!({}))["team_id"].as_str().unwrap().to_owned();
+        (team, found["id"].as_str().unwrap().to_owned())
+    }
+
+    /// Links everybody's account to the person of that name.
+    pub(crate) fn link(&self, world: &World) {
+        for name in USERS {
+            let (team, user) = self.ids(name);
+            let subject = format!("{team}/{user}");
+            world.gateway.administer(&["person", "link", name, "--provider", "slack", "--subject", &subject]);
+        }
+    }
+
+    /// What was whispered to people who clicked, as the emulator's own page shows it.
+    #[track_caller]
+    pub(crate) fn until_whispers(&self, words: &str) {
+        let url = format!("http://127.0.0.1:{}/?channel={}", self.port, self.conversation("approvals"));
+        let page = || {
+            let get = async { reqwest::get(&url).await.unwrap().text().await.unwrap() };
+            super::api::runtime().block_on(get)
+        };
+        wait_until(&format!("a whisper of `{words}`"), SOON, || page().contains(words).then_some(())).unwrap();
+    }
+
+    /// What somebody's click on a message's button sends.
+    pub(crate) fn click(&self, who: &str, message: &Value, button: &str) -> Value {
+        let (team, user) = self.ids(who);
+        let blocks = message["blocks"].as_array().unwrap();
+        let mut buttons = blocks.iter().flat_map(|block| block["elements"].as_array().into_iter().flatten());
+        let button = buttons.find(|element| element["action_id"] == button).expect("the button");
+        json!({
+            "type": "block_actions",
+            "user": {"id": user, "team_id": team, "name": who},
+            "team": {"id": team, "domain": "lab"},
+            "api_app_id": "A1",
+            "container": {"type": "message", "message_ts": message["ts"], "channel_id": self.conversation("approvals")},
+            "trigger_id": "1.2.3",
+            "message": message,
+            "actions": [{"action_id": button["action_id"], "block_id": "decide", "type": "button",
+                "value": button["value"], "action_ts": "1.0"}],
+        })
+    }
+}
+
+/// A request to the gateway's interactivity address.
+pub(crate) struct Interaction {
+    body: String,
+    timestamp: String,
+    signature: String,
+}
+
+impl Interaction {
+    /// Signed as Slack does, now.
+    pub(crate) fn new(payload: &Value) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Self::signed(payload, now, SIGNING_SECRET)
+    }
+
+    /// Signed at another time, or with another secret.
+    pub(crate) fn signed(payload: &Value, at: u64, secret: &str) -> Self {
+        let form = reqwest::Url::parse_with_params("http://form", [("payload", payload.to_string())]).unwrap();
+        let (body, timestamp) = (form.query().unwrap().to_owned(), at.to_string());
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("v0:{timestamp}:{body}").as_bytes());
+        let signature = format!("v0={}", hex::encode(mac.finalize().into_bytes()));
+        Self { body, timestamp, signature }
+    }
+
+    /// The same signature over other bytes.
+    pub(crate) fn tampered(mut self) -> Self {
+        self.body = self.body.replace("approve", "reject");
+        self
+    }
+
+    /// Without a signature.
+    pub(crate) fn unsigned(mut self) -> Self {
+        self.signature.clear();
+        self
+    }
+
+    /// Sends it; the status and what was answered.
+    pub(crate) fn send(&self, world: &World) -> (u16, String) {
+        let runtime = super::api::runtime();
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
+            let request = client
+                .post(format!("{}/channels/slack/interactions", world.gateway.url()))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("x-slack-request-timestamp", &self.timestamp)
+                .header("x-slack-signature", &self.signature)
+                .body(self.body.clone());
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! Reviews in Slack: told there, decided by a click there, and brought up to date there.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use xtask::process::run;
+use xtask::test_tools_dir;
+
+use crate::harness::slack::Interaction;
+use crate::harness::{Plan, ROW, SOON, World};
+
+const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
+
+fn world() -> World {
+    let mut world = Plan::default().slack().start();
+    world.slack_mut().start();
+    world.slack().link(&world);
+    world
+}
+
+impl World {
+    /// Clicks a button of a message, signed by Slack.
+    fn click(&self, who: &str, message: &Value, button: &str) -> (u16, String) {
+        let payload = self.slack().click(who, message, button);
+        Interaction::new(&payload).send(self)
+    }
+}
+
+/// What Slack's own library says of blocks.
+fn check_blocks(world: &World, message: &Value) {
+    let file = world.dir.join("blocks.json");
+    std::fs::write(&file, message["blocks"].to_string()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/slack_blocks_check.py");
+    let mut python = Command::new(test_tools_dir().join("python/bin/python"));
+    run(python.arg(script).arg(&file), SOON).unwrap().success("slack_sdk").unwrap();
+}
+
+#[test]
+fn a_click_lets_it_run_and_every_message_says_so() {
+    let world = world();
+    let (call, review) = world.paused(WRITE);
+    let message = world.slack().until_says("approvals", "Waits for one of dba");
+    let text = message.to_string();
+    for part in
+        ["wants to run UPDATE on", "customers", "credit_limit = 900", "write to production: one DBA", review.id()]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    check_blocks(&world, &message);
+    assert_eq!(world.click("dora", &message, "approve"), (200, String::new()));
+    assert_eq!(call.outcome().rows(), 1);
+    assert_eq!(world.truth(ROW), "900");
+    let after = world.slack().until_says("approvals", "Approved by dora");
+    assert_eq!(after["ts"], message["ts"], "the same message");
+    assert!(!after.to_string().contains("action_id"), "nothing left to click: {after}");
+    check_blocks(&world, &after);
+    assert_eq!(world.slack().messages("approvals").len(), 1);
+    let vote = world.until_recorded("the vote", |leaf| leaf["kind"] == "review.vote");
+    assert_eq!((&vote["method"], &vote["mfa"]), (&json!("chat"), &json!(false)));
+    assert_eq!((&vote["action_digest"], &vote["card_digest"]), (&review.0["action_digest"], &review.0["card_digest"]));
+}
+
+/// Nothing that Slack did not sign, lately and as it stands, is read; and nobody decides who is nobody here, or on the
+/// requester's side, or about another card.
+#[test]
+fn a_click_is_worth_what_the_person_behind_it_is() {
+    let world = world();
+    let (mut call, review) = world.paused(WRITE);
+    let message = world.slack().until_says("approvals", "Waits for one of dba");
+    let payload = world.slack().click("dora", &message, "approve");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let secret = "8f742231b10e8888abcd99yyyzzz85a5";
+    let refused = [
+        Interaction::new(&payload).unsigned(),
+        Interaction::new(&payload).tampered(),
+        Interaction::signed(&payload, now, "another secret"),
+        Interaction::signed(&payload, now - 301, secret),
+        Interaction::signed(&payload, now + 400, secret),
+    ];
+    for (n, interaction) in refused.iter().enumerate() {
+        assert_eq!(interaction.send(&world).0, 401, "{n}");
+    }
+    world.until_recorded("the refusals", |leaf| leaf["kind"] == "identity.refused" && leaf["what"] == "slack");
+    assert_eq!(Interaction::new(&json!({"type": "block_actions"})).send(&world).0, 400);
+    assert_eq!(Interaction::new(&json!({"type": "shortcut"})).send(&world).0, 200, "not for us");
+
+    assert_eq!(world.click("ada", &message, "approve").0, 200);
+    world.slack().until_whispers("self_approval");
+    world.until_recorded("ada's attempt", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "self_approval");
+    let mut stranger = payload.clone();
+    stranger["user"]["id"] = json!("U0000NOBODY");
+    assert_eq!(Interaction::new(&stranger).send(&world).0, 200);
+    world.until_recorded("the stranger", |leaf| {
+        leaf["kind"] == "identity.refused" && leaf["code"] == "account_unlinked"
+    });
+    let mut elsewhere = payload.clone();
+    elsewhere["user"]["team_id"] = json!("T0000OTHER"); // the same user id in another workspace is another account
+    assert_eq!(Interaction::new(&elsewhere).send(&world).0, 200);
+    let mut other = payload.clone();
+    let value = payload["actions"][0]["value"].as_str().unwrap();
+    let digest = review.0["action_digest"].as_str().unwrap();
+    other["actions"][0]["value"] = json!(value.replace(digest, &format!("sha256:{}", "0".repeat(64))));
+    assert_eq!(Interaction::new(&other).send(&world).0, 200);
+    world
+        .until_recorded("the other card", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "digest_mismatch");
+    for broken in ["", "r_1", "a b c d", "no such digest"] {
+        other["actions"][0]["value"] = json!(broken);
+        assert_eq!(Interaction::new(&other).send(&world).0, 200);
+    }
+    assert_eq!(world.dora().review(review.id()).state(), "open");
+    assert!(!call.answered());
+
+    assert_eq!(Interaction::new(&payload).send(&world).0, 200);
+    assert_eq!(call.outcome().rows(), 1);
+    assert_eq!(Interaction::new(&payload).send(&world).0, 200, "the same click again");
+    world.until_recorded("the late click", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "review_closed");
+}
+
+/// The starter policies take a click for nothing in production.
+#[test]
+fn policy_says_what_a_click_is_worth() {
+    let mut world = Plan::default().slack().start();
+    let starter = std::fs::read_to_string(xtask::repository().join("policies/starter.cedar")).unwrap();
+    std::fs::write(world.dir.join("policies/starter.cedar"), starter).unwrap();
+    world.slack_mut().start();
+    world.slack().link(&world);
+    world.until_recorded("the policies", |leaf| leaf["kind"] == "policy.activated" && leaf["why"] == "file");
+    let (mut call, review) = world.paused(WRITE);
+    let message = world.slack().until_says("approvals", "Waits for one of dba");
+    assert_eq!(world.click("dora", &message, "approve").0, 200);
+    world.slack().until_whispers("Not done: approve with a second factor");
+    assert_eq!(world.click("dora", &message, "reject").0, 200);
+    assert_eq!(world.dora().review(review.id()).state(), "open");
+    assert!(!call.answered());
+}
+
+/// Where an approval has to say why, a form asks; what the form says goes with the vote.
+#[test]
+fn a_form_asks_for_the_reason_that_policy_wants() {
+    let world = {
+        let mut world = Plan::default().slack().justified().start();
+        world.slack_mut().start();
+        world.slack().link(&world);
+        world
+    };
+    let (call, review) = world.paused(WRITE);
+    let message = world.slack().until_says("approvals", "Waits for one of dba");
+    assert_eq!(world.click("dora", &message, "approve").0, 200);
+    let payload = world.slack().click("dora", &message, "approve");
+    let form = |why: Value| {
+        json!({
+            "type": "view_submission", "user": payload["user"], "team": payload["team"],
+            "view": {"id": "V1", "callback_id": "approve", "private_metadata": payload["actions"][0]["value"],
+                "state": {"values": {"why": {"reason": {"type": "plain_text_input", "value": why}}}}},
+        })
+    };
+    let (status, said) = Interaction::new(&form(Value::Null)).send(&world);
+    assert!(
+        status == 200 && said.contains("\"response_action\":\"errors\"") && said.contains("reason_invalid"),
+        "{said}"
+    );
+    assert_eq!(world.dora().review(review.id()).state(), "open");
+    assert_eq!(Interaction::new(&form(json!("ticket 4711"))).send(&world), (200, String::new()));
+    assert_eq!(call.outcome().rows(), 1);
+    let after = world.slack().until_says("approvals", "Approved by dora");
+    assert!(after.to_string().contains("ticket 4711"), "{after}");
+    assert_eq!(world.dora().review(review.id()).0["votes"][0]["reason"], "ticket 4711");
+}
+
+/// What an agent writes cannot break out of where it stands, nor hide in it; what does not fit is counted.
+#[test]
+fn hostile_text_stays_text() {
+    let world = world();
+    let hostile = "UPDATE customers SET credit_limit = 900 WHERE id = 3 /* ```*bold* <!channel> <https://evil.test|Approve> \
+                   &amp; \u{202e}evorppa\u{200b} */";
+    let (_call, _) = world.paused(hostile);
+    let message = world.slack().until_says("approvals", "Waits for one of dba");
+    check_blocks(&world, &message);
+    let text = message.to_string();
+    assert!(text.contains("<U+202E>evorppa<U+200B>") && !text.contains('\u{202e}'), "{text}");
+    for block in message["blocks"].as_array().unwrap() {
+        let formats = block["type"] == "section" || block["type"] == "context";
+        assert!(!formats || !block.to_string().contains("<!channel>"), "{block}");
+    }
+    let long = format!("UPDATE customers SET credit_limit = 901 WHERE id = 3 /* {} */", "x".repeat(10_000));
+    let (_other, _) = world.paused(&long);
+    let message = world.slack().until_says("approvals", "characters are not shown here");
+    check_blocks(&world, &message);
+}
+
+/// While Slack cannot be reached nothing is lost: the console has it, an alarm says so, and what stands in Slack afterwards is
+/// what it has come to.
+#[test]
+fn an_outage_loses_nothing() {
+    let mut world = Plan::default().slack().start();
+    let (_call, review) = world.paused(WRITE);
+    let (decided, other) = world.paused("UPDATE customers SET credit_limit = 901 WHERE id = 3");
+    world.until_recorded("the alarm", |leaf| {
+        leaf["kind"] == "system.alarm" && leaf["code"] == "review_untold" && leaf.to_string().contains(review.id())
+    });
+    assert_eq!(world.dora().review(review.id()).state(), "open");
+    world.dora().approve(&other).ok();
+    assert_eq!(decided.outcome().rows(), 1);
+    world.gateway.kill();
+    world.slack_mut().start();
+    world.gateway.start();
+    let message = world.slack().until_says("approvals", review.id());
+    assert!(message.to_string().contains("Waits for one of dba"));
+    assert_eq!(world.slack().messages("approvals").len(), 1, "nobody has to read of what is over already");
+    world.slack_mut().stop();
+}
+
+/// A group that a review is escalated to is told where it reads.
+#[test]
+fn an_escalation_is_told_where_the_group_reads() {
+    let mut world = Plan::default().slack().escalating().start();
+    world.slack_mut().start();
+    let (_call, review) = world.paused(WRITE);
+    world.slack().until_says("approvals", review.id());
+    let paged = world.slack().until_says("on-call", "Escalated to sre");
+    assert!(paged.to_string().contains(review.id()));
+    world.slack().until_says("approvals", "Escalated to sre");
+}
