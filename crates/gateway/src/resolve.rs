@@ -38,7 +38,7 @@ pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass
 pub use follow_up::{is_asked, may_sign_off, sign_off};
 pub use newer::meets;
 pub use retract::retract;
-pub use signed::{Asked, challenge};
+pub use signed::{Asked, break_challenge, challenge};
 pub use voter::Voter;
 
 /// How often a vote is tried again when another changed the review first.
@@ -226,7 +226,7 @@ async fn signature(
 ) -> Result<Option<Asserted>, Denied> {
     match &vote.assertion {
         None => Ok(None),
-        Some(assertion) => signed::take(gate, id, voter(caller)?, vote, assertion).await.map(Some),
+        Some(assertion) => signed::take(gate, id, voter(caller)?, vote.into(), assertion).await.map(Some),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a passkey signs when a person votes: one statement that binds the vote to all it depends on.
+//! What a passkey signs when a person votes or breaks the glass: one statement that binds it to all it depends on.
 //!
 //! The WebAuthn challenge of a vote is the SHA-256 of the intent's RFC 8785 JSON, nothing before and nothing after it. The
 //! `type` is its domain: no other challenge of this product is made of such a text. The record of the vote holds the
@@ -28,7 +28,7 @@ pub struct Intent {
     /// Who votes.
     pub person: PersonId,
     /// What they say.
-    pub verdict: Verdict,
+    pub verdict: Word,
     /// The action they saw.
     pub action_digest: ActionDigest,
     /// The card they saw.
@@ -52,20 +52,55 @@ pub enum Kind {
     /// A vote on a review, first version.
     #[serde(rename = "countersign/vote/v1")]
     VoteV1,
+    /// The breaking of the glass on a review, first version.
+    #[serde(rename = "countersign/break-glass/v1")]
+    BreakGlassV1,
+}
+
+/// What somebody says of a review by signing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    /// Let it run.
+    Approve,
+    /// Stop it.
+    Reject,
+    /// Let it run on this person alone.
+    Break,
+}
+
+impl From<Verdict> for Word {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Approve => Word::Approve,
+            Verdict::Reject => Word::Reject,
+        }
+    }
+}
+
+impl Word {
+    /// The domain of statements that say it: a vote and a breaking are never taken for one another.
+    fn kind(self) -> Kind {
+        match self {
+            Word::Approve | Word::Reject => Kind::VoteV1,
+            Word::Break => Kind::BreakGlassV1,
+        }
+    }
 }
 
 impl Intent {
-    /// What a person would sign to vote on a review now.
+    /// What a person would sign to say something of a review now.
     pub fn new(
         matter: &Matter,
         person: PersonId,
-        verdict: Verdict,
+        verdict: impl Into<Word>,
         reason: Option<&str>,
         now: Timestamp,
         nonce: [u8; 32],
     ) -> Self {
+        let verdict = verdict.into();
         Self {
-            kind: Kind::VoteV1,
+            kind: verdict.kind(),
             review: matter.id.clone(),
             person,
             verdict,
@@ -83,6 +118,11 @@ impl Intent {
     #[must_use]
     pub fn of_pattern(self, pattern_digest: Option<PatternDigest>) -> Self {
         Self { pattern_digest, ..self }
+    }
+
+    /// Whether it is of the form that a word has, and says it.
+    pub fn says(&self, word: Word) -> bool {
+        self.verdict == word && self.kind == word.kind()
     }
 
     /// Whether this was signed for a reason.
@@ -143,7 +183,7 @@ mod tests {
             kind: Kind::VoteV1,
             review: ReviewId::new("0199f0a2-5f0e-7cc1-b6a1-1f6d5a0c1e11"),
             person: PersonId::new("p_dora"),
-            verdict: Verdict::Approve,
+            verdict: Word::Approve,
             action_digest: ActionDigest::of(b"action"),
             card_digest: CardDigest::of(b"card"),
             pattern_digest: None,
@@ -171,5 +211,25 @@ mod tests {
         let challenge = "592a17e9b3ec17d1c82a0e3d050178ca34aaffeb9badc3e0b3b391dea118af50";
         assert_eq!(hex::encode(intent.challenge().expect("canonical")), challenge);
         assert!(intent.has_reason(Some("checked with finance")) && !intent.has_reason(None));
+    }
+
+    /// A vote that says `break`, or a breaking that says `approve`, is neither.
+    #[test]
+    fn a_word_has_one_form() {
+        for word in [Word::Approve, Word::Reject, Word::Break] {
+            for kind in [Kind::VoteV1, Kind::BreakGlassV1] {
+                let written = format!(
+                    r#"{{"type":{},"review":"r","person":"p","verdict":{},"action_digest":"{}","card_digest":"{}",
+                    "policy_digest":"{}","reason_sha256":"","expires_at":"2026-11-22T10:00:00.000000Z","nonce":""}}"#,
+                    serde_json::to_string(&kind).expect("JSON"),
+                    serde_json::to_string(&word).expect("JSON"),
+                    ActionDigest::of(b"action"),
+                    CardDigest::of(b"card"),
+                    BundleDigest::of(b"bundle"),
+                );
+                let intent: Intent = serde_json::from_str(&written).expect("an intent");
+                assert_eq!(intent.says(word), (word == Word::Break) == (kind == Kind::BreakGlassV1), "{written}");
+            }
+        }
     }
 }

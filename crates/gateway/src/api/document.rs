@@ -102,6 +102,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(reviews::show))
         .routes(routes!(reviews::vote))
         .routes(routes!(follow_ups::break_glass))
+        .routes(routes!(follow_ups::challenge))
         .routes(routes!(follow_ups::list))
         .routes(routes!(follow_ups::sign_off))
         .routes(routes!(reviews::challenge))

@@ -15,6 +15,7 @@ use super::extract::{Id, JsonBody, Known, Params};
 use super::problem::{Problem, ProblemBody};
 use super::reviews::{self, LOOK_THROUGH_MAX};
 use super::views::ReviewView;
+use crate::identity::passkeys::Assertion;
 use crate::ports::{FollowUp, Use};
 use crate::resolve::{self, BreakRequest};
 
@@ -36,6 +37,10 @@ pub(super) struct BreakBody {
     /// The `card_digest` of the review that was looked at.
     #[schema(example = "sha256:…")]
     card_digest: String,
+    /// A passkey's signature over exactly this: what the browser's `PublicKeyCredential.toJSON()` gave for the challenge.
+    /// Some policies require one.
+    #[schema(value_type = Option<Object>)]
+    assertion: Option<Box<Assertion>>,
 }
 
 /// Which follow-ups.
@@ -133,10 +138,10 @@ pub(super) enum JudgementBody {
         (status = 400, description = "`bad_request`, `reason_invalid`", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 401, response = super::document::Unauthenticated),
-        (status = 403, description = "`self_approval`, `no_break_glass`, `sign_in_again`, `passkey_required`, `forbidden`",
-            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "`self_approval`, `no_break_glass`, `sign_in_again`, `passkey_required`,
+            `passkey_refused`, `forbidden`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, response = super::document::NotFound),
-        (status = 409, description = "`review_closed`, `digest_mismatch`", body = ProblemBody,
+        (status = 409, description = "`review_closed`, `digest_mismatch`, `challenge_void`", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 503, response = super::document::Unavailable),
     ))]
@@ -148,9 +153,43 @@ pub(super) async fn break_glass(
 ) -> Result<(StatusCode, Json<ReviewView>), Problem> {
     let (action, card) = reviews::digests(&body.action_digest, &body.card_digest)?;
     let (id, gate) = (ReviewId::new(id), Arc::clone(&api.gate));
-    let request = BreakRequest { reason: body.reason, action, card };
+    let request = BreakRequest { reason: body.reason, action, card, assertion: body.assertion };
     let review = reviews::finish(async move { resolve::break_glass(&gate, &id, &caller, &request).await }).await?;
     Ok((StatusCode::CREATED, Json(reviews::view(&api.gate, &review).await?)))
+}
+
+/// Ask what a passkey must sign to break the glass
+///
+/// The challenge is the SHA-256 of a statement of exactly this: person, review, `break`, digests, reason. It is good once,
+/// for two minutes. Send the same body to `break-glass` with the browser's answer as `assertion`.
+#[utoipa::path(post, path = "/api/v1/reviews/{id}/break-glass/challenge", operation_id = "break_glass_challenge",
+    tag = "reviews", params(("id" = String, Path, description = "The review's id")),
+    request_body = BreakBody,
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "What to sign", body = reviews::VoteChallenge),
+        (status = 400, description = "`bad_request`, `reason_invalid`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, description = "`self_approval`, `no_break_glass`, `sign_in_again`, `passkey_required`, `forbidden`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, response = super::document::NotFound),
+        (status = 409, description = "`review_closed`, `digest_mismatch`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 501, description = "`passkeys_unavailable`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn challenge(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    Id(id): Id,
+    JsonBody(body): JsonBody<BreakBody>,
+) -> Result<Json<reviews::VoteChallenge>, Problem> {
+    let (action, card) = reviews::digests(&body.action_digest, &body.card_digest)?;
+    let request = BreakRequest { reason: body.reason, action, card, assertion: None };
+    let asked = resolve::break_challenge(&api.gate, &ReviewId::new(id), &caller, &request).await?;
+    Ok(Json(reviews::VoteChallenge::from(asked)))
 }
 
 /// List broken glass that has to be looked at

@@ -91,6 +91,12 @@ pub(super) struct VoteChallenge {
     expires_at: Timestamp,
 }
 
+impl From<resolve::Asked> for VoteChallenge {
+    fn from(asked: resolve::Asked) -> Self {
+        Self { public_key: asked.options, expires_at: asked.expires_at }
+    }
+}
+
 /// Let it run, or stop it.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -218,7 +224,7 @@ pub(super) async fn challenge(
     JsonBody(body): JsonBody<VoteBody>,
 ) -> Result<Json<VoteChallenge>, Problem> {
     let asked = resolve::challenge(&api.gate, &ReviewId::new(id), &caller, &parse(body)?).await?;
-    Ok(Json(VoteChallenge { public_key: asked.options, expires_at: asked.expires_at }))
+    Ok(Json(VoteChallenge::from(asked)))
 }
 
 /// Withdraw a review

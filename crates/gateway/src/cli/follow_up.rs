@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::output::{self, Paint};
-use super::review::{Api, path, text, told};
+use super::review::{self, Api, path, text, told};
 
 /// What a follow-up found.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -27,7 +27,8 @@ pub(super) async fn break_glass(context: &Context, api: &Api, id: &str, reason: 
         "action_digest": seen["action_digest"],
         "card_digest": seen["card_digest"],
     });
-    let review = api.call(Method::POST, &path(id, "/break-glass")?, Some(body)).await?;
+    let broken = api.call(Method::POST, &path(id, "/break-glass")?, Some(body)).await;
+    let review = broken.map_err(|error| review::where_to_sign(error, &seen))?;
     told(context, &review)?;
     if !context.json {
         output::line("everybody who was asked is told; somebody of them has to sign it off");

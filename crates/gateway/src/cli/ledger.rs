@@ -118,6 +118,12 @@ fn print(context: &Context, report: &Report) -> anyhow::Result<()> {
     output::line(&format!(
         "  votes    {signed} signed by passkeys, each verified; {attested} on the gateway's word alone"
     ));
+    let (signed, attested) = (verified.signed_breakings, verified.attested_breakings);
+    if signed + attested > 0 {
+        output::line(&format!(
+            "  glass    broken {signed} times signed by passkeys, each verified; {attested} on the gateway's word alone"
+        ));
+    }
     if !report.key_given {
         output::line("           found beside the log; give --key from a place you trust to exclude its replacement");
     }

@@ -151,9 +151,22 @@ async fn vote(context: &Context, api: &Api, id: &str, said: Said) -> anyhow::Res
         "action_digest": seen["action_digest"],
         "card_digest": seen["card_digest"],
     });
-    let review = api.call(Method::POST, &path(id, "/votes")?, Some(body)).await?;
+    let cast = api.call(Method::POST, &path(id, "/votes")?, Some(body)).await;
+    let review = cast.map_err(|error| where_to_sign(error, &seen))?;
     told(context, &review)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A passkey is a browser's to use: where one is asked for, the review's page is named.
+pub(super) fn where_to_sign(error: anyhow::Error, review: &Value) -> anyhow::Error {
+    match error.downcast::<Coded>() {
+        Ok(coded) if coded.code == "passkey_required" => {
+            let message = format!("{}; open {}", coded.message, text(review, "url"));
+            Coded { message, ..coded }.into()
+        }
+        Ok(coded) => coded.into(),
+        Err(error) => error,
+    }
 }
 
 pub(super) fn told(context: &Context, review: &Value) -> anyhow::Result<()> {

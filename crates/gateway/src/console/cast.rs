@@ -15,6 +15,7 @@ use super::page::Failure;
 use super::session::Session;
 use super::{Console, passkeys, patterns, review};
 use crate::codes::Code;
+use crate::identity::passkeys::Assertion;
 use crate::resolve::{self, Denied, VoteRequest};
 
 /// The review's form. Both digests say what was looked at.
@@ -90,11 +91,7 @@ pub(super) async fn withdraw(
 /// Browsers send line breaks in forms as CR LF; a reason has line feeds.
 fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
     let malformed = |_| Failure::bad_request("the form names no digest");
-    let unread = |_| Failure::bad_request("the browser's signature cannot be read");
-    let assertion = match form.credential.as_str() {
-        "" => None,
-        written => Some(serde_json::from_str(written).map_err(unread)?),
-    };
+    let assertion = assertion(&form.credential)?;
     let pattern = match form.verdict {
         Verdict::Approve => patterns::wish(&form.pattern)?,
         Verdict::Reject => None, // whatever stood in the form
@@ -107,6 +104,15 @@ fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
         card: form.card_digest.parse().map_err(malformed)?,
         assertion,
     })
+}
+
+/// A passkey's signature as the page's script wrote it; nothing where it wrote none.
+pub(super) fn assertion(written: &str) -> Result<Option<Box<Assertion>>, Failure> {
+    let unread = |_| Failure::bad_request("the browser's signature cannot be read");
+    match written {
+        "" => Ok(None),
+        written => serde_json::from_str(written).map(Some).map_err(unread),
+    }
 }
 
 pub(super) async fn answer(

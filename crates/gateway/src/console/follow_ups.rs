@@ -2,23 +2,25 @@
 //! what the inbox says of it meanwhile.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::{Extension, Json};
 use countersign_core::action::ReviewId;
 use countersign_core::card::Card;
-use countersign_core::review::{Breaking, Judgement, REASON_BYTES_MAX, Review};
+use countersign_core::review::{Breaking, Judgement, PasskeyUse, REASON_BYTES_MAX, Review};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::inbox::{object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::session::Session;
 use super::show::{Html, block, line, when};
-use super::{Console, cast};
+use super::{Console, cast, passkeys};
+use crate::codes::Code;
 use crate::gate::Moment;
-use crate::ports::{FollowUp, Use};
+use crate::ports::{FollowUp, Passkey, Use};
 use crate::resolve::{self, BreakRequest, Denied, Voter};
 
 /// Follow-ups on the page; those to be done come first.
@@ -59,6 +61,16 @@ struct Row {
     done: Option<Done>,
 }
 
+/// Whether the reader of a review may break its glass, and how.
+pub(super) struct Breaks {
+    /// Without a passkey.
+    pub(super) plain: bool,
+    /// With one of theirs.
+    pub(super) signed: bool,
+    /// With one, and they have none.
+    pub(super) needs_passkey: bool,
+}
+
 /// Who broke the glass, when and why.
 pub(super) struct Broken {
     pub(super) name: Html,
@@ -92,6 +104,9 @@ pub(super) struct BreakForm {
     reason: String,
     action_digest: String,
     card_digest: String,
+    /// A passkey's signature, as the page's script wrote it; empty without one.
+    #[serde(default)]
+    credential: String,
 }
 
 /// The form of a follow-up.
@@ -110,15 +125,34 @@ pub(super) async fn break_glass(
     form: Result<Form<BreakForm>, FormRejection>,
 ) -> Result<Response, Failure> {
     let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a review")) };
+    let (id, request) = (ReviewId::new(id), request(form)?);
+    let done = resolve::break_glass(&console.gate, &id, &session.caller(), &request).await;
+    cast::answer(&console, &session, &id, done.map(drop), String::new()).await
+}
+
+/// What a passkey must sign to break the glass for the reason in the form, as JSON for the page's script.
+pub(super) async fn challenge(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    form: Result<Form<BreakForm>, FormRejection>,
+) -> Result<Response, Failure> {
+    let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a review")) };
+    let (id, request) = (ReviewId::new(id), request(form)?);
+    match resolve::break_challenge(&console.gate, &id, &session.caller(), &request).await {
+        Ok(asked) => Ok(Json(json!({ "publicKey": asked.options })).into_response()),
+        Err(denied) => Ok(passkeys::refusal(&denied)),
+    }
+}
+
+fn request(form: BreakForm) -> Result<BreakRequest, Failure> {
     let malformed = |_| Failure::bad_request("the form names no digest");
-    let request = BreakRequest {
+    Ok(BreakRequest {
         reason: form.reason.replace("\r\n", "\n"),
         action: form.action_digest.parse().map_err(malformed)?,
         card: form.card_digest.parse().map_err(malformed)?,
-    };
-    let id = ReviewId::new(id);
-    let done = resolve::break_glass(&console.gate, &id, &session.caller(), &request).await;
-    cast::answer(&console, &session, &id, done.map(drop), String::new()).await
+        assertion: cast::assertion(&form.credential)?,
+    })
 }
 
 /// The page.
@@ -232,7 +266,17 @@ pub(super) async fn banners(console: &Console, session: &Session, moment: &Momen
 }
 
 /// Whether the reader may break the glass on a review, with the session they look with.
-pub(super) fn breaks(moment: &Moment, review: &Review, session: &Session) -> bool {
-    let open = matches!(review, Review::Open(_));
-    open && resolve::breakable(moment, review, &Voter::plain(&session.signed_in)).is_ok()
+pub(super) fn breaks(moment: &Moment, review: &Review, session: &Session, passkeys: &[Passkey]) -> Breaks {
+    if !matches!(review, Review::Open(_)) {
+        return Breaks { plain: false, signed: false, needs_passkey: false };
+    }
+    let with = |passkey: Option<PasskeyUse>| {
+        resolve::breakable(moment, review, &Voter { signed_in: &session.signed_in, passkey })
+    };
+    let plain = with(None);
+    Breaks {
+        signed: passkeys.iter().any(|passkey| with(Some(passkey.as_used())).is_ok()),
+        needs_passkey: passkeys.is_empty() && plain.as_ref().is_err_and(|denied| denied.code == Code::PasskeyRequired),
+        plain: plain.is_ok(),
+    }
 }

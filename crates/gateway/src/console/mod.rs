@@ -102,6 +102,7 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/{id}", get(review::page))
         .route("/reviews/{id}/vote", post(cast::vote))
         .route("/reviews/{id}/break-glass", post(follow_ups::break_glass))
+        .route("/reviews/{id}/break-glass/challenge", post(follow_ups::challenge))
         .route("/reviews/{id}/retract", post(cast::retract))
         .route("/reviews/{id}/challenge", post(cast::challenge))
         .route("/reviews/{id}/withdraw", post(cast::withdraw))

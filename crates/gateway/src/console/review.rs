@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::Console;
 use super::activity::status_words;
-use super::follow_ups::{self, Broken};
+use super::follow_ups::{self, Breaks, Broken};
 use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::patterns::{self, Offered};
@@ -76,7 +76,7 @@ struct View {
     sign_in: Option<String>,
     can_withdraw: bool,
     /// Whether the reader may break the glass.
-    breaks: bool,
+    breaks: Breaks,
     /// The groups it was escalated to, each with when.
     escalations: Vec<(Html, Html)>,
     /// The group it will be escalated to next, and in how long.
@@ -265,7 +265,7 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         escalations: attention.escalated.iter().map(|there| (line(&there.group), when(there.at, moment.now))).collect(),
         next_escalation: next.map(|next| (line(&next.group), span(next.at.seconds_since(moment.now)))),
         reminded: attention.reminded_at.map(|at| when(at, moment.now)),
-        breaks: follow_ups::breaks(&moment, &review, session),
+        breaks: follow_ups::breaks(&moment, &review, session, if party.is_some() { &passkeys } else { &[] }),
         broken: review.breaking().map(|breaking| follow_ups::broken(&moment, breaking)),
         plain: decides(Voter::plain(who)),
         signed: party.is_some() && passkeys.iter().any(with),

@@ -15,16 +15,17 @@ use countersign_core::record::{Event, Record};
 use countersign_core::review::attention::Attention;
 use countersign_core::review::intent::text_sha256;
 use countersign_core::review::{
-    Breaking, EligibleBreaking, REASON_BYTES_MAX, Review, Vote, is_strong, separation, tokens,
+    Breaking, EligibleBreaking, Method, REASON_BYTES_MAX, Review, Vote, is_strong, separation, tokens,
 };
 
 use super::{
     Denied, Issued, TRIES_MAX, Voter, already_closed, announce, asked_groups, attention, denied, find, grant,
-    known_well, record_denied, standing_votes, voter,
+    known_well, newer, record_denied, signed, standing_votes, voter,
 };
 use crate::codes::Code;
 use crate::gate::{Gate, Moment};
 use crate::identity::Caller;
+use crate::identity::passkeys::{Asserted, Assertion};
 use crate::ports::{StoreError, Versioned};
 
 /// A break-glass as it arrives, by whatever route.
@@ -36,6 +37,8 @@ pub struct BreakRequest {
     pub action: ActionDigest,
     /// The card that was seen.
     pub card: CardDigest,
+    /// A passkey's signature over all of this.
+    pub assertion: Option<Box<Assertion>>,
 }
 
 /// Whether a grant rests on broken glass.
@@ -59,12 +62,17 @@ pub async fn break_glass(
     caller: &Caller,
     request: &BreakRequest,
 ) -> Result<Review, Denied> {
+    let method = request.assertion.is_some().then_some(Method::Passkey);
+    let signed = match signature(gate, id, caller, request).await {
+        Ok(signed) => signed,
+        Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
+    };
     for _ in 0..TRIES_MAX {
         let found = find(gate, id).await?;
         let attention = attention(gate, id).await?;
-        let (next, grant, records) = match try_break(gate, &found, &attention, caller, request) {
+        let (next, grant, records) = match try_break(gate, (&found, &attention), caller, request, signed.as_ref()) {
             Ok(broken) => broken,
-            Err(denied) => return Err(record_denied(gate, id, caller, None, denied).await),
+            Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
         };
         match gate.store.save_review(found.version, &next, grant, records).await {
             Ok(()) => {
@@ -73,10 +81,27 @@ pub async fn break_glass(
                 return Ok(next);
             }
             Err(StoreError::Conflict) => {} // somebody else changed it: look again
+            Err(StoreError::NotFound(_)) => {
+                let denied = Denied::new(Code::PasskeyRefused, "the passkey was removed a moment ago");
+                return Err(record_denied(gate, id, caller, method, denied).await);
+            }
             Err(error) => return Err(error.into()),
         }
     }
     Err(Denied::new(Code::RecordUnavailable, "the review changes too fast; try again"))
+}
+
+/// The check of its signature, if it has one.
+async fn signature(
+    gate: &Gate,
+    id: &ReviewId,
+    caller: &Caller,
+    request: &BreakRequest,
+) -> Result<Option<Asserted>, Denied> {
+    match &request.assertion {
+        None => Ok(None),
+        Some(assertion) => signed::take(gate, id, voter(caller)?, request.into(), assertion).await.map(Some),
+    }
 }
 
 /// Whether the glass on a review may be broken by this person, as far as it does not depend on what they send.
@@ -125,6 +150,7 @@ fn stands(moment: &Moment, request: &Described, breaking: &Breaking) -> bool {
     let none = BTreeSet::new();
     moment.counts(super::voter::counted_as(breaking.method, breaking.passkey.as_ref()), request)
         && is_strong(&authn)
+        && (breaking.passkey.is_some() || !newer::wants_passkey(moment, request))
         && separation::independent(&breaking.person, request, &linked).is_ok()
         && moment
             .bundle
@@ -136,12 +162,13 @@ type Broken = (Review, Option<Grant>, Vec<Record>);
 
 fn try_break(
     gate: &Gate,
-    found: &Versioned,
-    attention: &Attention,
+    (found, attention): (&Versioned, &Attention),
     caller: &Caller,
     request: &BreakRequest,
+    signed: Option<&Asserted>,
 ) -> Result<Broken, Denied> {
-    let voter = &Voter::plain(voter(caller)?);
+    let passkey = signed.map(|signed| signed.passkey().as_used());
+    let voter = &Voter { signed_in: voter(caller)?, passkey };
     let (moment, review) = (gate.moment(), &found.review);
     let (independent, proof) = eligible(&moment, review, voter)?;
     let Review::Open(open) = review else { return Err(already_closed(review)) };
@@ -158,7 +185,7 @@ fn try_break(
     let next = Review::Closed(closed);
     let grant = grant(gate, &next);
     let issued = grant.clone().map(Issued::Grant);
-    let records = records(gate, &moment, &next, &permitted, issued.as_ref());
+    let records = records(gate, &moment, &next, &permitted, issued.as_ref(), signed);
     Ok((next, grant, records))
 }
 
@@ -175,8 +202,9 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Proof
     let (authn, none) = (voter.authn(), BTreeSet::new());
     let proof = moment.bundle.may_break_glass(person, &authn, moment.incident, request, &moment.with(&none));
     let proof = proof.map_err(denied)?;
-    if matter.terms.obligations.passkey && !voter.steps_up() {
-        return Err(Denied::new(Code::PasskeyRequired, "the policy asks for a passkey, to break the glass as well"));
+    if newer::obligations(moment, review).passkey && !voter.steps_up() {
+        let message = "the policy asks for a passkey, to break the glass as well; sign on the review's page";
+        return Err(Denied::new(Code::PasskeyRequired, message));
     }
     if !is_strong(&authn) {
         let message = "breaking the glass takes a second factor of the last 15 minutes; sign in again";
@@ -243,7 +271,14 @@ pub(super) fn words(given: &str) -> Result<String, Denied> {
     Ok(given.to_owned())
 }
 
-fn records(gate: &Gate, moment: &Moment, next: &Review, permitted: &Permitted, issued: Option<&Issued>) -> Vec<Record> {
+fn records(
+    gate: &Gate,
+    moment: &Moment,
+    next: &Review,
+    permitted: &Permitted,
+    issued: Option<&Issued>,
+    signed: Option<&Asserted>,
+) -> Vec<Record> {
     let (matter, Some(breaking)) = (next.matter(), next.breaking()) else { return Vec::new() };
     let (review, person) = (matter.id.clone(), breaking.person.clone());
     let detail = format!("person {person} broke the glass on review {review}; a follow-up is to be done");
@@ -258,8 +293,8 @@ fn records(gate: &Gate, moment: &Moment, next: &Review, permitted: &Permitted, i
         asked: breaking.asked.clone(),
         incident: moment.incident,
         bundle: permitted.bundle(),
-        signed: None,
-        synced: None,
+        signed: signed.map(|signed| Box::new(signed.signed().clone())),
+        synced: breaking.passkey.as_ref().map(|passkey| passkey.synced),
     };
     let alarm = Event::SystemAlarm { code: "glass_broken".to_owned(), detail };
     let closing = super::closing_events(next, issued);

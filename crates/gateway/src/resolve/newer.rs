@@ -30,6 +30,11 @@ pub fn meets(moment: &Moment, review: &Review, request: &Described, vote: &Vote)
         && demanded.expires_seconds.is_none_or(in_time)
 }
 
+/// Whether the policies in force demand a passkey of whoever lets this run.
+pub(super) fn wants_passkey(moment: &Moment, request: &Described) -> bool {
+    demanded(moment, request).is_some_and(|demanded| demanded.passkey)
+}
+
 /// Nothing where the policies in force ask nobody, or refuse.
 fn demanded(moment: &Moment, request: &Described) -> Option<Obligations> {
     match moment.bundle.decide(request, &moment.with(&BTreeSet::new())) {

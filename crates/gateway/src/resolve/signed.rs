@@ -1,14 +1,15 @@
-//! Votes that a passkey signs: the challenge a person is given, and the check of what answers it.
+//! What a passkey signs, votes and the breaking of glass: the challenge a person is given, and the check of what answers it.
 //!
 //! A challenge is the hash of one intent: this person, this review, this verdict, these digests, this reason, until then.
 //! It is written down until it is answered or its two minutes are over, and taken once, whatever comes of it.
 
-use countersign_core::action::{ReviewId, Timestamp};
-use countersign_core::review::intent::Intent;
+use countersign_core::action::{ActionDigest, CardDigest, PatternDigest, ReviewId, Timestamp};
+use countersign_core::review::intent::{Intent, Word};
 use countersign_core::review::{Method, Review};
 
 use super::{
-    Denied, VoteRequest, Voter, already_closed, eligible, find, known_well, pattern, reason, record_denied, seen, voter,
+    BreakRequest, Denied, VoteRequest, Voter, already_closed, break_glass, eligible, find, known_well, pattern, reason,
+    record_denied, seen, voter,
 };
 use crate::codes::Code;
 use crate::gate::Gate;
@@ -16,8 +17,38 @@ use crate::identity::passkeys::{Asserted, Assertion, RelyingParty, RequestOption
 use crate::identity::{Caller, SignedIn, keys};
 use crate::ports::{Once, Passkey, Versioned};
 
-/// What challenges of votes are kept as.
+/// What challenges are kept as; which of the two they are of, their intents say.
 const KIND: &str = "vote";
+
+/// What somebody says, and must have signed for.
+pub(super) struct Statement<'a> {
+    word: Word,
+    reason: Option<&'a str>,
+    action: ActionDigest,
+    card: CardDigest,
+}
+
+impl<'a> From<&'a VoteRequest> for Statement<'a> {
+    fn from(vote: &'a VoteRequest) -> Self {
+        Self { word: vote.verdict.into(), reason: vote.reason(), action: vote.action, card: vote.card }
+    }
+}
+
+impl<'a> From<&'a BreakRequest> for Statement<'a> {
+    fn from(request: &'a BreakRequest) -> Self {
+        let (reason, BreakRequest { action, card, .. }) = (Some(request.reason.trim()), request);
+        Self { word: Word::Break, reason, action: *action, card: *card }
+    }
+}
+
+impl Statement<'_> {
+    fn is_what_was_signed(&self, intent: &Intent) -> bool {
+        intent.says(self.word)
+            && intent.action_digest == self.action
+            && intent.card_digest == self.card
+            && intent.has_reason(self.reason)
+    }
+}
 
 /// What a person is asked to sign.
 #[derive(Debug)]
@@ -40,9 +71,42 @@ pub async fn challenge(gate: &Gate, id: &ReviewId, caller: &Caller, vote: &VoteR
     }
 }
 
+/// Gives a person what they must sign to break the glass; refuses whom breaking it would be refused to.
+///
+/// # Errors
+/// [`Denied`]; the attempt is recorded.
+pub async fn break_challenge(
+    gate: &Gate,
+    id: &ReviewId,
+    caller: &Caller,
+    request: &BreakRequest,
+) -> Result<Asked, Denied> {
+    let found = find(gate, id).await?;
+    match ask_to_break(gate, &found, caller, request).await {
+        Ok(asked) => Ok(asked),
+        Err(denied) => Err(record_denied(gate, id, caller, Some(Method::Passkey), denied).await),
+    }
+}
+
+async fn ask_to_break(
+    gate: &Gate,
+    found: &Versioned,
+    caller: &Caller,
+    request: &BreakRequest,
+) -> Result<Asked, Denied> {
+    let signed_in = voter(caller)?;
+    let passkeys = gate.directory.passkeys(&signed_in.person.id).await?;
+    let supposed = Voter { signed_in, passkey: best(&passkeys).map(Passkey::as_used) };
+    break_glass::breakable(&gate.moment(), &found.review, &supposed)?;
+    let Review::Open(_) = &found.review else { return Err(already_closed(&found.review)) };
+    seen(&found.review, request.action, request.card)?;
+    break_glass::words(&request.reason)?;
+    give(gate, &found.review, (signed_in, &passkeys), &Statement::from(request), None).await
+}
+
 async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest) -> Result<Asked, Denied> {
     let signed_in = voter(caller)?;
-    let relying_party = relying_party(gate)?;
+    relying_party(gate)?;
     let passkeys = gate.directory.passkeys(&signed_in.person.id).await?;
     let supposed = Voter { signed_in, passkey: best(&passkeys).map(Passkey::as_used) };
     let moment = gate.moment();
@@ -55,19 +119,32 @@ async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest
     }
     seen(&found.review, vote.action, vote.card)?;
     reason(&super::newer::obligations(&moment, &found.review), vote)?;
+    let pattern = choice.and_then(|choice| pattern::digest(&found.review, &choice));
+    give(gate, &found.review, (signed_in, &passkeys), &Statement::from(vote), pattern).await
+}
+
+/// Writes the intent of a statement down, and its challenge out.
+async fn give(
+    gate: &Gate,
+    review: &Review,
+    (signed_in, passkeys): (&SignedIn, &[Passkey]),
+    statement: &Statement<'_>,
+    pattern: Option<PatternDigest>,
+) -> Result<Asked, Denied> {
+    let relying_party = relying_party(gate)?;
     if passkeys.is_empty() {
         return Err(Denied::new(Code::PasskeyRequired, "you have no passkey yet; add one on your own page"));
     }
     let nonce = keys::random().map_err(|error| Denied::new(Code::RecordUnavailable, error.to_string()))?;
     let person = signed_in.person.id.clone();
-    let intent = Intent::new(found.review.matter(), person, vote.verdict, vote.reason(), moment.now, nonce)
-        .of_pattern(choice.and_then(|choice| pattern::digest(&found.review, &choice)));
+    let now = gate.scribe.now();
+    let intent = Intent::new(review.matter(), person, statement.word, statement.reason, now, nonce).of_pattern(pattern);
     let unwritable = |error: &dyn std::fmt::Display| Denied::new(Code::RecordUnavailable, error.to_string());
     let challenge = intent.challenge().map_err(|error| unwritable(&error))?;
     let body = serde_json::to_string(&intent).map_err(|error| unwritable(&error))?;
     let once = Once { kind: KIND, key: challenge, body, expires_at: intent.expires_at };
-    gate.directory.put_once(once, moment.now).await?;
-    Ok(Asked { options: relying_party.ask(&challenge, &passkeys), expires_at: intent.expires_at })
+    gate.directory.put_once(once, now).await?;
+    Ok(Asked { options: relying_party.ask(&challenge, passkeys), expires_at: intent.expires_at })
 }
 
 /// Takes the challenge that an assertion answers, and checks the assertion.
@@ -75,7 +152,7 @@ pub(super) async fn take(
     gate: &Gate,
     id: &ReviewId,
     signed_in: &SignedIn,
-    vote: &VoteRequest,
+    statement: Statement<'_>,
     assertion: &Assertion,
 ) -> Result<Asserted, Denied> {
     let relying_party = relying_party(gate)?;
@@ -85,14 +162,9 @@ pub(super) async fn take(
     let body = gate.directory.take_once(KIND, &challenge, now).await?.ok_or_else(void)?;
     let intent: Intent =
         serde_json::from_str(&body).map_err(|error| Denied::new(Code::RecordUnavailable, error.to_string()))?;
-    let is_this_vote = &intent.review == id
-        && &intent.person == person
-        && intent.verdict == vote.verdict
-        && intent.action_digest == vote.action
-        && intent.card_digest == vote.card
-        && intent.has_reason(vote.reason());
-    if !is_this_vote || intent.expires_at <= now {
-        return Err(Denied::new(Code::ChallengeVoid, "this was signed for another vote"));
+    let is_this = &intent.review == id && &intent.person == person && statement.is_what_was_signed(&intent);
+    if !is_this || intent.expires_at <= now {
+        return Err(Denied::new(Code::ChallengeVoid, "this was signed for something else"));
     }
     let passkeys = gate.directory.passkeys(person).await?;
     let refused = |words: String| Denied::new(Code::PasskeyRefused, words);

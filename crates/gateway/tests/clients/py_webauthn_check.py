@@ -1,4 +1,4 @@
-"""Checks a signed vote of the record with py_webauthn: two leaves in, no code of the gateway.
+"""Checks a signed vote, or a signed breaking of glass, of the record with py_webauthn: two leaves in, no code of the gateway.
 
 The bundle is the enrolment's leaf, the vote's leaf, and the origin at which the gateway is opened.
 """
@@ -17,7 +17,12 @@ def check(bundle):
     signed, intent = vote["signed"], vote["signed"]["intent"]
     # RFC 8785: the intent is flat and all ASCII strings, so sorted keys without blanks are its canonical form
     challenge = hashlib.sha256(json.dumps(intent, sort_keys=True, separators=(",", ":")).encode()).digest()
-    for field in ("review", "person", "verdict", "action_digest", "card_digest"):
+    if vote["kind"] == "review.glass_broken":
+        said, own = ("countersign/break-glass/v1", "break"), "reason_sha256"
+    else:
+        said, own = ("countersign/vote/v1", vote["verdict"]), "verdict"
+    assert (intent["type"], intent["verdict"]) == said
+    for field in ("review", "person", "action_digest", "card_digest", own):
         assert intent[field] == vote[field], field
     assert signed["passkey"] == enrolment["id"] and vote["person"] == enrolment["person"]
     credential = base64url_to_bytes(signed["credential"])

@@ -257,6 +257,8 @@ fn one_s_own(table: &mut Table, Stage { world, key, side, gil, .. }: &Stage, rev
     let (of, what) = ((1, Kept::Vote), "breaks the glass");
     for member in side {
         table.api(of, member.who, what, &member.script().post(&address, &glass), "self_approval");
+        let asked = member.script().post(&format!("{address}/challenge"), &glass);
+        table.api(of, member.who, "asks what a passkey must sign to break the glass", &asked, "self_approval");
         let args = ["review", "break-glass", review.id(), "--reason", "it cannot wait"];
         table.command(of, member.who, what, &world.gateway.as_person(member.script().token(), &args), "self_approval");
     }

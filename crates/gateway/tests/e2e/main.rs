@@ -38,6 +38,7 @@ mod self_approval;
 mod separation;
 mod sessions;
 mod sign_in;
+mod signed_glass;
 mod slack;
 mod stages;
 mod stewardship;

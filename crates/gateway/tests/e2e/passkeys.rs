@@ -88,7 +88,7 @@ fn a_signed_vote_lets_the_statement_run_and_anyone_can_check_it() {
 }
 
 /// py_webauthn checks the assertion from the two records alone, and refuses each part changed.
-fn others_agree(world: &World, enrolment: &Value, vote: &Value) {
+pub(crate) fn others_agree(world: &World, enrolment: &Value, vote: &Value) {
     let bundle = world.dir.join("bundle.json");
     let text = json!({"enrolment": enrolment, "vote": vote, "origin": world.gateway.page_url()}).to_string();
     std::fs::write(&bundle, text).unwrap();

@@ -153,6 +153,7 @@ fn log_text(report: &Report, paint: Paint) -> String {
         lines.push(format!("  since      the {since} leaves of the saved checkpoint are all still there, unchanged"));
     }
     lines.extend(votes_line(report));
+    lines.extend(breakings_line(report));
     lines.extend(witness_lines(&report.witnesses, paint));
     if report.unknown_signatures > 0 {
         lines.push(format!("  ignored    {} signatures by keys that were not given", report.unknown_signatures));
@@ -172,6 +173,14 @@ fn votes_line(report: &Report) -> Option<String> {
     let (signed, attested) = (report.signed_votes, report.attested_votes);
     let words =
         format!("  votes      {signed} signed by passkeys, each verified; {attested} on the gateway's word alone");
+    (signed + attested > 0).then_some(words)
+}
+
+fn breakings_line(report: &Report) -> Option<String> {
+    let (signed, attested) = (report.signed_breakings, report.attested_breakings);
+    let words = format!(
+        "  glass      broken {signed} times signed by passkeys, each verified; {attested} on the gateway's word"
+    );
     (signed + attested > 0).then_some(words)
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Census {
 pub(super) enum Kind {
     Enrolment,
     Vote,
+    BrokenGlass,
     Other,
 }
 
@@ -38,6 +39,7 @@ impl Kind {
         match name {
             "identity.enrolled" => Self::Enrolment,
             "review.vote" => Self::Vote,
+            "review.glass_broken" => Self::BrokenGlass,
             _ => Self::Other,
         }
     }

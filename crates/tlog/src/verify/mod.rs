@@ -67,6 +67,10 @@ pub struct Report {
     pub signed_votes: u64,
     /// Votes that rest on the gateway's word alone.
     pub attested_votes: u64,
+    /// Breakings of glass that a passkey signed, each verified against its enrolment.
+    pub signed_breakings: u64,
+    /// Breakings of glass that rest on the gateway's word alone.
+    pub attested_breakings: u64,
     /// Entries after the signed ones: written, but not signed yet. Nothing is known about them.
     pub unsigned_leaves: u64,
     /// Earlier checkpoints in the history, all signed and consistent.
@@ -102,6 +106,8 @@ pub fn log(source: &dyn TileSource, key: &VerifierKey, options: &Options) -> Res
         other_leaves: findings.census.other(),
         signed_votes: findings.votes.signed(),
         attested_votes: findings.votes.attested(),
+        signed_breakings: findings.votes.signed_breakings(),
+        attested_breakings: findings.votes.attested_breakings(),
         kinds: findings.census.into_kinds(),
         unsigned_leaves,
         history_checkpoints,

@@ -119,6 +119,7 @@ impl Scan<'_> {
             match self.findings.census.count(entry) {
                 Kind::Enrolment => self.findings.votes.enrolment(entry),
                 Kind::Vote => self.findings.votes.vote(index, entry),
+                Kind::BrokenGlass => self.findings.votes.broken_glass(index, entry),
                 Kind::Other => {}
             }
             self.findings.edge.push(hash, |tile| filled.push(tile));

@@ -1,8 +1,10 @@
-//! Votes that a passkey signed: each is checked against its enrolment, which must stand before it in the log.
+//! Votes, and breakings of glass, that a passkey signed: each is checked against its enrolment, which must stand before it
+//! in the log.
 //!
 //! What is signed is the vote's *intent*: flat JSON of ASCII strings. Its SHA-256, in RFC 8785 form, is the challenge that
 //! the passkey signed; its fields must be those of the leaf around it. A vote without a signature rests on the gateway's
-//! word alone and is counted as *attested*.
+//! word alone and is counted as *attested*. Breaking the glass is said in a form of its own, so that neither passes for the
+//! other.
 //!
 //! Held in memory: every passkey enrolled so far, and 32 bytes for each signed vote, so that none counts twice.
 
@@ -56,6 +58,8 @@ pub(super) struct Votes {
     seen: HashSet<[u8; 32]>,
     signed: u64,
     attested: u64,
+    signed_breakings: u64,
+    attested_breakings: u64,
     /// The first vote that is not believed.
     bad: Option<(u64, VoteError)>,
 }
@@ -86,6 +90,7 @@ struct VoteLeaf {
     action_digest: Option<String>,
     card_digest: Option<String>,
     pattern_digest: Option<String>,
+    reason_sha256: Option<String>,
     signed: Option<Signed>,
 }
 
@@ -118,7 +123,22 @@ struct Intent {
     verdict: String,
 }
 
-const INTENT_KIND: &str = "countersign/vote/v1";
+/// What a leaf says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Vote,
+    BrokenGlass,
+}
+
+impl Form {
+    /// The `type` of its intents.
+    fn kind(self) -> &'static str {
+        match self {
+            Form::Vote => "countersign/vote/v1",
+            Form::BrokenGlass => "countersign/break-glass/v1",
+        }
+    }
+}
 
 impl Votes {
     /// Takes an `identity.enrolled` leaf. Only passkeys matter here.
@@ -139,7 +159,7 @@ impl Votes {
 
     /// Takes a `review.vote` leaf.
     pub(super) fn vote(&mut self, index: u64, leaf: &[u8]) {
-        match self.check(leaf) {
+        match self.check(Form::Vote, leaf) {
             Ok(true) => self.signed += 1,
             Ok(false) => self.attested += 1,
             Err(error) => {
@@ -148,8 +168,19 @@ impl Votes {
         }
     }
 
+    /// Takes a `review.glass_broken` leaf.
+    pub(super) fn broken_glass(&mut self, index: u64, leaf: &[u8]) {
+        match self.check(Form::BrokenGlass, leaf) {
+            Ok(true) => self.signed_breakings += 1,
+            Ok(false) => self.attested_breakings += 1,
+            Err(error) => {
+                self.bad.get_or_insert((index, error));
+            }
+        }
+    }
+
     /// Whether it is signed; an error if it says so wrongly.
-    fn check(&mut self, leaf: &[u8]) -> Result<bool, VoteError> {
+    fn check(&mut self, form: Form, leaf: &[u8]) -> Result<bool, VoteError> {
         let leaf: VoteLeaf = serde_json::from_slice(leaf).map_err(|_| VoteError::Malformed)?;
         let Some(signed) = &leaf.signed else {
             let claims = leaf.method.as_deref() == Some("passkey");
@@ -159,7 +190,7 @@ impl Votes {
         if leaf.person.as_ref() != Some(&enrolled.person) {
             return Err(VoteError::Person);
         }
-        if !speaks_of(&signed.intent, &leaf) {
+        if !speaks_of(form, &signed.intent, &leaf) {
             return Err(VoteError::Intent);
         }
         let challenge = challenge(&signed.intent)?;
@@ -176,6 +207,14 @@ impl Votes {
 
     pub(super) fn attested(&self) -> u64 {
         self.attested
+    }
+
+    pub(super) fn signed_breakings(&self) -> u64 {
+        self.signed_breakings
+    }
+
+    pub(super) fn attested_breakings(&self) -> u64 {
+        self.attested_breakings
     }
 
     pub(super) fn bad(&self) -> Option<&(u64, VoteError)> {
@@ -195,13 +234,16 @@ fn enrolled(leaf: &EnrolmentLeaf) -> Option<Enrolled> {
     })
 }
 
-fn speaks_of(intent: &Intent, leaf: &VoteLeaf) -> bool {
+fn speaks_of(form: Form, intent: &Intent, leaf: &VoteLeaf) -> bool {
     let same = |signed: &String, recorded: &Option<String>| recorded.as_ref() == Some(signed);
-    intent.kind == INTENT_KIND
+    let said = match form {
+        Form::Vote => same(&intent.verdict, &leaf.verdict) && intent.verdict != "break",
+        Form::BrokenGlass => intent.verdict == "break" && same(&intent.reason_sha256, &leaf.reason_sha256),
+    };
+    said && intent.kind == form.kind()
         && leaf.method.as_deref() == Some("passkey")
         && same(&intent.review, &leaf.review)
         && same(&intent.person, &leaf.person)
-        && same(&intent.verdict, &leaf.verdict)
         && same(&intent.action_digest, &leaf.action_digest)
         && same(&intent.card_digest, &leaf.card_digest)
         && intent.pattern_digest == leaf.pattern_digest

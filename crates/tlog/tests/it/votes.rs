@@ -96,3 +96,43 @@ fn a_passkey_that_is_not_what_was_enrolled() {
 fn a_vote_that_is_told_twice() {
     check_bad(|all| all.insert(2, all[1].clone()), 2);
 }
+
+/// An enrolment, a breaking of glass and a vote by it; then four that are signed in another form than they claim. Made like
+/// the votes.
+const BREAKINGS: &str = include_str!("data/signed-breakings.jsonl");
+
+fn breakings(taken: &[usize]) -> Vec<Value> {
+    let all: Vec<Value> = BREAKINGS.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    taken.iter().map(|at| all[*at].clone()).collect()
+}
+
+#[test]
+fn honestly_broken_glass_verifies() {
+    let mut all = breakings(&[0, 1, 2]);
+    all.push(json!({"kind": "review.glass_broken", "method": "console", "review": "r_9", "person": "p_dora"}));
+    let report = log(&all).verify().unwrap();
+    assert_eq!((report.signed_breakings, report.attested_breakings), (1, 1));
+    assert_eq!((report.signed_votes, report.attested_votes), (1, 0));
+}
+
+/// What was signed as the one never stands for the other, and its reason is the one that was given.
+#[test]
+fn broken_glass_that_was_not_signed_as_such() {
+    for at in 3..=6 {
+        log(&breakings(&[0, at])).check_bad("vote", Some((1, 1)));
+    }
+    let retold = |kind: &str, from: usize| {
+        let mut all = breakings(&[0, from]);
+        all[1]["kind"] = json!(kind);
+        log(&all).check_bad("vote", Some((1, 1)));
+    };
+    retold("review.vote", 1);
+    retold("review.glass_broken", 2);
+    for field in ["review", "person", "action_digest", "card_digest", "method", "reason_sha256"] {
+        let mut all = breakings(&[0, 1]);
+        all[1][field] = json!("other");
+        log(&all).check_bad("vote", Some((1, 1)));
+    }
+    log(&breakings(&[1, 0])).check_bad("vote", Some((0, 0)));
+    log(&breakings(&[0, 1, 1])).check_bad("vote", Some((2, 2)));
+}

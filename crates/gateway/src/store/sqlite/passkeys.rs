@@ -95,10 +95,14 @@ fn remove(c: &Connection, person: &PersonId, id: &str, record: &Record) -> Resul
     records::append(c, std::slice::from_ref(record))
 }
 
-/// Refuses a review whose newest vote was signed by a passkey that is gone: in the record, no vote follows the removal of
-/// the passkey behind it.
+/// Refuses a review whose newest vote, or whose breaking, was signed by a passkey that is gone: in the record, nothing that
+/// is signed follows the removal of the passkey behind it.
 pub(super) fn newest_vote_stands(c: &Connection, review: &Review) -> Result<(), StoreError> {
-    let Some(passkey) = review.votes().last().and_then(|vote| vote.passkey.as_ref()) else { return Ok(()) };
+    let signed = match review.breaking() {
+        Some(breaking) => breaking.passkey.as_ref(),
+        None => review.votes().last().and_then(|vote| vote.passkey.as_ref()),
+    };
+    let Some(passkey) = signed else { return Ok(()) };
     let lives: bool = c
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM passkey WHERE id = ?1 AND ended = 0)")
         .and_then(|mut s| s.query_row([&passkey.id], |row| row.get(0)))
