@@ -172,17 +172,41 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
         let masked = call.mask(&masks).await;
         record_refusal(gate, &request, masked).await?;
     }
-    let authorized = review(gate, call, &request, decision).await;
-    let (authority, turn) = record_refusal(gate, &request, authorized).await?;
-    let reviewed = !matches!(authority, Authority::Policy(_));
-    if *authority.masks().columns() != masks || (reviewed && !masks.is_empty()) {
-        let masked = call.mask(authority.masks().columns()).await;
-        record_refusal(gate, &request, masked).await?;
-    }
-    let released = release(gate, &request, authority).await;
-    let (permit, owed) = record_refusal(gate, &request, released).await?;
-    drop(turn);
+    let admitted = admit(gate, call, &request, decision, masks).await;
+    let (permit, owed) = record_refusal(gate, &request, admitted).await?;
     Ok(call.execute(permit, request.into_payload(), owed).await)
+}
+
+/// Asks people where policy wants them, and releases what they let through. Where others took the last use of its pattern in
+/// between, it is asked about like what no pattern lets through.
+async fn admit<C: Call>(
+    gate: &Gate,
+    call: &mut C,
+    request: &ActionRequest,
+    decision: Decision,
+    masks: BTreeMap<MaskedColumn, Mask>,
+) -> Result<(Permit, Option<Receipt>), Refusal> {
+    let (mut decision, mut masks) = (decision, masks);
+    for _ in 0..TURNS_MAX {
+        let (authority, turn) = review(gate, call, request, decision).await?;
+        let reviewed = !matches!(authority, Authority::Policy(_));
+        if *authority.masks().columns() != masks || (reviewed && !masks.is_empty()) {
+            masks = authority.masks().columns().clone();
+            call.mask(&masks).await?;
+        }
+        let by_pattern = matches!(authority, Authority::Pattern(..));
+        match release(gate, request, authority).await {
+            Err(refusal) if by_pattern && refusal.code == Code::ApprovalVoid => {
+                call.bound(None);
+                decision = decide(gate, request, &BTreeSet::new());
+            }
+            released => {
+                drop(turn); // what was waited for is taken
+                return released;
+            }
+        }
+    }
+    Err(Refusal::new(Code::ApprovalVoid, "others used every approval first"))
 }
 
 /// What may not be shown as it is, should it run.

@@ -8,6 +8,7 @@ use crate::harness::clients::Client;
 use crate::harness::console::Browser;
 use crate::harness::{Plan, SOON, World};
 use crate::names::script;
+use crate::passkeys::others_agree;
 use xtask::process::wait_until;
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
@@ -364,4 +365,80 @@ fn the_pages_have_no_flaws() {
     browser.open("dora", "/me");
     browser.until("dora", "#away");
     browser.inspect("dora", "me-away");
+}
+
+/// A passkey signs what may vary with the vote: in the form, for exactly that, and the record proves it.
+#[test]
+fn a_passkey_signs_a_pattern_and_anyone_can_check_it() {
+    let mut world = Plan::default().stepup().patterns().named().start();
+    let mut browser = Chromium::start(&world);
+    browser.sign_in(&world, "dora", json!({}));
+    browser.enrol("dora", "Laptop");
+    let (mut call, review) = world.paused(WRITE);
+    vote(world.dora(), &review, &ids("1..4")).refused(403, "passkey_required");
+
+    // signed for three customers, sent for four; and for once, sent for a pattern
+    let votes = format!("/api/v1/reviews/{}/votes", review.id());
+    let body = |pattern: &Value| {
+        let (action, card) = (&review.0["action_digest"], &review.0["card_digest"]);
+        json!({"verdict": "approve", "pattern": pattern, "action_digest": action, "card_digest": card})
+    };
+    for signed in [ids("1..3"), Value::Null] {
+        let asked = world.dora().post(&format!("{votes}/challenge"), &body(&signed)).ok();
+        let mut sent = body(&ids("1..4"));
+        sent["assertion"] = browser.sign("dora", &asked["public_key"]);
+        world.dora().post(&votes, &sent).refused(409, "challenge_void");
+    }
+    assert!(!call.answered());
+
+    browser.open("dora", &format!("/reviews/{}", review.id()));
+    browser.press("dora", "details.like summary");
+    browser.press("dora", "input[name=like]");
+    browser.press("dora", "input[name=bound2][value=range]");
+    browser.run(json!({"do": "fill", "who": "dora", "selector": "input[name=from2]", "value": "1"}));
+    browser.inspect("dora", "review-pattern-signed");
+    browser.press("dora", "form.vote button.approve[data-passkey]");
+    browser.until("dora", ".outcome.approved");
+    call.outcome().rows();
+    runs(&world, &like(1));
+    let vote = world.until_recorded("the vote", |leaf| leaf["kind"] == "review.vote");
+    let issued = world.until_recorded("the pattern", |leaf| leaf["kind"] == "pattern.issued");
+    assert!(vote["pattern_digest"].as_str().unwrap().starts_with("sha256:"), "{vote}");
+    assert_eq!(vote["signed"]["intent"]["pattern_digest"], vote["pattern_digest"]);
+    assert_eq!(issued["pattern_digest"], vote["pattern_digest"]);
+    let passkey = vote["signed"]["passkey"].clone();
+    let enrolment = world.until_recorded("the enrolment", |leaf| leaf["what"] == "passkey" && leaf["id"] == passkey);
+    others_agree(&world, &enrolment, &vote);
+    world.gateway.stop();
+    let said = world.verify().success("`countersign ledger verify`").unwrap();
+    assert!(said.contains("1 signed by passkeys"), "{said}");
+}
+
+/// Of many who want the uses that are left, those who come too late are asked about, as if it had been used up before: one
+/// approval more lets one more run, and nobody is refused.
+#[test]
+fn who_loses_the_race_for_the_last_use_is_asked_about() {
+    for _ in 0..3 {
+        let (world, _) = with_pattern();
+        let mut clients: Vec<_> = (0..10).map(|_| world.send(Client::Psql, "write", Some(&like(1)))).collect();
+        wait_until("the uses that are left", SOON, || active(&world).is_empty().then_some(())).unwrap();
+        let review = world.review_beyond(0);
+        let mut ran = |most: usize| {
+            wait_until("them to run", SOON, || {
+                let answered = clients.iter_mut().filter_map(|client| client.answered().then_some(())).count();
+                (answered >= most).then_some(answered)
+            })
+        };
+        assert_eq!(ran(2).unwrap(), 2);
+        world.dora().approve(&review).ok();
+        assert_eq!(ran(3).unwrap(), 3);
+        for mut client in clients {
+            if client.answered() {
+                client.outcome().rows();
+            } else {
+                client.leave();
+            }
+        }
+        assert_eq!(world.truth("SELECT count(*) FROM customers WHERE id = 1 AND credit_limit = 900"), "1");
+    }
 }
