@@ -3,24 +3,31 @@
 //! What is due is in the store, so that a crash loses nothing; a message may then be posted twice, never not at all. A place
 //! that fails is tried again, ever more seldom, and given up at last; a review that no place could be told of raises an alarm
 //! and waits in the console as before. Whoever fails holds up nobody else.
+//!
+//! A burst is folded: from the fourth review on that is alike and waits at the same place, one message tells of all further ones
+//! and how many of them wait still.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use countersign_core::action::ReviewId;
 use countersign_core::record::{Event, Record};
 use countersign_core::review::Review;
+use countersign_core::review::burst::{self, BURST_MIN};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::{Failure, Notice, Registry};
 use crate::gate::Gate;
-use crate::ports::{Due, Posting, StoreError};
+use crate::ports::{Due, Posting, ReviewFilter, StoreError};
 
 /// How long a posting that is due waits to be looked at, should nothing have told of it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Postings that are looked at in one go.
 const DUE_MAX: u32 = 64;
+/// Open reviews among which the like of one is looked for, the oldest first.
+const OPEN_MAX: u32 = 1_000;
 /// Messages on their way at once.
 const AT_ONCE_MAX: usize = 8;
 /// The longest pause between two attempts: 5 minutes.
@@ -47,14 +54,20 @@ pub async fn deliver_all(gate: &Gate, registry: &Registry) {
 async fn deliver_due(gate: &Gate, registry: &Registry) -> Result<usize, StoreError> {
     let due = gate.store.postings_due(gate.scribe.now(), DUE_MAX).await?;
     let count = due.len();
+    if count == 0 {
+        return Ok(0);
+    }
+    let open = gate.store.reviews(ReviewFilter::Open, OPEN_MAX).await?;
     // one message at a time for each place: services bound how often one may be written to
     let mut places: BTreeMap<String, Vec<Due>> = BTreeMap::new();
     for one in due {
         places.entry(one.posting.place.to_string()).or_default().push(one);
     }
+    let open = &open;
     let deliveries = futures::stream::iter(places.into_values().map(|all| async move {
+        let mut told = BTreeMap::new();
         for one in all {
-            if !deliver(gate, registry, one).await? {
+            if !deliver(gate, registry, one, open, &mut told).await? {
                 break; // the rest of this place is due still
             }
         }
@@ -65,32 +78,79 @@ async fn deliver_due(gate: &Gate, registry: &Registry) -> Result<usize, StoreErr
     Ok(count)
 }
 
-/// Delivers one. Returns whether its place could be reached.
-async fn deliver(gate: &Gate, registry: &Registry, due: Due) -> Result<bool, StoreError> {
+/// Delivers one. Returns whether its place could be reached. `told` is what stands in messages that were changed in this go.
+async fn deliver(
+    gate: &Gate,
+    registry: &Registry,
+    due: Due,
+    open: &[Review],
+    told: &mut BTreeMap<String, String>,
+) -> Result<bool, StoreError> {
     let Due { posting, version, review, attention } = due;
     if posting.message.is_none() && matches!(review, Review::Closed(_)) {
         // nobody was told of it, and there is nothing left to ask
-        let posting = Posting { failed: 0, error: None, ..posting };
-        return gate.store.attempted(&posting, version, None, Vec::new()).await.map(|()| true);
+        return keep(gate, Posting { failed: 0, error: None, ..posting }, version).await;
     }
     let Some(channel) = registry.named(posting.place.channel()) else {
         let why = format!("no channel `{}` is configured", posting.place.channel());
         return failed(gate, posting, version, Failure::Never(why)).await;
     };
     let notice = Notice::new(&review, &attention, &gate.config.public_url);
-    let body = channel.render(&notice);
+    let folds = fold(gate, &posting, &review, open).await?;
+    let body = match &folds {
+        Some(folds) => channel.render_burst(&notice, folds.waiting),
+        None => channel.render(&notice),
+    };
     let shown = hex::encode(Sha256::digest(body.to_string()));
-    if posting.shown.as_deref() == Some(&shown) {
-        return gate.store.attempted(&posting, version, None, Vec::new()).await.map(|()| true);
+    let message = folds.as_ref().map_or(posting.message.clone(), |folds| folds.message.clone());
+    let stands = message.as_ref().and_then(|message| told.get(message)).or(posting.shown.as_ref());
+    if message.is_some() && stands == Some(&shown) {
+        let posting =
+            Posting { message, folded: folds.is_some(), shown: Some(shown), failed: 0, error: None, ..posting };
+        return keep(gate, posting, version).await;
     }
-    match channel.tell(posting.place.name(), posting.message.as_deref(), &body).await {
+    match channel.tell(posting.place.name(), message.as_deref(), &body).await {
         Ok(message) => {
-            let (message, shown) = (Some(message), Some(shown));
-            let posting = Posting { message, shown, failed: 0, error: None, ..posting };
-            gate.store.attempted(&posting, version, None, Vec::new()).await.map(|()| true)
+            told.insert(message.clone(), shown.clone());
+            let (message, shown, folded) = (Some(message), Some(shown), folds.is_some());
+            keep(gate, Posting { message, shown, folded, failed: 0, error: None, ..posting }, version).await
         }
         Err(failure) => failed(gate, posting, version, failure).await,
     }
+}
+
+/// What stands at its place is up to date.
+async fn keep(gate: &Gate, posting: Posting, version: u64) -> Result<bool, StoreError> {
+    gate.store.attempted(&posting, version, None, Vec::new()).await.map(|()| true)
+}
+
+/// The one message that tells of a burst at a place.
+struct Folds {
+    message: Option<String>,
+    /// How many of the reviews that it tells of are open.
+    waiting: usize,
+}
+
+/// Whether a review is told of together with others: from the [`BURST_MIN`]th on that are alike and wait at the same place.
+async fn fold(gate: &Gate, posting: &Posting, review: &Review, open: &[Review]) -> Result<Option<Folds>, StoreError> {
+    if posting.message.is_some() && !posting.folded {
+        return Ok(None);
+    }
+    let others = burst::like(review, open).into_iter().filter(|other| other.matter().id != posting.review);
+    let others: Vec<ReviewId> = others.map(|other| other.matter().id.clone()).collect();
+    if !posting.folded && others.len() < BURST_MIN - 1 {
+        return Ok(None);
+    }
+    let all = gate.store.postings(others).await?;
+    let here: Vec<&Posting> =
+        all.iter().filter(|other| other.place == posting.place && other.message.is_some()).collect();
+    if !posting.folded && here.iter().filter(|other| !other.folded).count() < BURST_MIN - 1 {
+        return Ok(None);
+    }
+    let message = posting.message.clone().or_else(|| here.iter().find(|other| other.folded)?.message.clone());
+    let with = |other: &&&Posting| other.folded && other.message == message;
+    let waiting = here.iter().filter(with).count() + usize::from(matches!(review, Review::Open(_)));
+    Ok(Some(Folds { message, waiting }))
 }
 
 /// Keeps that an attempt failed, and when it is tried again.
@@ -116,7 +176,7 @@ async fn untold(gate: &Gate, posting: &Posting) -> Result<Vec<Record>, StoreErro
     if !now_silent || !silent(posting) {
         return Ok(Vec::new());
     }
-    let others = gate.store.postings(&posting.review).await?;
+    let others = gate.store.postings(vec![posting.review.clone()]).await?;
     if !others.iter().filter(|other| other.place != posting.place).all(silent) {
         return Ok(Vec::new());
     }

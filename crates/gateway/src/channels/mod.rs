@@ -44,6 +44,8 @@ trait Channel: Send + Sync {
     fn name(&self) -> &'static str;
     /// A notice in its words, within its limits. What does not fit is counted there, never cut silently.
     fn render(&self, notice: &Notice) -> Value;
+    /// The message that tells of the reviews of a burst, of which so many wait; `notice` is one of them.
+    fn render_burst(&self, notice: &Notice, waiting: usize) -> Value;
     /// Posts a message, or changes the one that stands there. Returns how to find it again.
     async fn tell(&self, place: &str, message: Option<&str>, body: &Value) -> Result<String, Failure>;
 }

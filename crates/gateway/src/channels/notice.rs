@@ -28,6 +28,8 @@ pub(super) struct Notice {
     pub(super) expires_at: Timestamp,
     /// Where all of it is.
     pub(super) url: String,
+    /// Where all of its kind are.
+    pub(super) burst_url: String,
     /// Whether a vote has to be signed by a passkey, which no channel can do.
     pub(super) needs_passkey: bool,
     /// Whether an approval has to say why.
@@ -66,6 +68,7 @@ impl Notice {
             escalated: attention.escalated.iter().map(|there| there.group.clone()).collect(),
             expires_at: matter.expires_at,
             url: format!("{public_url}/reviews/{}", matter.id),
+            burst_url: format!("{public_url}/?like={}", matter.id),
             needs_passkey: matter.terms.obligations.passkey,
             needs_reason: matter.terms.obligations.justify,
         }
@@ -78,8 +81,16 @@ impl Notice {
 
     /// Who wants what, on one line.
     pub(super) fn headline(&self) -> String {
+        self.told(if self.outcome.is_none() { "wants" } else { "wanted" })
+    }
+
+    /// The same of all that are like it, whatever has become of them.
+    pub(super) fn asks(&self) -> String {
+        self.told("asks")
+    }
+
+    fn told(&self, wants: &str) -> String {
         let who = visible_line(&self.card.requester.name);
-        let wants = if self.outcome.is_none() { "wants" } else { "wanted" };
         if self.card.resource.kind == "gate" {
             return format!("{who} {wants} to change the {}", self.card.resource.name);
         }

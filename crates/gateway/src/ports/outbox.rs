@@ -78,6 +78,9 @@ pub struct Posting {
     /// The message, in the channel's own words; none before the first one stood there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whether that message tells of a burst, of which the review is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub folded: bool,
     /// The SHA-256 of what stands there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<String>,
@@ -95,7 +98,7 @@ pub struct Posting {
 impl Posting {
     /// One that nothing was done for.
     pub fn new(review: ReviewId, place: Destination) -> Self {
-        Self { review, place, message: None, shown: None, failed: 0, error: None, dead: false }
+        Self { review, place, message: None, folded: false, shown: None, failed: 0, error: None, dead: false }
     }
 }
 
@@ -125,8 +128,8 @@ pub trait Outbox: Send + Sync {
         next: Option<Timestamp>,
         records: Vec<Record>,
     ) -> Result<(), StoreError>;
-    /// All postings of a review.
-    async fn postings(&self, review: &ReviewId) -> Result<Vec<Posting>, StoreError>;
+    /// All postings of some reviews.
+    async fn postings(&self, reviews: Vec<ReviewId>) -> Result<Vec<Posting>, StoreError>;
     /// The postings that fail or were given up, the newest reviews first, at most `limit`.
     async fn undelivered(&self, limit: u32) -> Result<Vec<Posting>, StoreError>;
     /// Tries a posting anew that was given up or waits to be tried again.

@@ -221,3 +221,23 @@ fn an_escalation_is_told_where_the_group_reads() {
     assert!(paged.to_string().contains(review.id()));
     world.slack().until_says("approvals", "Escalated to sre");
 }
+
+/// From the fourth on, what is alike is told of in one message, which says how many of them wait.
+#[test]
+fn a_burst_is_told_of_in_one_message() {
+    let world = world();
+    let mut calls = Vec::new();
+    for limit in 900..907 {
+        calls.push(world.paused(&format!("UPDATE customers SET credit_limit = {limit} WHERE id = 3")));
+    }
+    let folded = world.slack().until_says("approvals", "4 more like these wait");
+    check_blocks(&world, &folded);
+    assert_eq!(world.slack().messages("approvals").len(), 4, "three, and one of the rest");
+    assert!(folded.to_string().contains("/?like="), "{folded}");
+    for (_, review) in &calls[3..] {
+        world.dora().reject(review, "not today").ok();
+    }
+    let over = world.slack().until_says("approvals", "None of the further requests waits");
+    assert_eq!(over["ts"], folded["ts"]);
+    assert_eq!(world.dora().review(calls[0].1.id()).state(), "open", "the others wait still");
+}

@@ -38,6 +38,24 @@ pub(super) fn message(notice: &Notice) -> Value {
     json!({"text": escaped(&cut(&text, TEXT_CHARS_MAX).0), "blocks": blocks, "unfurl_links": false})
 }
 
+/// Of a burst: how many more of its kind wait, and where they are.
+pub(super) fn burst(notice: &Notice, waiting: usize) -> Value {
+    let asks = notice.asks();
+    let text = match waiting {
+        0 => format!("None of the further requests waits any more: {asks}"),
+        1 => format!("1 more like these waits: {asks}"),
+        _ => format!("{waiting} more like these wait: {asks}"),
+    };
+    let text = escaped(&cut(&text, TEXT_CHARS_MAX / 2).0);
+    let mut blocks = vec![section(&format!(":card_index_dividers: {text}"))];
+    if waiting > 0 {
+        let open = json!({"type": "button", "action_id": "open", "url": notice.burst_url,
+            "text": {"type": "plain_text", "text": "Show them all"}});
+        blocks.push(json!({"type": "actions", "block_id": "decide", "elements": [open]}));
+    }
+    json!({"text": text, "blocks": blocks, "unfurl_links": false})
+}
+
 /// Which review and card a click is about: both digests of what is shown, so that the vote names them.
 pub(super) fn subject(notice: &Notice) -> String {
     format!("{} {} {}", notice.review, notice.card.action_digest, notice.card_digest)

@@ -111,6 +111,10 @@ impl Channel for Slack {
         blocks::message(notice)
     }
 
+    fn render_burst(&self, notice: &Notice, waiting: usize) -> Value {
+        blocks::burst(notice, waiting)
+    }
+
     /// A message is found again as `CONVERSATION/TS`.
     async fn tell(&self, place: &str, message: Option<&str>, body: &Value) -> Result<String, Failure> {
         let mut arguments = body.clone();

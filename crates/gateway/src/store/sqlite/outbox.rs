@@ -28,10 +28,14 @@ impl Outbox for SqliteStore {
         self.db.write(move |c| attempted(c, &posting, version, next, &records)).await
     }
 
-    async fn postings(&self, review: &ReviewId) -> Result<Vec<Posting>, StoreError> {
-        let review = review.clone();
+    async fn postings(&self, reviews: Vec<ReviewId>) -> Result<Vec<Posting>, StoreError> {
         let sql = "SELECT body FROM posting WHERE review = ?1 ORDER BY place";
-        self.db.read(move |c| bodies(c, sql, [review.as_str()])).await
+        self.db
+            .read(move |c| {
+                let each = reviews.iter().map(|review| bodies::<Posting>(c, sql, [review.as_str()]));
+                Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            })
+            .await
     }
 
     async fn undelivered(&self, limit: u32) -> Result<Vec<Posting>, StoreError> {
