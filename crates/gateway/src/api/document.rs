@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::problem::ProblemBody;
 use super::{
     Shared, actions, directory, duties, events, follow_ups, health, keys, ledger, patterns, people, policies, reviews,
-    sign_in, token,
+    sign_in, token, undelivered,
 };
 
 /// `bad_request`: a parameter is malformed or out of range.
@@ -123,6 +123,8 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(duties::list))
         .routes(routes!(duties::give))
         .routes(routes!(duties::end))
+        .routes(routes!(undelivered::list))
+        .routes(routes!(undelivered::retry))
         .routes(routes!(token::exchange))
         .routes(routes!(policies::show))
         .routes(routes!(policies::propose))

@@ -43,6 +43,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod undelivered;
 mod views;
 
 pub use document::document;

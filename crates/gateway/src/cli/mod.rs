@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+mod channel;
 mod describe;
 mod doctor;
 mod duty;
@@ -67,6 +68,9 @@ enum Command {
     /// Reviews: list, look, decide (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Review(review::ReviewCommand),
+    /// Channels: what could not be told in Slack, and trying it again (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Duties: who reviews in whose place while they are away (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Duty(duty::DutyCommand),
@@ -137,6 +141,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Person(command) => block_on(identity::person(context, command)),
         Command::Agent(command) => block_on(identity::agent(context, command)),
         Command::Review(command) => block_on(review::run(context, command)),
+        Command::Channel(command) => block_on(channel::run(context, command)),
         Command::Duty(command) => block_on(duty::run(context, command)),
         Command::Pattern(command) => block_on(pattern::run(context, command)),
         Command::Whoami => block_on(review::whoami(context)),

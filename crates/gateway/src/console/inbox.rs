@@ -1,5 +1,7 @@
 //! The inbox: what waits, first what waits for the person who looks, the oldest on top.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State};
@@ -31,6 +33,10 @@ const EXCERPT_CHARS: usize = 180;
 const MADE_LATELY_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// How many such things are named.
 const MADE_MAX: usize = 5;
+/// Messages that fail, looked through for the places they were for.
+const UNDELIVERED_MAX: u32 = 200;
+/// How many such places are named.
+const UNTOLD_MAX: usize = 5;
 /// A review that closes within 5 minutes is marked.
 const SOON_SECONDS: i64 = 5 * 60;
 
@@ -68,6 +74,8 @@ struct List {
     like: Option<String>,
     /// Broken glass that nobody has looked at yet.
     broken: Vec<Banner>,
+    /// Places that could not be told, and why.
+    untold: Vec<(Html, Html)>,
     mine: Part,
     others: Part,
     /// More reviews are open than were read.
@@ -180,7 +188,20 @@ async fn list(console: &Console, session: &Session, which: Which) -> Result<List
         Part { rows, count: reviews.len(), more: bursts.iter().skip(ROWS_MAX).map(Burst::size).sum() }
     };
     let broken = follow_ups::banners(console, session, &moment).await?;
-    Ok(List { mine: part(&mine), others: part(&others), like, broken, truncated, read_max: READ_MAX })
+    let untold = untold(console, session).await?;
+    Ok(List { mine: part(&mine), others: part(&others), like, broken, untold, truncated, read_max: READ_MAX })
+}
+
+/// The places where messages about reviews fail, each with what is wrong there lately.
+async fn untold(console: &Console, session: &Session) -> Result<Vec<(Html, Html)>, Failure> {
+    if !session.signed_in.reads_all() {
+        return Ok(Vec::new());
+    }
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for posting in console.gate.store.undelivered(UNDELIVERED_MAX).await? {
+        places.entry(posting.place.to_string()).or_insert(posting.error.unwrap_or_default());
+    }
+    Ok(places.into_iter().take(UNTOLD_MAX).map(|(place, why)| (line(&place), line(&why))).collect())
 }
 
 /// The reviews to show, and the one whose burst they are, if it is still open.

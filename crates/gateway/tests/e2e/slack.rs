@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use xtask::process::run;
 use xtask::test_tools_dir;
 
+use crate::harness::console::Browser;
 use crate::harness::slack::Interaction;
 use crate::harness::{Plan, ROW, SOON, World};
 
@@ -199,15 +200,31 @@ fn an_outage_loses_nothing() {
         leaf["kind"] == "system.alarm" && leaf["code"] == "review_untold" && leaf.to_string().contains(review.id())
     });
     assert_eq!(world.dora().review(review.id()).state(), "open");
+    let inbox = Browser::sign_in(&world, "dora").get("/").text;
+    assert!(inbox.contains("People could not be told at") && inbox.contains("slack:approvals"), "{inbox}");
+    let listed = world.dora().get("/api/v1/undelivered").ok();
+    let [one, _] = listed["undelivered"].as_array().unwrap().as_slice() else { panic!("two fail: {listed}") };
+    assert_eq!(
+        (&one["place"], &one["dead"], &one["stands"]),
+        (&json!("slack:approvals"), &json!(false), &json!(false))
+    );
+    world.api(&world.key).get("/api/v1/undelivered").refused(403, "forbidden");
+    let typed =
+        world.gateway.as_person(world.dora().token(), &["channel", "undelivered"]).success("undelivered").unwrap();
+    assert!(typed.contains(review.id()) && typed.contains("trying"), "{typed}");
     world.dora().approve(&other).ok();
     assert_eq!(decided.outcome().rows(), 1);
     world.gateway.kill();
     world.slack_mut().start();
     world.gateway.start();
+    let again = ["channel", "retry", review.id(), "slack:approvals"];
+    world.gateway.as_person(world.dora().token(), &again).success("retry").unwrap();
     let message = world.slack().until_says("approvals", review.id());
     assert!(message.to_string().contains("Waits for one of dba"));
     assert_eq!(world.slack().messages("approvals").len(), 1, "nobody has to read of what is over already");
     world.slack_mut().stop();
+    let nowhere = json!({"review": review.id(), "place": "slack:elsewhere"});
+    world.dora().post("/api/v1/undelivered/retry", &nowhere).refused(404, "not_found");
 }
 
 /// A group that a review is escalated to is told where it reads.
