@@ -23,6 +23,7 @@ use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod attention;
 mod break_glass;
+mod chat;
 pub mod duty;
 mod follow_up;
 mod newer;
@@ -35,6 +36,7 @@ mod voter;
 
 pub use attention::{attend_due, attention};
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
+pub use chat::chat_decides;
 pub use follow_up::{is_asked, may_sign_off, sign_off};
 pub use newer::meets;
 pub use retract::retract;

@@ -187,6 +187,14 @@ impl Facts {
         }
     }
 
+    /// Whether it is one of policy's `admin` actions: it changes definitions, rights or the gate, or could.
+    pub fn is_admin(&self) -> bool {
+        match self {
+            Facts::Sql(facts) => matches!(facts.class, SqlClass::Ddl | SqlClass::Admin | SqlClass::Opaque),
+            Facts::Gate(_) => true,
+        }
+    }
+
     /// Whether nothing in it could have an effect beyond the own session.
     pub fn effect_free(&self) -> bool {
         match self {

@@ -265,6 +265,8 @@ impl World {
             ("onBehalfOf".to_owned(), self.reference("User", described.on_behalf_of.id.as_str())?),
             ("excluded".to_owned(), Value::new_set(excluded?)),
             ("env".to_owned(), self.env(described.target.environment)?),
+            ("admin".to_owned(), Value::new_bool(described.facts.is_admin())),
+            ("sensitivity".to_owned(), Value::new_long(described.target.sensitivity.level())),
         ];
         match &*described.requester {
             Requester::Person { .. } => {}

@@ -95,7 +95,7 @@ async fn deliver(
         let why = format!("no channel `{}` is configured", posting.place.channel());
         return failed(gate, posting, version, Failure::Never(why)).await;
     };
-    let notice = Notice::new(&review, &attention, &gate.config.public_url);
+    let notice = Notice::new(&gate.moment(), &review, &attention, &gate.config.public_url);
     let folds = fold(gate, &posting, &review, open).await?;
     let body = match &folds {
         Some(folds) => channel.render_burst(&notice, folds.waiting),

@@ -9,6 +9,9 @@ use countersign_core::policy::Quorum;
 use countersign_core::review::attention::Attention;
 use countersign_core::review::{Outcome, Review, Verdict};
 
+use crate::gate::Moment;
+use crate::resolve;
+
 /// What is told. Whatever came from the requester is in `card` and has to be escaped by who renders it.
 #[derive(Debug, Clone)]
 pub(super) struct Notice {
@@ -30,6 +33,8 @@ pub(super) struct Notice {
     pub(super) url: String,
     /// Where all of its kind are.
     pub(super) burst_url: String,
+    /// Whether a click in chat could decide it; otherwise people are led to the console.
+    pub(super) clicks_decide: bool,
     /// Whether a vote has to be signed by a passkey, which no channel can do.
     pub(super) needs_passkey: bool,
     /// Whether an approval has to say why.
@@ -45,8 +50,8 @@ pub(super) struct Said {
 }
 
 impl Notice {
-    /// Of a review. `public_url` is the console's address, without a trailing slash.
-    pub(super) fn new(review: &Review, attention: &Attention, public_url: &str) -> Self {
+    /// Of a review, as it stands at a moment. `public_url` is the console's address, without a trailing slash.
+    pub(super) fn new(moment: &Moment, review: &Review, attention: &Attention, public_url: &str) -> Self {
         let matter = review.matter();
         let outcome = match review {
             Review::Open(_) => None,
@@ -69,6 +74,7 @@ impl Notice {
             expires_at: matter.expires_at,
             url: format!("{public_url}/reviews/{}", matter.id),
             burst_url: format!("{public_url}/?like={}", matter.id),
+            clicks_decide: resolve::chat_decides(moment, review),
             needs_passkey: matter.terms.obligations.passkey,
             needs_reason: matter.terms.obligations.justify,
         }

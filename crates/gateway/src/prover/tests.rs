@@ -105,7 +105,7 @@ fn every_claim_is_refuted_where_it_is_broken() {
             ),
         ),
         ("nothing-for-the-suspended", planted("context.onBehalfOf.suspended ||", "")),
-        ("chat-is-not-enough-for-production", planted(" && resource.env != Env::\"production\"", "")),
+        ("chat-is-not-enough-for-the-sensitive", planted("!resource.admin &&", "")),
         (
             "core:monotone",
             add(

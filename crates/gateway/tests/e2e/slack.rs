@@ -13,7 +13,7 @@ use crate::harness::{Plan, ROW, SOON, World};
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
 
 fn world() -> World {
-    let mut world = Plan::default().slack().start();
+    let mut world = Plan::default().slack().sensitivity_low().start();
     world.slack_mut().start();
     world.slack().link(&world);
     world
@@ -117,29 +117,37 @@ fn a_click_is_worth_what_the_person_behind_it_is() {
     world.until_recorded("the late click", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "review_closed");
 }
 
-/// The starter policies take a click for nothing in production.
+/// Where policy takes no click, none is offered, and one that is forged counts for nothing.
 #[test]
 fn policy_says_what_a_click_is_worth() {
-    let mut world = Plan::default().slack().start();
-    let starter = std::fs::read_to_string(xtask::repository().join("policies/starter.cedar")).unwrap();
-    std::fs::write(world.dir.join("policies/starter.cedar"), starter).unwrap();
-    world.slack_mut().start();
-    world.slack().link(&world);
-    world.until_recorded("the policies", |leaf| leaf["kind"] == "policy.activated" && leaf["why"] == "file");
-    let (mut call, review) = world.paused(WRITE);
-    let message = world.slack().until_says("approvals", "Waits for one of dba");
-    assert_eq!(world.click("dora", &message, "approve").0, 200);
-    world.slack().until_whispers("Not done: approve with a second factor");
-    assert_eq!(world.click("dora", &message, "reject").0, 200);
-    assert_eq!(world.dora().review(review.id()).state(), "open");
-    assert!(!call.answered());
+    for (sensitive, statement) in [(true, WRITE), (false, "ALTER TABLE customers ADD COLUMN note text")] {
+        let plan = Plan::default().slack();
+        let mut world = if sensitive { plan } else { plan.sensitivity_low() }.start();
+        world.slack_mut().start();
+        world.slack().link(&world);
+        let (mut call, review) = world.paused(statement);
+        let message = world.slack().until_says("approvals", "Open and decide");
+        assert!(!message.to_string().contains("\"approve\""), "{message}");
+        let value = ["review", "action_digest", "card_digest"];
+        let value =
+            value.map(|key| if key == "review" { review.id() } else { review.0[key].as_str().unwrap() }.to_owned());
+        for verdict in ["approve", "reject"] {
+            let mut payload = world.slack().click("dora", &message, "open");
+            payload["actions"][0]["action_id"] = json!(verdict);
+            payload["actions"][0]["value"] = json!(value.join(" "));
+            assert_eq!(Interaction::new(&payload).send(&world).0, 200);
+        }
+        world.slack().until_whispers("Not done: approve with a second factor");
+        assert_eq!(world.dora().review(review.id()).state(), "open");
+        assert!(!call.answered());
+    }
 }
 
 /// Where an approval has to say why, a form asks; what the form says goes with the vote.
 #[test]
 fn a_form_asks_for_the_reason_that_policy_wants() {
     let world = {
-        let mut world = Plan::default().slack().justified().start();
+        let mut world = Plan::default().slack().sensitivity_low().justified().start();
         world.slack_mut().start();
         world.slack().link(&world);
         world
@@ -230,7 +238,7 @@ fn an_outage_loses_nothing() {
 /// A group that a review is escalated to is told where it reads.
 #[test]
 fn an_escalation_is_told_where_the_group_reads() {
-    let mut world = Plan::default().slack().escalating().start();
+    let mut world = Plan::default().slack().sensitivity_low().escalating().start();
     world.slack_mut().start();
     let (_call, review) = world.paused(WRITE);
     world.slack().until_says("approvals", review.id());

@@ -149,9 +149,9 @@ fn votes(notice: &Notice) -> Option<Value> {
 
 fn buttons(notice: &Notice) -> Value {
     let open = json!({"type": "button", "action_id": "open", "url": notice.url,
-        "text": {"type": "plain_text", "text": if notice.needs_passkey { "Open and sign" } else { "Open" }}});
-    // what a click here could not decide is not offered: a passkey signs, and a card that changed is not voted on
-    if notice.needs_passkey || !notice.is_whole() {
+        "text": {"type": "plain_text", "text": open_words(notice)}});
+    // what a click here could not decide is not offered, and a card that changed is not voted on
+    if !notice.clicks_decide || !notice.is_whole() {
         return json!({"type": "actions", "block_id": "decide", "elements": [open]});
     }
     let value = subject(notice);
@@ -162,6 +162,14 @@ fn buttons(notice: &Notice) -> Value {
     let approve = if notice.needs_reason { "Approve…" } else { "Approve" }; // a form asks why
     let elements = [button("approve", approve, "primary"), button("reject", "Reject", "danger"), open];
     json!({"type": "actions", "block_id": "decide", "elements": elements})
+}
+
+fn open_words(notice: &Notice) -> &'static str {
+    match (notice.needs_passkey, notice.clicks_decide) {
+        (true, _) => "Open and sign",
+        (false, false) => "Open and decide",
+        (false, true) => "Open",
+    }
 }
 
 /// The form that asks why, before a vote that has to say so.

@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     emulated: Option<Shape>,
     /// Whether people are asked in Slack.
     slack: bool,
+    /// Whether the target is labelled as of low sensitivity.
+    sensitivity_low: bool,
     /// Whether the provider provisions people (SCIM).
     provisioning: bool,
     /// Whether `public_url` has a name: `localhost` instead of the address.
@@ -145,11 +147,15 @@ impl Plan {
         self
     }
 
-    /// People are asked in Slack, where a click counts also for production.
+    /// People are asked in Slack.
     pub(crate) fn slack(mut self) -> Self {
         self.slack = true;
-        let outside = "(context.authn.method == Method::\"chat\" && resource.env != Env::\"production\")";
-        self.policy.push((outside, "context.authn.method == Method::\"chat\""));
+        self
+    }
+
+    /// Losing the target would be bad, not the worst: a click in chat decides on writes to it.
+    pub(crate) fn sensitivity_low(mut self) -> Self {
+        self.sensitivity_low = true;
         self
     }
 
@@ -223,6 +229,10 @@ impl Plan {
         let emulated = self.emulated.map(|shape| Emulated::start(&dir, shape, ports.http, sweeper.clone()));
         if let Some(emulated) = &emulated {
             configuration.push_str(emulated.configuration());
+        }
+        if self.sensitivity_low {
+            let target = "environment = \"production\"\n";
+            configuration = configuration.replace(target, &format!("{target}labels = {{ sensitivity = \"low\" }}\n"));
         }
         let slack = self.slack.then(|| Slack::prepare(&dir, sweeper.clone()));
         if let Some(slack) = &slack {

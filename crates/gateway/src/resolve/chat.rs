@@ -1,0 +1,43 @@
+//! Whether a click in chat could decide a review at all, so that channels offer no button that would be refused.
+
+use std::collections::BTreeSet;
+
+use countersign_core::policy::Authn;
+use countersign_core::review::{Method, Review, separation};
+
+use super::asked_groups;
+use crate::gate::Moment;
+
+/// The most members whose clicks policy is asked about; beyond them a button is offered on suspicion.
+const MEMBERS_MAX: usize = 50;
+
+/// Whether policy would take a click of anybody who was asked and stands outside the requester's side.
+pub fn chat_decides(moment: &Moment, review: &Review) -> bool {
+    let matter = review.matter();
+    if matter.terms.obligations.passkey || !moment.counts(Method::Chat, &matter.described) {
+        return false;
+    }
+    let (asked, linked) =
+        (asked_groups(&matter.terms.suffices), moment.people.linked_now(&matter.described, moment.now));
+    let authn = Authn { mfa: false, age_seconds: 0, method: Method::Chat, passkey: None };
+    let none = BTreeSet::new();
+    let circumstances = moment.with(&none);
+    let persons = moment.people.people.persons.iter().filter(|(person, facts)| {
+        let named = asked.contains("any") || !asked.is_disjoint(&facts.groups);
+        named && !facts.suspended && separation::independent(person, &matter.described, &linked).is_ok()
+    });
+    let may = |person| {
+        let may = |group: &String| {
+            moment.bundle.may_approve(person, &authn, &matter.described, group, &circumstances).is_ok()
+        };
+        asked.iter().any(may)
+    };
+    let mut seen = 0;
+    for (person, _) in persons {
+        seen += 1;
+        if seen > MEMBERS_MAX || may(person) {
+            return true;
+        }
+    }
+    false
+}
