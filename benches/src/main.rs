@@ -54,7 +54,7 @@ fn ours(count: usize) -> Result<[f64; 3]> {
     let none = BTreeSet::new();
     let some = BTreeSet::from([Quorum { group: "any".to_owned(), count: 1 }]); // what was approved is never repeated
     let now = request.described().at;
-    let with = |approvals| Circumstances { now, utc_offset_minutes: 0, approvals, break_glass: false, people: &people };
+    let with = |approvals| Circumstances { now, utc_offset_minutes: 0, approvals, break_glass: false, incident: false, people: &people };
     let permits = |decision: Decision| assert!(matches!(decision, Decision::Permit(_)), "{decision:?}");
     let mut memo = Memo::default();
     let ready = micros(|| permits(bundle.decide_again(&request, &with(&some), &mut memo)));

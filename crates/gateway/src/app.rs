@@ -17,7 +17,7 @@ use crate::admin::{self, Admin, Socket};
 use crate::channels::{self, Registry};
 use crate::clock::SystemClock;
 use crate::config::{Config, PolicyChanges};
-use crate::gate::{Changes, Gate};
+use crate::gate::{Changes, Declared, Gate};
 use crate::host::Neighbours;
 use crate::identity::oidc::Provider;
 use crate::identity::people::Roster;
@@ -27,7 +27,7 @@ use crate::identity::workload::Workloads;
 use crate::ledger::keys::KeyFile;
 use crate::ledger::{self, Ledger};
 use crate::policies::Policies;
-use crate::ports::{Bundles, Clock, Directory, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
+use crate::ports::{Bundles, Clock, Directory, Incidents, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
 use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::{LocalVault, Sealer};
@@ -113,7 +113,11 @@ impl App {
             let reception = Reception::new(config.clone(), oidc, directory.clone(), scribe.clone());
             Ok(SignIn { provider, reception })
         });
+        let incidents: Arc<dyn Incidents> = Arc::new(store.clone());
+        let declared = Declared::open(&*incidents).await.context("cannot read the incidents")?;
         let gate = Arc::new(Gate {
+            incidents,
+            declared,
             store: Arc::new(store),
             bundles,
             directory: directory.clone(),
@@ -221,6 +225,9 @@ async fn expire(gate: &Gate) {
     loop {
         if let Err(error) = resolve::expire_due(gate).await {
             tracing::error!(%error, "reviews could not be expired; trying again");
+        }
+        if let Err(error) = resolve::incidents::end_due(gate).await {
+            tracing::error!(%error, "incidents could not be ended; trying again");
         }
         if let Err(error) = resolve::attend_due(gate).await {
             tracing::error!(%error, "reviews could not be escalated; trying again");

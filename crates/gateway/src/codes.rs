@@ -129,6 +129,8 @@ codes! {
     ChallengeVoid => "challenge_void",
     /// No policy yields to broken glass here.
     NoBreakGlass => "no_break_glass",
+    /// An incident that this person declared goes on, or too many do.
+    IncidentDeclared => "incident_declared",
     /// Somebody signed the follow-up off already.
     FollowUpDone => "follow_up_done",
     /// There can be no passkeys under the gateway's address.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use countersign_core::action::gate::GatePart;
-use countersign_core::action::{ActionDigest, Described, Environment, Facts, Timestamp};
+use countersign_core::action::{ActionDigest, Described, Environment, Facts, PersonId, Timestamp};
 use countersign_core::policy::{Bundle, Circumstances, Quorum};
 use countersign_core::record::{ActionSummary, Event};
 use countersign_core::review::Method;
@@ -16,7 +17,7 @@ use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::SignIn;
 use crate::identity::workload::Workloads;
 use crate::policies::Policies;
-use crate::ports::{Bundles, Directory, Journal, LogView, Scribe, Store, Vault};
+use crate::ports::{Bundles, Directory, Incident, Incidents, Journal, LogView, Scribe, Store, StoreError, Vault};
 use crate::waiting::WaitingRoom;
 
 /// How many changes a slow listener may be behind before it is told to read everything again.
@@ -42,6 +43,10 @@ pub struct Gate {
     pub policies: Arc<Policies>,
     /// The people there are.
     pub roster: Arc<Roster>,
+    /// Incidents, as stored.
+    pub incidents: Arc<dyn Incidents>,
+    /// Incidents, as decisions see them.
+    pub declared: Declared,
     /// How people sign in with an identity provider, where one is configured.
     pub sign_in: Option<SignIn>,
     /// How jobs log in with tokens of trusted issuers.
@@ -87,6 +92,36 @@ impl Changes {
     }
 }
 
+/// Incidents that nobody has ended, as decisions see them.
+#[derive(Default)]
+pub struct Declared(ArcSwap<Vec<Incident>>);
+
+impl Declared {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(store: &dyn Incidents) -> Result<Self, StoreError> {
+        let declared = Self::default();
+        declared.refresh(store).await?;
+        Ok(declared)
+    }
+
+    /// Reads them again; called after every change, before the change is answered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn refresh(&self, store: &dyn Incidents) -> Result<(), StoreError> {
+        self.0.store(Arc::new(store.incidents().await?));
+        Ok(())
+    }
+
+    /// All of them; whether their time is over, whoever asks looks at.
+    pub fn current(&self) -> Arc<Vec<Incident>> {
+        self.0.load_full()
+    }
+}
+
 /// One moment's view: the bundle and the people do not change while a question is answered.
 pub struct Moment {
     /// The bundle.
@@ -100,8 +135,7 @@ pub struct Moment {
     pub groups_max_age: Option<u32>,
     /// Whether the provider tells of changes by itself (SCIM).
     pub provisions: bool,
-    /// Whether an incident is declared.
-    pub incident: bool,
+    incidents: Arc<Vec<Incident>>,
 }
 
 impl Moment {
@@ -129,18 +163,58 @@ impl Moment {
         Self { bundle, ..self }
     }
 
-    /// The circumstances of a question, with these approvals.
-    pub fn with<'a>(&'a self, approvals: &'a BTreeSet<Quorum>) -> Circumstances<'a> {
-        self.with_glass(approvals, false)
+    /// Whether an incident counts on a request: one that goes on, declared by somebody who is not suspended and stands outside
+    /// the request's side.
+    pub fn incident_for(&self, request: &Described) -> bool {
+        self.declared_outside(request, None)
+    }
+
+    /// The same for what somebody does about a request themselves: what they declared, or somebody whom they made an
+    /// approver or who made them one, is left out.
+    pub fn incident_for_deed(&self, request: &Described, person: &PersonId) -> bool {
+        self.declared_outside(request, Some(person))
+    }
+
+    fn declared_outside(&self, request: &Described, but: Option<&PersonId>) -> bool {
+        let going_on = |incident: &&Incident| incident.declared_at <= self.now && self.now < incident.until;
+        let mut declarers = self.incidents.iter().filter(going_on).map(|incident| &incident.by).peekable();
+        if declarers.peek().is_none() {
+            return false;
+        }
+        let side = self.people.linked_now(request, self.now);
+        let live = |by: &PersonId| self.people.people.persons.get(by).is_some_and(|facts| !facts.suspended);
+        let another = |by: &PersonId| but.is_none_or(|but| by != but && !self.people.linked(by, but, self.now));
+        declarers.any(|by| live(by) && !side.contains(by) && another(by))
+    }
+
+    /// The circumstances of a question about a request, with these approvals.
+    pub fn with<'a>(&'a self, request: &Described, approvals: &'a BTreeSet<Quorum>) -> Circumstances<'a> {
+        self.with_glass(request, approvals, false)
+    }
+
+    /// The circumstances of whether somebody may break the glass on a request.
+    pub fn of_breaking<'a>(
+        &'a self,
+        request: &Described,
+        person: &PersonId,
+        none: &'a BTreeSet<Quorum>,
+    ) -> Circumstances<'a> {
+        Circumstances { incident: self.incident_for_deed(request, person), ..self.with(request, none) }
     }
 
     /// The same, with the glass broken or whole: broken only for one grant, and to ask whether breaking it would help.
-    pub fn with_glass<'a>(&'a self, approvals: &'a BTreeSet<Quorum>, break_glass: bool) -> Circumstances<'a> {
+    pub fn with_glass<'a>(
+        &'a self,
+        request: &Described,
+        approvals: &'a BTreeSet<Quorum>,
+        break_glass: bool,
+    ) -> Circumstances<'a> {
         Circumstances {
             now: self.now,
             utc_offset_minutes: self.utc_offset_minutes,
             approvals,
             break_glass,
+            incident: self.incident_for(request),
             people: &self.people.people,
         }
     }
@@ -156,7 +230,7 @@ impl Gate {
             utc_offset_minutes: self.config.utc_offset_minutes,
             groups_max_age: self.config.oidc.as_ref().map(|oidc| oidc.groups_max_age_seconds),
             provisions: self.config.scim.is_some(),
-            incident: false,
+            incidents: self.declared.current(),
         }
     }
 

@@ -151,7 +151,8 @@ pub enum Held<T> {
 pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal> {
     let mut request = call.describe(gate)?;
     let moment = gate.moment();
-    let mut decision = moment.bundle.decide_again(&request, &moment.with(&BTreeSet::new()), call.memo());
+    let none = BTreeSet::new();
+    let mut decision = moment.bundle.decide_again(&request, &moment.with(request.described(), &none), call.memo());
     if !matches!(decision, Decision::Permit(_)) || !request.described().facts.effect_free() {
         request = request.showing(call.shown());
     }
@@ -221,7 +222,7 @@ fn masks(decision: &Decision) -> BTreeMap<MaskedColumn, Mask> {
 /// Asks policy, with these approvals, as things stand now.
 pub(crate) fn decide(gate: &Gate, request: &ActionRequest, approvals: &BTreeSet<Quorum>) -> Decision {
     let moment = gate.moment();
-    moment.bundle.decide(request.described(), &moment.with(approvals))
+    moment.bundle.decide(request.described(), &moment.with(request.described(), approvals))
 }
 
 /// Turns a decision into an authority to act, asking people when policy wants them.
@@ -420,7 +421,7 @@ pub(crate) async fn authorize(
         Glass::Void => return revoke(gate, &grant, "whoever broke the glass may no longer break it").await,
     };
     let rows_max = reviewed.impact.rows_max;
-    match moment.bundle.decide(request.described(), &moment.with_glass(&approvals, broken)) {
+    match moment.bundle.decide(request.described(), &moment.with_glass(request.described(), &approvals, broken)) {
         Decision::Permit(permitted) => {
             let release =
                 stricter::Release { review: &review, request: request.described(), standing: &standing, broken };

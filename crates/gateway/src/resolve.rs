@@ -26,6 +26,7 @@ mod break_glass;
 mod chat;
 pub mod duty;
 mod follow_up;
+pub mod incidents;
 mod newer;
 pub mod pattern;
 mod retract;
@@ -177,8 +178,9 @@ pub fn standing(moment: &Moment, request: &Described, vote: &Vote) -> Option<Vot
     }
     let authn = voter::frozen(vote);
     let none = BTreeSet::new();
-    let may =
-        |group: &&String| moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(&none)).is_ok();
+    let may = |group: &&String| {
+        moment.bundle.may_approve(&vote.person, &authn, request, group, &moment.with(request, &none)).is_ok()
+    };
     let groups: BTreeSet<String> = vote.groups.iter().filter(may).cloned().collect();
     let duties = duty::standing(moment, request, &vote.person, &authn, &vote.duties);
     (!groups.is_empty() || !duties.is_empty()).then(|| Vote { groups, duties, ..vote.clone() })
@@ -254,7 +256,7 @@ fn try_cast(
         let standing: Vec<Vote> =
             votes.iter().filter(meets).filter_map(|vote| standing(&moment, described, vote)).collect();
         let approvals = tokens(&standing);
-        matches!(moment.bundle.decide(described, &moment.with(&approvals)), Decision::Permit(_))
+        matches!(moment.bundle.decide(described, &moment.with(described, &approvals)), Decision::Permit(_))
             && found.review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals))
     };
     let next = open.vote(vote, moment.now, satisfied).map_err(|error| match error {
@@ -356,8 +358,8 @@ fn groups_of(own: Option<&Approvable>, deputies: &[Deputy]) -> BTreeSet<String> 
 /// # Errors
 /// [`Denied`], with whose turn it is.
 fn in_turn(moment: &Moment, review: &Review, groups: &BTreeSet<String>) -> Result<(), Denied> {
-    let approvals = tokens(&standing_votes(moment, review));
-    let turn = moment.bundle.turn(&review.matter().described, groups, &moment.with(&approvals));
+    let (described, approvals) = (&review.matter().described, tokens(&standing_votes(moment, review)));
+    let turn = moment.bundle.turn(described, groups, &moment.with(described, &approvals));
     turn.map_err(|not_yet| Denied::new(Code::NotYourTurn, not_yet.to_string()))
 }
 
@@ -380,7 +382,7 @@ fn speaks(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<(Option
 fn asked_by_now(moment: &Moment, review: &Review) -> BTreeSet<String> {
     let (matter, none) = (review.matter(), BTreeSet::new());
     let mut asked = asked_groups(&matter.terms.suffices);
-    if let Decision::Review(terms) = moment.bundle.decide(&matter.described, &moment.with(&none)) {
+    if let Decision::Review(terms) = moment.bundle.decide(&matter.described, &moment.with(&matter.described, &none)) {
         asked.extend(asked_groups(&terms.suffices)); // policy may have come to ask for more since
     }
     asked
@@ -395,7 +397,7 @@ fn approvable(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<App
     let authn = voter.authn();
     let none = BTreeSet::new();
     let ask = |group: &str| {
-        let circumstances = moment.with(&none);
+        let circumstances = moment.with(&matter.described, &none);
         moment.bundle.may_approve(&voter.signed_in.person.id, &authn, &matter.described, group, &circumstances)
     };
     let own = ask("any").map_err(denied)?; // every group of theirs, so that each quorum can count them

@@ -168,7 +168,11 @@ impl Checker {
             Event::DutyGiven { duty, .. } | Event::DutyEnded { duty, .. } => {
                 Err(broken("no duty where nobody is away", duty.clone()))
             }
+            Event::IncidentDeclared { incident, .. } | Event::IncidentEnded { incident, .. } => {
+                Err(broken("no incident where nobody declares one", incident.clone()))
+            }
             Event::PolicyActivated { .. }
+            | Event::IncidentRefused { .. }
             | Event::GateChanged { .. }
             | Event::ConfigChanged { .. }
             | Event::IdentityEnrolled { .. }

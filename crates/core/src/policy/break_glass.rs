@@ -33,9 +33,9 @@ impl Breakable {
 }
 
 impl Bundle {
-    /// Whether a person may break the glass on a request; `incident` says whether one is declared.
+    /// Whether a person may break the glass on a request.
     ///
-    /// Of the circumstances, the moment and the people count.
+    /// Of the circumstances, the moment, the people and the incident count.
     ///
     /// # Errors
     /// [`ApproveDenial`], the gravest reason first.
@@ -43,11 +43,10 @@ impl Bundle {
         &self,
         person: &PersonId,
         authn: &Authn,
-        incident: bool,
         request: &Described,
         circumstances: &Circumstances<'_>,
     ) -> Result<Breakable, ApproveDenial> {
-        let answer = self.breaking(person, authn, incident, request, circumstances).map_err(broken)?;
+        let answer = self.breaking(person, authn, request, circumstances).map_err(broken)?;
         if answer.allow {
             return Ok(Breakable { person: person.clone() });
         }
@@ -58,14 +57,13 @@ impl Bundle {
         &self,
         person: &PersonId,
         authn: &Authn,
-        incident: bool,
         request: &Described,
         circumstances: &Circumstances<'_>,
     ) -> Result<Answer, Broken> {
         let world = &self.world;
         let entities = world.for_approval(request, circumstances.people, [person].into())?;
         let context = Context::from_pairs([
-            ("incident".to_owned(), Value::new_bool(incident)),
+            ("incident".to_owned(), Value::new_bool(circumstances.incident)),
             ("time".to_owned(), world::time(circumstances)?),
             ("authn".to_owned(), authn.value(world)?),
         ]);

@@ -98,6 +98,7 @@ pub(super) struct Message<'a> {
     entities: &'a Entities,
     common: Vec<(String, Value)>,
     break_glass: bool,
+    incident: bool,
     asks: Vec<Ask>,
 }
 
@@ -228,6 +229,7 @@ impl<'a> Message<'a> {
             entities,
             common: world.context(described, circumstances)?,
             break_glass: circumstances.break_glass,
+            incident: circumstances.incident,
             asks: protocol::asks(&described.facts),
         })
     }
@@ -253,7 +255,9 @@ impl<'a> Message<'a> {
             ("breakGlass".to_owned(), Value::new_bool(break_glass)),
             (ask.group.to_owned(), super::world::record(ask.facts.iter().cloned())?),
         ];
-        let context = Context::from_pairs(self.common.iter().cloned().chain(own)).map_err(WorldError::facts)?;
+        let incident = ask.sees_incidents.then(|| ("incident".to_owned(), Value::new_bool(self.incident)));
+        let all = self.common.iter().cloned().chain(own).chain(incident);
+        let context = Context::from_pairs(all).map_err(WorldError::facts)?;
         let action = world.action(ask.action)?;
         let (principal, resource) = (self.principal.clone(), self.resource.clone());
         Request::new(principal, action, resource, context, world.checked()).map_err(WorldError::facts)

@@ -30,7 +30,8 @@ pub(super) fn ask(facts: &GateFacts) -> Ask {
         ("changed".to_owned(), ids(&facts.changed)),
         ("removed".to_owned(), ids(&facts.removed)),
     ];
-    Ask { action: "gate:change", label: format!("CHANGE {}", facts.part.name()), group: "gate", facts: group }
+    let label = format!("CHANGE {}", facts.part.name());
+    Ask { action: "gate:change", label, group: "gate", sees_incidents: false, facts: group }
 }
 
 /// A part of the gate as the target of an action: losing it loses everything behind it.
@@ -61,8 +62,14 @@ impl Bundle {
         let facts = PersonFacts { name: person.name.clone(), groups, suspended: false };
         let people = People { persons: BTreeMap::from([(person.id.clone(), facts)]), agents: BTreeMap::new() };
         let approvals = BTreeSet::new();
-        let circumstances =
-            Circumstances { now, utc_offset_minutes: 0, approvals: &approvals, break_glass: false, people: &people };
+        let circumstances = Circumstances {
+            now,
+            utc_offset_minutes: 0,
+            approvals: &approvals,
+            break_glass: false,
+            incident: false,
+            people: &people,
+        };
         !matches!(self.decide(&hypothetical(person, now), &circumstances), Decision::Deny(_))
     }
 }
@@ -106,7 +113,8 @@ mod tests {
         let person = PersonRef { id: PersonId::new("somebody"), name: "somebody".to_owned() };
         let persons = BTreeMap::from([(person.id.clone(), PersonFacts::default())]);
         let people = People { persons, agents: BTreeMap::new() };
-        let circumstances = Circumstances { now: NOW, utc_offset_minutes: 0, approvals, break_glass, people: &people };
+        let circumstances =
+            Circumstances { now: NOW, utc_offset_minutes: 0, approvals, break_glass, incident: false, people: &people };
         bundle.decide(&hypothetical(person, NOW), &circumstances)
     }
 

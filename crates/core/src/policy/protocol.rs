@@ -21,6 +21,9 @@ pub(super) struct Ask {
     pub(super) label: String,
     /// The name of the facts' record in the context.
     pub(super) group: &'static str,
+    /// Whether policies about it may read `context.incident`. Those about the gate itself may not: no incident makes it easier
+    /// to change the policies.
+    pub(super) sees_incidents: bool,
     /// The facts in it.
     pub(super) facts: Vec<(String, RestrictedExpression)>,
 }

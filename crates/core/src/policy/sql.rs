@@ -61,7 +61,7 @@ fn ask(statement: &SqlStatement) -> Ask {
         ("export".to_owned(), Value::new_bool(export(statement))),
         ("parsed".to_owned(), Value::new_bool(parsed(statement))),
     ];
-    Ask { action: action(*class), label: verb.clone(), group: "sql", facts }
+    Ask { action: action(*class), label: verb.clone(), group: "sql", sees_incidents: true, facts }
 }
 
 /// The verb a describer gives to what it could not parse.

@@ -126,7 +126,7 @@ pub(super) fn decide_with(bundle: &Bundle, described: &Described, approvals: &BT
 }
 
 pub(super) fn circumstances<'a>(approvals: &'a BTreeSet<Quorum>, people: &'a People) -> Circumstances<'a> {
-    Circumstances { now: NOW, utc_offset_minutes: 60, approvals, break_glass: false, people }
+    Circumstances { now: NOW, utc_offset_minutes: 60, approvals, break_glass: false, incident: false, people }
 }
 
 /// A decision in one line: `permit a, b`, `deny code: a, b`, `review a, b suffices dba:1 | sre:1+any:2`.

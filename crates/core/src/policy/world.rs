@@ -55,6 +55,8 @@ pub struct Circumstances<'a> {
     pub approvals: &'a BTreeSet<Quorum>,
     /// Whether break-glass is in force for this action.
     pub break_glass: bool,
+    /// Whether an incident is declared, as far as it counts here: never for those who declared it.
+    pub incident: bool,
     /// Who there is.
     pub people: &'a People,
 }

@@ -416,6 +416,42 @@ pub enum Event {
         /// Who ended it.
         by: PersonId,
     },
+    /// Somebody declared an incident: policies may ask for less, except of their own side.
+    #[serde(rename = "incident.declared")]
+    IncidentDeclared {
+        /// The incident.
+        incident: String,
+        /// Who.
+        by: PersonId,
+        /// By which way.
+        method: Method,
+        /// Whether a second factor was fresh.
+        mfa: bool,
+        /// SHA-256 of what they said of it as UTF-8, in hexadecimal.
+        reason_sha256: String,
+        /// When it ends by itself.
+        until: Timestamp,
+    },
+    /// An incident ended.
+    #[serde(rename = "incident.ended")]
+    IncidentEnded {
+        /// The incident.
+        incident: String,
+        /// Who ended it; absent where its time was over.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<PersonId>,
+    },
+    /// An incident was not declared, or not ended, as somebody wished.
+    #[serde(rename = "incident.refused")]
+    IncidentRefused {
+        /// Who tried.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
+        /// `declare` or `end`.
+        what: String,
+        /// The stable code.
+        code: String,
+    },
     /// A policy bundle came into force.
     #[serde(rename = "policy.activated")]
     PolicyActivated {

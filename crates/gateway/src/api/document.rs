@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
 use super::{
-    Shared, actions, directory, duties, events, follow_ups, health, keys, ledger, patterns, people, policies, reviews,
-    sign_in, token, undelivered,
+    Shared, actions, directory, duties, events, follow_ups, health, incidents, keys, ledger, patterns, people,
+    policies, reviews, sign_in, token, undelivered,
 };
 
 /// `bad_request`: a parameter is malformed or out of range.
@@ -120,6 +120,9 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(directory::give_agent))
         .routes(routes!(directory::targets))
         .routes(routes!(keys::create))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::declare))
+        .routes(routes!(incidents::end))
         .routes(routes!(duties::list))
         .routes(routes!(duties::give))
         .routes(routes!(duties::end))

@@ -30,6 +30,7 @@ mod extract;
 mod follow_ups;
 mod guard;
 mod health;
+mod incidents;
 mod keys;
 mod ledger;
 mod patterns;

@@ -203,6 +203,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::DigestMismatch
         | Code::ChallengeVoid
         | Code::FollowUpDone
+        | Code::IncidentDeclared
         | Code::TooManyPasskeys
         | Code::ApprovalVoid
         | Code::BoundExceeded
@@ -270,6 +271,7 @@ fn title(code: Code) -> &'static str {
         Code::ProposalStale => "what it was made for is in force no more",
         Code::ReasonInvalid => "the reason is missing or too long",
         Code::NoBreakGlass => "no policy yields to broken glass here",
+        Code::IncidentDeclared => "an incident goes on already",
         Code::FollowUpDone => "the follow-up is done already",
         Code::PasskeyRequired => "the vote must be signed by a passkey",
         Code::NotYourTurn => "others decide first",

@@ -24,7 +24,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::config::Config;
-use crate::gate::{Changes, Gate};
+use crate::gate::{Changes, Declared, Gate};
 use crate::identity::keys::{self, Kind};
 use crate::identity::people::Roster;
 use crate::identity::workload::Workloads;
@@ -229,7 +229,11 @@ impl World {
         let bundles: Arc<dyn Bundles> = Arc::new(store.clone());
         let started = scribe.record(Event::ConfigChanged { what: "test".to_owned() });
         let policies = Policies::open(config.clone(), bundles.clone(), &scribe, started).await;
+        let incidents: Arc<dyn Incidents> = Arc::new(store.clone());
+        let declared = Declared::open(&*incidents).await.expect("reads");
         let gate = Arc::new(Gate {
+            incidents,
+            declared,
             policies: Arc::new(policies.expect("the starter policies load")),
             bundles,
             roster,
@@ -288,7 +292,7 @@ impl World {
         let digest = described.digest().expect("canonical");
         let none = BTreeSet::new();
         let moment = self.gate.moment();
-        let Decision::Review(terms) = moment.bundle.decide(&described, &moment.with(&none)) else {
+        let Decision::Review(terms) = moment.bundle.decide(&described, &moment.with(&described, &none)) else {
             panic!("the starter policies ask people about a write")
         };
         let card = Card::new(&described, digest, &terms).digest().expect("canonical");

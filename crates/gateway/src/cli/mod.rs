@@ -14,6 +14,7 @@ mod doctor;
 mod duty;
 mod follow_up;
 mod identity;
+mod incident;
 mod ledger;
 mod output;
 mod pattern;
@@ -74,6 +75,9 @@ enum Command {
     /// Duties: who reviews in whose place while they are away (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Duty(duty::DutyCommand),
+    /// Say that there is an incident, for a time
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
     /// Patterns: what was approved for more than once (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Pattern(pattern::PatternCommand),
@@ -143,6 +147,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Review(command) => block_on(review::run(context, command)),
         Command::Channel(command) => block_on(channel::run(context, command)),
         Command::Duty(command) => block_on(duty::run(context, command)),
+        Command::Incident(command) => block_on(incident::run(context, command)),
         Command::Pattern(command) => block_on(pattern::run(context, command)),
         Command::Whoami => block_on(review::whoami(context)),
         Command::Token(command) => block_on(token::run(context, command)),

@@ -78,6 +78,9 @@ pub(super) struct ExplainArgs {
     /// As if the glass were broken
     #[arg(long)]
     break_glass: bool,
+    /// As if an incident were declared, by somebody outside the requester's side
+    #[arg(long)]
+    incident: bool,
 }
 
 pub(super) async fn run(context: &Context, command: PolicyCommand) -> anyhow::Result<ExitCode> {
@@ -204,6 +207,7 @@ async fn explain(context: &Context, config: &Config, args: ExplainArgs) -> anyho
         utc_offset_minutes: config.utc_offset_minutes,
         approvals: &approvals,
         break_glass: args.break_glass,
+        incident: args.incident,
         people: &people,
     };
     let explanation = bundle.explain(&described, &circumstances);

@@ -93,6 +93,7 @@ impl Replay {
             utc_offset_minutes,
             approvals: &none,
             break_glass: false,
+            incident: false,
             people: &people,
         };
         let (now, notes) = answer(bundle.decide(described, &circumstances));

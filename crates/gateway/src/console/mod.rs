@@ -30,6 +30,7 @@ mod follow_ups;
 mod guard;
 mod history;
 mod inbox;
+mod incidents;
 mod login;
 mod me;
 mod oidc;
@@ -109,6 +110,8 @@ fn signed_in() -> Router<Console> {
         .route("/history", get(history::page))
         .route("/patterns", get(patterns::page))
         .route("/patterns/{id}/revoke", post(patterns::revoke))
+        .route("/incidents", get(incidents::page).post(incidents::declare))
+        .route("/incidents/{id}/end", post(incidents::end))
         .route("/activity", get(activity::page))
         .route("/me", get(me::page))
         .route("/me/tokens", post(me::make_token))

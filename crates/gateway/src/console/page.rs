@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html as Body, IntoResponse, Response};
 
+use super::incidents::Notice;
 use super::session::Session;
 use super::show::{Html, line};
 use crate::codes::Code;
@@ -11,12 +12,13 @@ use crate::ports::{LogError, StoreError};
 use crate::resolve::Denied;
 
 /// The main places, in the order of the menu: address, name.
-pub(super) const PLACES: [(&str, &str); 9] = [
+pub(super) const PLACES: [(&str, &str); 10] = [
     ("/", "Inbox"),
     ("/history", "History"),
     ("/activity", "Activity"),
     ("/patterns", "Patterns"),
     ("/follow-ups", "Follow-ups"),
+    ("/incidents", "Incidents"),
     ("/targets", "Targets"),
     ("/people", "People"),
     ("/policies", "Policies"),
@@ -31,6 +33,8 @@ pub(super) struct Frame {
     /// The address of the place in the menu that this page belongs to.
     pub(super) place: &'static str,
     pub(super) who: Option<Who>,
+    /// Incidents that go on.
+    pub(super) incidents: Vec<Notice>,
 }
 
 /// Who is looking.
@@ -49,12 +53,12 @@ impl Frame {
             csrf: session.csrf.clone(),
             reads_all: session.signed_in.reads_all(),
         };
-        Self { title: title.into(), place, who: Some(who) }
+        Self { title: title.into(), place, who: Some(who), incidents: session.incidents.clone() }
     }
 
     /// For anyone.
     pub(super) fn open(title: impl Into<String>) -> Self {
-        Self { title: title.into(), place: "", who: None }
+        Self { title: title.into(), place: "", who: None, incidents: Vec::new() }
     }
 
     /// The token for this page's forms.
@@ -225,6 +229,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::DigestMismatch
         | Code::ChallengeVoid
         | Code::FollowUpDone
+        | Code::IncidentDeclared
         | Code::TooManyPasskeys => StatusCode::CONFLICT,
         Code::PasskeysUnavailable => StatusCode::NOT_IMPLEMENTED,
         Code::ReasonInvalid | Code::BadRequest => StatusCode::BAD_REQUEST,
@@ -258,6 +263,7 @@ pub(super) fn advice(code: Code) -> &'static str {
         Code::PasskeysUnavailable => "Whoever runs the gateway can change its address in the configuration.",
         Code::TooManyPasskeys => "Remove one that you do not need any more.",
         Code::NoBreakGlass => "Ask the people named below; your attempt was recorded.",
+        Code::IncidentDeclared => "End the one that goes on first, or let it end.",
         Code::FollowUpDone => "What was found is shown on the page of follow-ups.",
         Code::NotFound => "Check the address, or start from the inbox.",
         _ => "Sign in again if your session is old, or ask one of the people named below.",

@@ -191,6 +191,15 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             format!("{} gave their duty for {} to {}", name(of.as_str()), groups.join(", "), name(deputy.as_str()))
         }
         Event::DutyEnded { by, .. } => format!("{} ended a duty that was given away", name(by.as_str())),
+        Event::IncidentDeclared { by, until, .. } => {
+            format!("{} declared an incident until {until}", name(by.as_str()))
+        }
+        Event::IncidentEnded { by: Some(by), .. } => format!("{} ended an incident", name(by.as_str())),
+        Event::IncidentEnded { by: None, .. } => "an incident ended by itself".to_owned(),
+        Event::IncidentRefused { by, what, code } => {
+            let by = by.as_deref().map_or_else(|| "nobody known".to_owned(), name);
+            format!("{by} could not {what} an incident: {code}")
+        }
         Event::PolicyActivated { bundle, why, .. } => {
             let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
             format!("bundle {} is in force{why}", short(&bundle.to_string()))

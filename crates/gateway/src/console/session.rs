@@ -9,8 +9,9 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::incidents::Notice;
 use super::page::Failure;
-use super::{Console, FORM_BYTES_MAX, login};
+use super::{Console, FORM_BYTES_MAX, incidents, login};
 use crate::identity::{Browser, Caller, Error, SignedIn};
 
 /// How long a session lasts: 12 hours, a working day.
@@ -21,6 +22,8 @@ const SESSION_SECONDS: i64 = 12 * 60 * 60;
 pub(super) struct Session {
     pub(super) signed_in: SignedIn,
     pub(super) csrf: String,
+    /// Incidents that go on, for the top of each page.
+    pub(super) incidents: Vec<Notice>,
 }
 
 impl Session {
@@ -60,7 +63,7 @@ pub(super) async fn require_reader(request: Request, next: Next) -> Response {
 
 async fn authenticate(console: &Console, secret: &str, browser: &Browser) -> Result<Session, Error> {
     let signed_in = console.authenticator.session(secret, browser, console.gate.scribe.now()).await?;
-    Ok(Session { signed_in, csrf: token(secret) })
+    Ok(Session { signed_in, csrf: token(secret), incidents: incidents::notices(&console.gate) })
 }
 
 /// Whether a session still stands; for pages that stay open.

@@ -133,8 +133,13 @@ fn asked(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Standing {
     }
     let authn = voter.authn();
     let none = BTreeSet::new();
-    let any =
-        moment.bundle.may_approve(&voter.signed_in.person.id, &authn, &matter.described, "any", &moment.with(&none));
+    let any = moment.bundle.may_approve(
+        &voter.signed_in.person.id,
+        &authn,
+        &matter.described,
+        "any",
+        &moment.with(&matter.described, &none),
+    );
     let groups = resolve::asked_groups(&matter.terms.suffices);
     let standing = match any.as_ref().map(Approvable::groups) {
         Ok(own) if groups.contains("any") => Standing::Decides(own.clone()),

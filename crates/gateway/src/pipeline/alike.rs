@@ -76,7 +76,9 @@ async fn under(
         return end(gate, kept, "an approver may no longer approve").await;
     }
     let rows_max = review.matter().described.impact.rows_max;
-    let Decision::Permit(permitted) = moment.bundle.decide(request.described(), &moment.with(&approvals)) else {
+    let Decision::Permit(permitted) =
+        moment.bundle.decide(request.described(), &moment.with(request.described(), &approvals))
+    else {
         return Ok(None); // for this action: others may do better
     };
     let release = Release { review: &review, request: request.described(), standing: &standing, broken: false };

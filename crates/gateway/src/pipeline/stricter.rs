@@ -50,7 +50,7 @@ fn objects(gate: &Gate, then: Arc<Bundle>, release: &Release<'_>, permitted: &Pe
         true => resolve::beside(review, standing),
         false => tokens(&standing),
     };
-    match moment.bundle.decide(request, &moment.with_glass(&approvals, broken)) {
+    match moment.bundle.decide(request, &moment.with_glass(request, &approvals, broken)) {
         Decision::Permit(before) => {
             let masked = permitted.masks().columns();
             let as_hidden = before.masks().columns().iter().all(|(column, mask)| masked.get(column) == Some(mask));

@@ -154,7 +154,7 @@ fn stands(moment: &Moment, request: &Described, breaking: &Breaking) -> bool {
         && separation::independent(&breaking.person, request, &linked).is_ok()
         && moment
             .bundle
-            .may_break_glass(&breaking.person, &authn, moment.incident, request, &moment.with(&none))
+            .may_break_glass(&breaking.person, &authn, request, &moment.of_breaking(request, &breaking.person, &none))
             .is_ok()
 }
 
@@ -200,7 +200,7 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Proof
         .map_err(|error| Denied::new(Code::SelfApproval, error.to_string()))?;
     known_well(moment, request, voter)?;
     let (authn, none) = (voter.authn(), BTreeSet::new());
-    let proof = moment.bundle.may_break_glass(person, &authn, moment.incident, request, &moment.with(&none));
+    let proof = moment.bundle.may_break_glass(person, &authn, request, &moment.of_breaking(request, person, &none));
     let proof = proof.map_err(denied)?;
     if newer::obligations(moment, review).passkey && !voter.steps_up() {
         let message = "the policy asks for a passkey, to break the glass as well; sign on the review's page";
@@ -217,12 +217,12 @@ fn eligible(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Proof
 fn permitted(moment: &Moment, review: &Review, voter: &Voter<'_>) -> Result<Permitted, Denied> {
     let request = &review.matter().described;
     let approvals = standing_votes(moment, review);
-    if let Decision::Permit(_) = moment.bundle.decide(request, &moment.with(&tokens(&approvals))) {
+    if let Decision::Permit(_) = moment.bundle.decide(request, &moment.with(request, &tokens(&approvals))) {
         let message = "nothing stands in the way any more; the requester may send the same again";
         return Err(Denied::new(Code::NoBreakGlass, message));
     }
     let others = without(approvals, &voter.signed_in.person.id);
-    match moment.bundle.decide(request, &moment.with_glass(&tokens(&others), true)) {
+    match moment.bundle.decide(request, &moment.with_glass(request, &tokens(&others), true)) {
         Decision::Permit(permitted) => Ok(permitted),
         Decision::Review(terms) => Err(unyielding(terms.policies.iter().map(|note| note.id.as_str()))),
         Decision::Deny(denial) => Err(unyielding(denial.policies.iter().map(|note| note.id.as_str()))),
@@ -253,7 +253,9 @@ fn breaking(moment: &Moment, review: &Review, voter: &Voter<'_>, request: &Break
 fn asked(moment: &Moment, review: &Review) -> BTreeSet<String> {
     let matter = review.matter();
     let mut asked = asked_groups(&matter.terms.suffices);
-    if let Decision::Review(terms) = moment.bundle.decide(&matter.described, &moment.with(&BTreeSet::new())) {
+    if let Decision::Review(terms) =
+        moment.bundle.decide(&matter.described, &moment.with(&matter.described, &BTreeSet::new()))
+    {
         asked.extend(asked_groups(&terms.suffices));
     }
     asked
@@ -291,7 +293,7 @@ fn records(
         card_digest: breaking.card,
         reason_sha256: text_sha256(&breaking.reason),
         asked: breaking.asked.clone(),
-        incident: moment.incident,
+        incident: moment.incident_for_deed(&matter.described, &breaking.person),
         bundle: permitted.bundle(),
         signed: signed.map(|signed| Box::new(signed.signed().clone())),
         synced: breaking.passkey.as_ref().map(|passkey| passkey.synced),

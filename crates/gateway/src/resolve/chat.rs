@@ -21,7 +21,7 @@ pub fn chat_decides(moment: &Moment, review: &Review) -> bool {
         (asked_groups(&matter.terms.suffices), moment.people.linked_now(&matter.described, moment.now));
     let authn = Authn { mfa: false, age_seconds: 0, method: Method::Chat, passkey: None };
     let none = BTreeSet::new();
-    let circumstances = moment.with(&none);
+    let circumstances = moment.with(&matter.described, &none);
     let persons = moment.people.people.persons.iter().filter(|(person, facts)| {
         let named = asked.contains("any") || !asked.is_disjoint(&facts.groups);
         named && !facts.suspended && separation::independent(person, &matter.described, &linked).is_ok()

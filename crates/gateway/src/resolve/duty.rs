@@ -38,7 +38,7 @@ fn deputy(
     independent(person, request, &linked).ok()?;
     let holder = independent(of, request, &linked).ok()?;
     let none = BTreeSet::new();
-    let circumstances = moment.with(&none);
+    let circumstances = moment.with(request, &none);
     let approvable = moment.bundle.may_approve_as_deputy((person, of), authn, request, group, &circumstances).ok()?;
     let name = moment.people.people.persons.get(of).map(|facts| facts.name.clone())?;
     Deputy::new(holder, name, approvable).ok()

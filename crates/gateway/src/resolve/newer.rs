@@ -37,7 +37,7 @@ pub(super) fn wants_passkey(moment: &Moment, request: &Described) -> bool {
 
 /// Nothing where the policies in force ask nobody, or refuse.
 fn demanded(moment: &Moment, request: &Described) -> Option<Obligations> {
-    match moment.bundle.decide(request, &moment.with(&BTreeSet::new())) {
+    match moment.bundle.decide(request, &moment.with(request, &BTreeSet::new())) {
         Decision::Review(terms) => Some(terms.obligations),
         Decision::Permit(_) | Decision::Deny(_) => None,
     }

@@ -29,7 +29,7 @@ pub fn offered<'a>(moment: &Moment, review: &'a Review) -> Result<(&'a Shape, Li
         None => return Err(None),
     };
     let none = std::collections::BTreeSet::new();
-    match moment.bundle.decide(&matter.described, &moment.with(&none)) {
+    match moment.bundle.decide(&matter.described, &moment.with(&matter.described, &none)) {
         Decision::Review(terms) => terms.obligations.pattern.map(|now| (shape, now.stricter(then))).ok_or(None),
         Decision::Permit(_) | Decision::Deny(_) => Err(None),
     }

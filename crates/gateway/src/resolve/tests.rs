@@ -46,6 +46,7 @@ enum Step {
     IsGivenTo(Who),
     Elevates(Who, Who),
     IsSuspended(Who),
+    Declares(Who),
 }
 
 fn origin() -> impl Strategy<Value = Origin> {
@@ -79,6 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => who.clone().prop_map(Step::TakesBack),
         1 => who.clone().prop_map(Step::IsGivenTo),
         2 => (who.clone(), who.clone()).prop_map(|(by, whom)| Step::Elevates(by, whom)),
+        1 => who.clone().prop_map(Step::Declares),
         1 => who.prop_map(Step::IsSuspended),
     ]
 }
@@ -135,6 +137,7 @@ struct Play {
     world: World,
     oracle: Oracle,
     suspended: BTreeSet<Who>,
+    declared: BTreeSet<Who>,
     needed: usize,
 }
 
@@ -172,7 +175,10 @@ impl Play {
         };
         let review = world.open(request, "the statement").await;
         let needed = if origin.two { 2 } else { 1 };
-        Some((Self { world, oracle: Oracle::new(origin), suspended: BTreeSet::new(), needed }, review))
+        Some((
+            Self { world, oracle: Oracle::new(origin), suspended: BTreeSet::new(), declared: BTreeSet::new(), needed },
+            review,
+        ))
     }
 
     async fn person(&self, who: Who) -> Person {
@@ -240,6 +246,13 @@ impl Play {
                 self.oracle.elevated.push((*by, *whom));
                 review
             }
+            Step::Declares(who) => {
+                let caller = self.caller(*who).await;
+                if super::incidents::declare(&self.world.gate, &caller, "it burns", None).await.is_ok() {
+                    self.declared.insert(*who);
+                }
+                review
+            }
             Step::IsSuspended(who) => {
                 self.change(*who, |person| person.suspended = true).await;
                 self.suspended.insert(*who);
@@ -260,6 +273,8 @@ impl Play {
             counted.iter().all(|who| !side.contains(who) && !self.suspended.contains(who)),
             "{counted:?} of {side:?}"
         );
+        let others = self.declared.iter().any(|who| !side.contains(who) && !self.suspended.contains(who));
+        assert_eq!(moment.incident_for(&review.matter().described), others, "{:?} of {side:?}", self.declared);
         let approved =
             |review: &Review| matches!(review, Review::Closed(closed) if closed.outcome() == Outcome::Approved);
         if approved(review) && !approved(before) {

@@ -22,6 +22,7 @@ mod gate_change;
 mod gate_people;
 mod hostile;
 mod impact;
+mod incidents;
 mod ledger;
 mod main_job;
 mod mask;

@@ -166,7 +166,7 @@ impl World<'_> {
         let (people, none) = (self.facts.for_policy(), BTreeSet::new());
         let circumstances = self.circumstances(&people, &none, false);
         separation::independent(person, &request, &linked).is_ok()
-            && self.bundle.may_break_glass(person, &AUTHN, false, &request, &circumstances).is_ok()
+            && self.bundle.may_break_glass(person, &AUTHN, &request, &circumstances).is_ok()
     }
 
     fn standing_for_both(&self, review: &Review, request: &Described, votes: Vec<Vote>) -> Vec<Vote> {

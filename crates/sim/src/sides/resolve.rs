@@ -206,7 +206,7 @@ impl World<'_> {
         let independent = separation::independent(&person, &request, &linked).map_err(|_| "self_approval")?;
         let (people, none) = (self.facts.for_policy(), BTreeSet::new());
         let circumstances = self.circumstances(&people, &none, false);
-        let proof = self.bundle.may_break_glass(&person, &AUTHN, false, &request, &circumstances);
+        let proof = self.bundle.may_break_glass(&person, &AUTHN, &request, &circumstances);
         let proof = proof.map_err(|_| "no_break_glass")?;
         let Review::Open(open) = &kept.review else { return Err("review_closed") };
         let permitted = self.permitted(&kept.review, &person)?;

@@ -128,7 +128,7 @@ impl<'a> World<'a> {
         approvals: &'b BTreeSet<Quorum>,
         break_glass: bool,
     ) -> Circumstances<'b> {
-        Circumstances { now: self.now, utc_offset_minutes: 0, approvals, break_glass, people }
+        Circumstances { now: self.now, utc_offset_minutes: 0, approvals, break_glass, incident: false, people }
     }
 
     /// Somebody who is not suspended does something about a review, counted back from the latest.

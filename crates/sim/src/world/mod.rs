@@ -192,6 +192,7 @@ impl<'a> World<'a> {
             utc_offset_minutes: 0,
             approvals,
             break_glass: false,
+            incident: false,
             people: &self.directory.people,
         }
     }

@@ -25,8 +25,8 @@ fn check(policies: &str, who: &str, authn: Authn, incident: bool, expected: Resu
     let (none, people) = (BTreeSet::new(), people());
     let request = one(SqlClass::Write, "UPDATE");
     let bundle = bundle(policies);
-    let answer =
-        bundle.may_break_glass(&PersonId::new(who), &authn, incident, &request, &circumstances(&none, &people));
+    let circumstances = Circumstances { incident, ..circumstances(&none, &people) };
+    let answer = bundle.may_break_glass(&PersonId::new(who), &authn, &request, &circumstances);
     let answer = answer.map(|proof| assert_eq!(proof.person().as_str(), who)).map_err(|denial| denial.code.name());
     assert_eq!(answer, expected, "{who} {authn:?} {incident}");
 }

@@ -191,6 +191,20 @@ fn a_policy_about_the_time_is_asked_every_time() {
 }
 
 #[test]
+fn no_permit_outlives_an_incident() {
+    let during = "@id(\"calm\") @deny(\"no\") forbid (principal, action == Action::\"sql:read\", resource) \
+                  when { !context.incident };";
+    let (bundle, people, none) = (starter_and(during), people(), BTreeSet::new());
+    let (mut memo, request) = (Memo::default(), request(read()));
+    for incident in [true, true, false, true, false] {
+        let circumstances = Circumstances { incident, ..circumstances(&none, &people) };
+        let decision = line(&bundle.decide_again(&request, &circumstances, &mut memo));
+        assert_eq!(decision, if incident { "permit reads-are-free" } else { "deny policy_denied: calm" });
+    }
+    assert_eq!(memo.recalled, 0);
+}
+
+#[test]
 fn nothing_with_an_effect_and_nothing_approved_is_kept() {
     let (bundle, people, mut memo) = (starter_and(""), people(), Memo::default());
     let write = message(vec![statement(SqlClass::Write, "UPDATE")], Environment::Dev);

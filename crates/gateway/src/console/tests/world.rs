@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::gate::{Changes, Gate, summary};
+use crate::gate::{Changes, Declared, Gate, summary};
 use crate::identity::keys::{self, Kind};
 use crate::identity::people::Roster;
 use crate::identity::workload::Workloads;
@@ -133,7 +133,11 @@ impl World {
         let bundles: Arc<dyn Bundles> = Arc::new(store.clone());
         let started = scribe.record(Event::ConfigChanged { what: "test".to_owned() });
         let policies = Policies::open(config.clone(), bundles.clone(), &scribe, started).await;
+        let incidents: Arc<dyn Incidents> = Arc::new(store.clone());
+        let declared = Declared::open(&*incidents).await.expect("reads");
         let gate = Arc::new(Gate {
+            incidents,
+            declared,
             policies: Arc::new(policies.expect("the starter policies load")),
             bundles,
             roster,
@@ -185,7 +189,7 @@ impl World {
         let digest = described.digest().expect("canonical");
         let moment = self.gate.moment();
         let none = BTreeSet::new();
-        let Decision::Review(mut terms) = moment.bundle.decide(&described, &moment.with(&none)) else {
+        let Decision::Review(mut terms) = moment.bundle.decide(&described, &moment.with(&described, &none)) else {
             panic!("the starter policies ask people")
         };
         terms.obligations.escalate = escalations.iter().map(|(after, group)| (*after, (*group).to_owned())).collect();

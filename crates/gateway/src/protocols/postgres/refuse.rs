@@ -65,6 +65,7 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::PasskeyRefused
         | Code::NoBreakGlass
         | Code::FollowUpDone
+        | Code::IncidentDeclared
         | Code::PatternRefused
         | Code::NotYourTurn
         | Code::ChallengeVoid

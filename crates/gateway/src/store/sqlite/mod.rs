@@ -28,6 +28,7 @@ mod db;
 mod directory;
 mod duties;
 mod follow_ups;
+mod incidents;
 mod outbox;
 mod passkeys;
 mod patterns;
