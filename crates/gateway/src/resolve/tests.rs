@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{VoteRequest, cast, retract, standing};
 use crate::api::testing::{World, described};
-use crate::identity::{Caller, SignedIn};
+use crate::identity::{Caller, SignedIn, duties};
 use crate::ports::ScramVerifier;
 use crate::ports::{Agent, AgentKey, Delegation, Directory as _, Elevation, FormerOwner, NewAgentKey, Person, Scope};
 
@@ -47,6 +47,7 @@ enum Step {
     Elevates(Who, Who),
     IsSuspended(Who),
     Declares(Who),
+    Gives(Who, Who),
 }
 
 fn origin() -> impl Strategy<Value = Origin> {
@@ -81,6 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => who.clone().prop_map(Step::IsGivenTo),
         2 => (who.clone(), who.clone()).prop_map(|(by, whom)| Step::Elevates(by, whom)),
         1 => who.clone().prop_map(Step::Declares),
+        3 => (who.clone(), who.clone()).prop_map(|(of, deputy)| Step::Gives(of, deputy)),
         1 => who.prop_map(Step::IsSuspended),
     ]
 }
@@ -147,7 +149,8 @@ impl Play {
         let world = World::new().await;
         let now = world.gate.scribe.now();
         for who in 0..PEOPLE {
-            let groups = BTreeSet::from(["dba".to_owned()]);
+            // some have no vote but by somebody else's duty
+            let groups = if who % 3 == 0 { BTreeSet::new() } else { BTreeSet::from(["dba".to_owned()]) };
             let mut person = Person::new(id(who), format!("n{who}"), None, groups, now);
             let made = origin.elevated.iter().filter(|(_, whom, _)| *whom == who);
             person.elevations = made.map(|(by, _, days)| elevation(*by, now.plus_seconds(-days * DAY))).collect();
@@ -246,6 +249,15 @@ impl Play {
                 self.oracle.elevated.push((*by, *whom));
                 review
             }
+            Step::Gives(of, deputy) => {
+                let Caller::Person(by) = self.caller(*of).await else { return review };
+                let until = now.plus_seconds(DAY);
+                let wish = duties::Wish { deputy: format!("n{deputy}"), groups: BTreeSet::new(), from: None, until };
+                if duties::give(&*self.world.gate.directory, &self.world.gate.scribe, &by, wish).await.is_ok() {
+                    self.world.gate.roster.refresh().await.expect("reads");
+                }
+                review
+            }
             Step::Declares(who) => {
                 let caller = self.caller(*who).await;
                 if super::incidents::declare(&self.world.gate, &caller, "it burns", None).await.is_ok() {
@@ -268,6 +280,11 @@ impl Play {
             let votes = review.votes().iter().filter(|vote| vote.person == id(*who));
             votes.filter_map(|vote| standing(&moment, &review.matter().described, vote)).count()
         };
+        for used in review.votes().iter().filter_map(|vote| standing(&moment, &review.matter().described, vote)) {
+            let off = |who: &Who| !side.contains(who) && !self.suspended.contains(who) && who % 3 != 0;
+            let seats = used.duties.iter().map(|used| (0..PEOPLE).find(|who| id(*who) == used.of));
+            assert!(seats.flatten().all(|who| off(&who)), "{:?} of {side:?}", used.duties);
+        }
         let counted: Vec<Who> = (0..PEOPLE).filter(|who| counting(who) > 0).collect();
         assert!(
             counted.iter().all(|who| !side.contains(who) && !self.suspended.contains(who)),
