@@ -35,6 +35,8 @@ enum Kept {
     Vote,
     /// `identity.refused` with the code.
     SignIn,
+    /// `incident.refused` with the code.
+    Incident,
     /// Nothing: nobody was there, or nothing was about a review.
     Nothing,
 }
@@ -92,6 +94,7 @@ impl Table {
             let kept = match kept {
                 Kept::Vote => "`review.refused`",
                 Kept::SignIn => "`identity.refused`",
+                Kept::Incident => "`incident.refused`",
                 Kept::Nothing => "",
             };
             writeln!(text, "| {} | {threat} | {who} | {what} | `{code}` | {kept} |", at + 1).unwrap();
@@ -127,6 +130,16 @@ impl Person {
 
     fn script(&self) -> &Api {
         self.script.as_ref().unwrap()
+    }
+
+    /// So that policies ask for less.
+    fn declares(&self, table: &mut Table, code: &str) {
+        let (of, what) = ((25, Kept::Incident), "declares an incident");
+        let page = self.browser.submit("/me", "/incidents", &[("reason", "it burns"), ("time", "1h")]);
+        table.page(of, self.who, what, &page, code);
+        if let Some(script) = &self.script {
+            table.api(of, self.who, what, &script.post("/api/v1/incidents", &json!({"reason": "it burns"})), code);
+        }
     }
 
     fn several(&self, review: &Review, verdict: &str) -> Page {
@@ -237,7 +250,9 @@ fn untouched(stage: &Stage, call: &mut Call, review: &Review) {
 
 /// Each refusal that is to be in the record is there, and no other.
 fn recorded(table: &Table, world: &World) {
-    for (kept, kind) in [(Kept::Vote, "review.refused"), (Kept::SignIn, "identity.refused")] {
+    let kinds =
+        [(Kept::Vote, "review.refused"), (Kept::SignIn, "identity.refused"), (Kept::Incident, "incident.refused")];
+    for (kept, kind) in kinds {
         for (code, count) in table.expected(kept) {
             let found = || world.count_recorded(|leaf| leaf["kind"] == kind && leaf["code"] == code);
             let all = xtask::process::wait_until(kind, crate::harness::SOON, || (found() >= count).then_some(()));
@@ -263,6 +278,8 @@ fn one_s_own(table: &mut Table, Stage { world, key, side, gil, .. }: &Stage, rev
         table.command(of, member.who, what, &world.gateway.as_person(member.script().token(), &args), "self_approval");
     }
     table.api(of, "the agent itself", what, &world.api(key).post(&address, &glass), "self_approval");
+    let said = world.api(key).post("/api/v1/incidents", &json!({"reason": "it burns"}));
+    table.api((25, Kept::Incident), "the agent itself", "declares an incident", &said, "forbidden");
     table.api(
         (2, Kept::Vote),
         gil.who,
@@ -283,8 +300,12 @@ fn not_theirs(table: &mut Table, Stage { world, gil, .. }: &Stage, review: &Revi
     for person in [&sam, &max] {
         person.every_way(table, world, 2, review, "not_a_reviewer");
     }
-    Person::new(world, "ivy", "an auditor in the group").every_way(table, world, 2, review, "forbidden");
-    Person::new(world, "fay", "a reviewer without a second factor").every_way(table, world, 10, review, "forbidden");
+    let ivy = Person::new(world, "ivy", "an auditor in the group");
+    ivy.every_way(table, world, 2, review, "forbidden");
+    ivy.declares(table, "forbidden");
+    let fay = Person::new(world, "fay", "a reviewer without a second factor");
+    fay.every_way(table, world, 10, review, "forbidden");
+    fay.declares(table, "sign_in_again");
     for person in [&sam, gil] {
         let of = (19, Kept::Vote);
         table.api(of, person.who, "withdraws what others asked", &person.script().withdraw(review), "forbidden");
@@ -292,6 +313,10 @@ fn not_theirs(table: &mut Table, Stage { world, gil, .. }: &Stage, review: &Revi
         table.page(of, person.who, "withdraws what others asked", &page, "forbidden");
     }
     let eve = Person::new(world, "eve", "a person in no group, who knows the review's id");
+    eve.declares(table, "forbidden");
+    let said = world.dora().post("/api/v1/incidents", &json!({"reason": "it burns"}));
+    let minted = "a reviewer with what the gateway's host minted";
+    table.api((25, Kept::Incident), minted, "declares an incident", &said, "local_credential");
     let of = (19, Kept::Nothing);
     table.api(of, eve.who, "reads it", &eve.script().get(&format!("/api/v1/reviews/{}", review.id())), "not_found");
     table.page(of, eve.who, "reads it", &eve.browser.get(&format!("/reviews/{}", review.id())), "not_found");
