@@ -96,7 +96,7 @@ async fn deliver(
         return failed(gate, posting, version, Failure::Never(why)).await;
     };
     let notice = Notice::new(&gate.moment(), &review, &attention, &gate.config.public_url);
-    let folds = fold(gate, &posting, &review, open).await?;
+    let folds = if channel.folds() { fold(gate, &posting, &review, open).await? } else { None };
     let body = match &folds {
         Some(folds) => channel.render_burst(&notice, folds.waiting),
         None => channel.render(&notice),

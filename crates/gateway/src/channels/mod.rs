@@ -7,6 +7,7 @@
 mod delivery;
 mod notice;
 mod slack;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,10 @@ trait Channel: Send + Sync {
     fn name(&self) -> &'static str;
     /// A notice in its words, within its limits. What does not fit is counted there, never cut silently.
     fn render(&self, notice: &Notice) -> Value;
+    /// Whether bursts are folded there.
+    fn folds(&self) -> bool {
+        true
+    }
     /// The message that tells of the reviews of a burst, of which so many wait; `notice` is one of them.
     fn render_burst(&self, notice: &Notice, waiting: usize) -> Value;
     /// Posts a message, or changes the one that stands there. Returns how to find it again.
@@ -62,13 +67,23 @@ impl Registry {
     pub fn new(gate: &Gate) -> Result<Self, fetch::Error> {
         let slack = gate.config.slack.as_ref().map(|config| slack::Slack::new(config, gate.vault.clone()));
         let slack = slack.transpose()?.map(Arc::new);
-        let channels = slack.iter().map(|slack| Arc::clone(slack) as Arc<dyn Channel>).collect();
+        let webhooks = webhook::Webhooks::new(&gate.config, gate.vault.clone(), gate.scribe.clone())?;
+        let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhooks)];
+        channels.extend(slack.iter().map(|slack| Arc::clone(slack) as Arc<dyn Channel>));
         Ok(Self { channels, slack })
     }
 
     fn named(&self, name: &str) -> Option<&dyn Channel> {
         self.channels.iter().map(|channel| &**channel).find(|channel| channel.name() == name)
     }
+}
+
+/// How long a service asks to be left alone (RFC 9110 §10.2.3, in seconds); bounded, whatever it says.
+fn pause(answer: &http::Response<Vec<u8>>) -> Duration {
+    const PAUSE_DEFAULT: u64 = 30;
+    const PAUSE_MAX: u64 = 15 * 60;
+    let said = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(said.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX))
 }
 
 /// Where the services of the channels tell the gateway what people clicked.

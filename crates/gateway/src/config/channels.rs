@@ -1,10 +1,11 @@
-//! `[slack]`: where people are asked besides the console. Where a review is told of is said here and by policies, never by
+//! `[slack]` and `[[webhook]]`: where people are asked besides the console. Where a review is told of is said here and by policies, never by
 //! who asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::issuer::is_trustworthy;
 use super::raw::{Check, CredentialSource};
 use super::{Config, Error};
 use crate::ports::Destination;
@@ -29,6 +30,50 @@ pub struct Slack {
     pub groups: BTreeMap<String, String>,
 }
 
+/// Where events about reviews are sent.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// What policies call it: `@channel("webhook:NAME")`.
+    pub name: String,
+    /// Where it listens.
+    pub url: String,
+    /// What its events are signed with: `whsec_…`.
+    pub secret: CredentialSource,
+    /// Whether it hears of every review, also of those whose policies do not name it.
+    pub all: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWebhook {
+    name: String,
+    url: String,
+    secret: CredentialSource,
+    #[serde(default)]
+    all: bool,
+}
+
+pub(super) fn webhooks(check: &Check<'_>, raw: Vec<RawWebhook>) -> Result<Vec<Webhook>, Error> {
+    let mut seen = BTreeSet::new();
+    let validated = raw.into_iter().map(|raw| {
+        check.name("webhook.name", &raw.name)?;
+        if !seen.insert(raw.name.clone()) {
+            return check.fail("webhook.name", format!("`{}` stands twice", raw.name));
+        }
+        let url = service(check, "webhook.url", raw.url)?;
+        Ok(Webhook { name: raw.name, url, secret: check.source(raw.secret), all: raw.all })
+    });
+    validated.collect()
+}
+
+/// The address of a service: over TLS, unless it is on this host.
+fn service(check: &Check<'_>, key: &str, url: String) -> Result<String, Error> {
+    match reqwest::Url::parse(&url).ok().filter(is_trustworthy) {
+        Some(_) => Ok(url.trim_end_matches('/').to_owned()),
+        None => check.fail(key, format!("is `{url}`; write an `https://` address")),
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSlack {
@@ -46,11 +91,7 @@ fn slack_api() -> String {
 }
 
 pub(super) fn slack(check: &Check<'_>, raw: RawSlack, groups: &BTreeSet<String>) -> Result<Slack, Error> {
-    let api = raw.api.trim_end_matches('/').to_owned();
-    let loopback = api.starts_with("http://127.0.0.1:") || api.starts_with("http://[::1]:");
-    if !api.starts_with("https://") && !loopback {
-        return check.fail("slack.api", format!("is `{api}`; write an `https://` address"));
-    }
+    let api = service(check, "slack.api", raw.api)?;
     if let Some(group) = raw.groups.keys().find(|group| !groups.contains(*group)) {
         return check.fail("slack.groups", format!("names `{group}`, which `policy.groups` does not"));
     }
@@ -75,6 +116,8 @@ impl Config {
     pub fn places<'a>(&self, named: &BTreeSet<String>, asked: impl Iterator<Item = &'a str>) -> BTreeSet<Destination> {
         // policies were checked at load: every name is a place
         let mut places: BTreeSet<Destination> = named.iter().filter_map(|name| name.parse().ok()).collect();
+        let all = self.webhooks.iter().filter(|webhook| webhook.all);
+        places.extend(all.map(|webhook| Destination::new("webhook", &webhook.name)));
         let Some(slack) = self.slack.as_ref().filter(|_| !places.iter().any(|place| place.channel() == "slack")) else {
             return places;
         };

@@ -22,7 +22,7 @@ mod secrets;
 mod tests;
 
 use crate::ports::ReviewLimits;
-pub use channels::Slack;
+pub use channels::{Slack, Webhook};
 pub use identity::{Oidc, Scim, Subject};
 pub use raw::CredentialSource;
 pub use secrets::{MasterKeySource, Secrets};
@@ -64,6 +64,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// The Slack app that people are asked by.
     pub slack: Option<Slack>,
+    /// Where events about reviews are sent.
+    pub webhooks: Vec<Webhook>,
     /// The upstreams.
     pub targets: Vec<Target>,
     /// Whose tokens jobs may log in with.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use countersign_core::action::{Environment, Sensitivity};
 use serde::Deserialize;
 
-use super::channels::{self, RawSlack};
+use super::channels::{self, RawSlack, RawWebhook};
 use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
 use super::secrets::{self, RawSecrets};
@@ -31,6 +31,8 @@ pub(super) struct Raw {
     #[serde(default)]
     secrets: RawSecrets,
     slack: Option<RawSlack>,
+    #[serde(default)]
+    webhook: Vec<RawWebhook>,
     #[serde(default)]
     target: Vec<RawTarget>,
     #[serde(default)]
@@ -219,7 +221,7 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, slack, target, issuer } = raw;
+    let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, slack, webhook, target, issuer } = raw;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
         check.name("policy.groups", group)?;
@@ -252,6 +254,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         scim,
         secrets: secrets::secrets(&check, secrets)?,
         slack,
+        webhooks: channels::webhooks(&check, webhook)?,
         targets,
         issuers: issuer::validate(&check, issuer)?,
     })

@@ -66,6 +66,10 @@ pub const OIDC_CLIENT_SECRET: &str = "oidc:client_secret";
 pub const SLACK_BOT_TOKEN: &str = "slack:bot_token";
 /// What the vault calls the secret that Slack signs its requests with.
 pub const SLACK_SIGNING_SECRET: &str = "slack:signing_secret";
+/// What the vault calls the secret that a webhook's events are signed with.
+pub fn webhook_secret(name: &str) -> String {
+    format!("webhook:{name}")
+}
 /// What the vault calls the token of the identity provider's provisioning client.
 pub const SCIM_TOKEN: &str = "scim:token";
 

@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
-use crate::ports::{OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET, Vault, VaultError};
+use crate::ports::{
+    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET, Vault, VaultError, webhook_secret,
+};
 
 pub mod master;
 mod sealer;
@@ -29,8 +31,8 @@ pub struct LocalVault {
 }
 
 impl LocalVault {
-    /// The sources of all targets that have one, of the identity provider's client, of its provisioning client, and of
-    /// the Slack app.
+    /// The sources of all targets that have one, of the identity provider's client, of its provisioning client, of the
+    /// Slack app, and of webhooks.
     pub fn new(config: &Config) -> Self {
         let of_targets = config.targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?)));
         let client = config.oidc.as_ref().and_then(|oidc| oidc.client_secret.clone());
@@ -40,7 +42,8 @@ impl LocalVault {
             let token = (SLACK_BOT_TOKEN.to_owned(), slack.bot_token.clone());
             [token, (SLACK_SIGNING_SECRET.to_owned(), slack.signing_secret.clone())]
         });
-        Self { sources: of_targets.chain(of_client).chain(of_scim).chain(of_slack).collect() }
+        let of_webhooks = config.webhooks.iter().map(|webhook| (webhook_secret(&webhook.name), webhook.secret.clone()));
+        Self { sources: of_targets.chain(of_client).chain(of_scim).chain(of_slack).chain(of_webhooks).collect() }
     }
 }
 

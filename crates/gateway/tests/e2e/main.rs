@@ -44,4 +44,5 @@ mod slack;
 mod stages;
 mod stewardship;
 mod threats;
+mod webhook;
 mod workload;

@@ -5,14 +5,13 @@ mod interactions;
 mod signature;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Channel, Failure, Notice};
+use super::{Channel, Failure, Notice, pause};
 use crate::config;
 use crate::fetch::{self, Fetch};
 use crate::ports::{SLACK_BOT_TOKEN, Vault};
@@ -91,14 +90,6 @@ impl Slack {
             tracing::warn!(%failure, "somebody who clicked in Slack could not be told what came of it");
         }
     }
-}
-
-/// How long Slack asks to be left alone (RFC 9110 §10.2.3, in seconds); bounded, whatever it says.
-fn pause(answer: &http::Response<Vec<u8>>) -> Duration {
-    const PAUSE_DEFAULT: u64 = 30;
-    const PAUSE_MAX: u64 = 15 * 60;
-    let said = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(said.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX))
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ pub(crate) mod emulated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod raw;
+pub(crate) mod receiver;
 pub(crate) mod record;
 pub(crate) mod slack;
 
@@ -29,6 +30,7 @@ use clients::{Call, Client};
 use emulated::{Emulated, Shape};
 use gateway::{Gateway, Ports};
 use idp::Idp;
+use receiver::Receiver;
 use serde_json::Value;
 use slack::Slack;
 
@@ -63,6 +65,8 @@ pub(crate) struct Plan {
     emulated: Option<Shape>,
     /// Whether people are asked in Slack.
     slack: bool,
+    /// Whether a webhook hears of every review.
+    webhook: bool,
     /// Whether the target is labelled as of low sensitivity.
     sensitivity_low: bool,
     /// Whether the provider provisions people (SCIM).
@@ -153,6 +157,12 @@ impl Plan {
         self
     }
 
+    /// A webhook hears of every review.
+    pub(crate) fn webhook(mut self) -> Self {
+        self.webhook = true;
+        self
+    }
+
     /// Losing the target would be bad, not the worst: a click in chat decides on writes to it.
     pub(crate) fn sensitivity_low(mut self) -> Self {
         self.sensitivity_low = true;
@@ -238,6 +248,10 @@ impl Plan {
         if let Some(slack) = &slack {
             configuration.push_str(&slack.configuration());
         }
+        let receiver = self.webhook.then(Receiver::start);
+        if let Some(receiver) = &receiver {
+            configuration.push_str(&receiver.configuration(&dir));
+        }
         if self.provisioning {
             fs::write(dir.join("scim"), format!("{SCIM_TOKEN}\n")).unwrap();
             configuration.push_str("\n[scim]\ntoken = { file = \"scim\" }\n");
@@ -254,6 +268,7 @@ impl Plan {
             idp,
             _emulated: emulated,
             slack,
+            receiver,
             ada: None,
             dora: None,
             finn: None,
@@ -329,6 +344,7 @@ pub(crate) struct World {
     idp: Option<Idp>,
     _emulated: Option<Emulated>,
     slack: Option<Slack>,
+    receiver: Option<Receiver>,
     /// Owner of the agent, and a DBA.
     ada: Option<Api>,
     /// A DBA.
@@ -380,6 +396,10 @@ impl World {
 
     pub(crate) fn idp(&mut self) -> &mut Idp {
         self.idp.as_mut().unwrap()
+    }
+
+    pub(crate) fn receiver(&self) -> &Receiver {
+        self.receiver.as_ref().unwrap()
     }
 
     pub(crate) fn slack(&self) -> &Slack {
