@@ -281,7 +281,7 @@ impl Play {
             votes.filter_map(|vote| standing(&moment, &review.matter().described, vote)).count()
         };
         for used in review.votes().iter().filter_map(|vote| standing(&moment, &review.matter().described, vote)) {
-            let off = |who: &Who| !side.contains(who) && !self.suspended.contains(who) && who % 3 != 0;
+            let off = |who: &Who| !side.contains(who) && !self.suspended.contains(who) && !who.is_multiple_of(3);
             let seats = used.duties.iter().map(|used| (0..PEOPLE).find(|who| id(*who) == used.of));
             assert!(seats.flatten().all(|who| off(&who)), "{:?} of {side:?}", used.duties);
         }
