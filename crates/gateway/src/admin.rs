@@ -83,6 +83,15 @@ pub enum Request {
         /// Whether they are given; taken otherwise.
         give: bool,
     },
+    /// Takes an account from a person: it speaks for nobody then.
+    PersonUnlink {
+        /// Who.
+        name: String,
+        /// Whose id it is.
+        provider: String,
+        /// The id there.
+        subject: String,
+    },
     /// Mints a token.
     TokenCreate {
         /// For whom.
@@ -238,6 +247,7 @@ impl Admin {
             Request::PersonAdd { name, email, groups } => self.person_add(name, email, groups).await,
             Request::PersonList => Ok(json!(self.directory.people().await?)),
             Request::PersonSuspend { name, suspended } => self.person_suspend(&name, suspended).await,
+            Request::PersonUnlink { name, provider, subject } => self.person_unlink(&name, &provider, &subject).await,
             Request::PersonLink { name, provider, subject, label } => {
                 self.person_link(&name, provider, subject, label.unwrap_or_default()).await
             }
@@ -344,6 +354,13 @@ impl Admin {
         let record = self.enrolled("account", &account.provider, Some(&owner), "added");
         self.directory.link_account(account, vec![record]).await?;
         Ok(answer)
+    }
+
+    async fn person_unlink(&self, name: &str, provider: &str, subject: &str) -> Answer {
+        let person = self.person(name).await?;
+        let record = self.enrolled("account", provider, Some(&person.id), "removed");
+        self.directory.unlink_account((provider, subject), &person.id, vec![record]).await?;
+        Ok(json!({"person": person.name, "provider": provider, "subject": subject, "removed": true}))
     }
 
     async fn token_create(&self, name: &str, scope: Scope, days: u32) -> Answer {

@@ -68,6 +68,17 @@ pub(super) enum PersonCommand {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Take an account from a person: it speaks for nobody then
+    Unlink {
+        /// Who
+        name: String,
+        /// Whose id it is
+        #[arg(long)]
+        provider: String,
+        /// The id there
+        #[arg(long)]
+        subject: String,
+    },
     /// Tokens for the API and the command line
     #[command(subcommand)]
     Token(TokenCommand),
@@ -182,6 +193,7 @@ pub(super) async fn person(context: &Context, command: PersonCommand) -> anyhow:
         PersonCommand::Link { name, provider, subject, label, reason } => {
             (Request::PersonLink { name, provider, subject, label }, reason)
         }
+        PersonCommand::Unlink { name, provider, subject } => (Request::PersonUnlink { name, provider, subject }, None),
         PersonCommand::Token(TokenCommand::Create { name, scope, days }) => {
             (Request::TokenCreate { person: name, scope, days }, None)
         }
@@ -286,6 +298,9 @@ fn print(request: &Request, value: &Value) {
         Request::PersonSuspend { suspended: false, .. } => output::line(&format!("restored {}", text("name"))),
         Request::PersonLink { .. } => {
             output::line(&format!("linked {} of {} to {}", text("subject"), text("provider"), text("person")));
+        }
+        Request::PersonUnlink { .. } => {
+            output::line(&format!("{} of {} speaks for nobody now", text("subject"), text("provider")));
         }
         Request::TokenCreate { .. } => output::line(&text("token")),
         Request::LoginLink { .. } => output::line(&text("url")),

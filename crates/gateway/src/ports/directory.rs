@@ -379,6 +379,16 @@ pub trait Directory: Passkeys + Duties {
     /// # Errors
     /// [`StoreError::NameTaken`] when it is linked already, to whomever.
     async fn link_account(&self, account: Account, records: Vec<Record>) -> Result<(), StoreError>;
+    /// Takes an account from a person.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where they have no such account.
+    async fn unlink_account(
+        &self,
+        account: (&str, &str),
+        person: &PersonId,
+        records: Vec<Record>,
+    ) -> Result<(), StoreError>;
     /// Links an account to a person as they were read before, and replaces what is known of them.
     ///
     /// # Errors

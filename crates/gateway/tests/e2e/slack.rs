@@ -115,6 +115,18 @@ fn a_click_is_worth_what_the_person_behind_it_is() {
     assert_eq!(call.outcome().rows(), 1);
     assert_eq!(Interaction::new(&payload).send(&world).0, 200, "the same click again");
     world.until_recorded("the late click", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "review_closed");
+
+    let (team, user) = world.slack().ids("dora");
+    let subject = format!("{team}/{user}");
+    let account = ["--provider", "slack", "--subject", &subject];
+    let of_another = world.gateway.command(&[&["person", "unlink", "finn"], &account[..]].concat());
+    assert!(of_another.stderr.contains("no such account"), "{of_another:?}");
+    world.gateway.administer(&[&["person", "unlink", "dora"], &account[..]].concat());
+    let (mut next, again) = world.paused("UPDATE customers SET credit_limit = 902 WHERE id = 3");
+    let message = world.slack().until_says("approvals", again.id());
+    assert_eq!(world.click("dora", &message, "approve").0, 200);
+    world.slack().until_whispers("linked to nobody here");
+    assert!(!next.answered());
 }
 
 /// Where policy takes no click, none is offered, and one that is forged counts for nothing.

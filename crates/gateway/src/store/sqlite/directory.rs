@@ -49,6 +49,16 @@ impl Directory for SqliteStore {
         self.db.write(move |c| people::link(c, &account, &records)).await
     }
 
+    async fn unlink_account(
+        &self,
+        (provider, subject): (&str, &str),
+        person: &PersonId,
+        records: Vec<Record>,
+    ) -> Result<(), StoreError> {
+        let (provider, subject, person) = (provider.to_owned(), subject.to_owned(), person.clone());
+        self.db.write(move |c| people::unlink(c, (&provider, &subject), &person, &records)).await
+    }
+
     async fn give_account(
         &self,
         (before, after): (Person, Person),

@@ -55,6 +55,22 @@ pub(super) fn link(c: &Connection, account: &Account, appended: &[Record]) -> Re
     records::append(c, appended)
 }
 
+pub(super) fn unlink(
+    c: &Connection,
+    (provider, subject): (&str, &str),
+    person: &PersonId,
+    appended: &[Record],
+) -> Result<(), StoreError> {
+    let gone = c
+        .prepare_cached("DELETE FROM account WHERE provider = ?1 AND subject = ?2 AND person = ?3")
+        .and_then(|mut s| s.execute(params![provider, subject, person.as_str()]))
+        .map_err(failed)?;
+    if gone == 0 {
+        return Err(StoreError::NotFound("account"));
+    }
+    records::append(c, appended)
+}
+
 /// The person is compared before the account is linked: of two changes made for the same person, one is made.
 pub(super) fn give_account(
     c: &Connection,
