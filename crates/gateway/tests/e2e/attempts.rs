@@ -13,6 +13,8 @@ use crate::harness::console::{Browser, Page};
 use crate::harness::{Plan, ROW, World};
 use crate::sign_in::{LOGOUT, spoilt_logouts};
 
+mod gate;
+
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
 /// Needs two DBAs.
 const DDL: &str = "ALTER TABLE customers ADD COLUMN note text";
@@ -199,7 +201,7 @@ fn stage() -> Stage {
     });
     let settings = "admins = [\"admins\"]\nauditors = [\"audit\"]\nperson_claim = \"employee\"\n\
         groups = { db-approvers = \"dba\", operators = \"sre\" }";
-    let world = Plan::default().identity_provider(people, settings).start();
+    let world = Plan::default().identity_provider(people, settings).changes_reviewed().start();
     let meg = Person::new(&world, "meg", "an administrator who made the agent");
     let ann = Person::new(&world, "ann", "who owned the agent until a moment ago");
     let bob = Person::new(&world, "bob", "who answers for the agent");
@@ -227,6 +229,8 @@ fn every_attempt_is_refused_and_what_it_was_about_still_waits() {
     without_a_session(&mut table, &stage, &review);
     untouched(&stage, &mut call, &review);
     from_other_pages(&mut table, &stage, &review);
+    untouched(&stage, &mut call, &review);
+    gate::who_decides(&mut table, &stage);
     untouched(&stage, &mut call, &review);
     false_identities(&mut table, &mut stage);
     untouched(&stage, &mut call, &review);
