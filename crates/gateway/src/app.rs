@@ -30,6 +30,7 @@ use crate::policies::Policies;
 use crate::ports::{Bundles, Clock, Directory, Incidents, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
 use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
+use crate::targets::Targets;
 use crate::vault::{LocalVault, Sealer};
 use crate::waiting::WaitingRoom;
 use crate::{api, console, http, proposals, resolve, scim};
@@ -98,6 +99,14 @@ impl App {
             store.append(vec![scribe.record(alarm)]).await.context("cannot record an alarm")?;
         }
 
+        let targets = Targets::open(config.clone(), Arc::new(store.clone()), &scribe).await;
+        let targets = Arc::new(targets.context("cannot read which targets are in force")?);
+        for target in &config.targets {
+            if targets.waiting(&target.name).is_some() {
+                tracing::warn!(target = %target.name, "the target is not in force as the configuration has it: somebody has to \
+                    propose it (`countersign target propose`), and others to approve");
+            }
+        }
         let directory: Arc<dyn Directory> = Arc::new(store.clone());
         let roster = Arc::new(Roster::open(directory.clone()).await.context("cannot read the directory")?);
         let vault: Arc<dyn Vault> = Arc::new(LocalVault::new(&config));
@@ -128,6 +137,7 @@ impl App {
             workloads: Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone())?,
             provisioner,
             policies,
+            targets,
             roster: roster.clone(),
             scribe: scribe.clone(),
             waiting: WaitingRoom::default(),

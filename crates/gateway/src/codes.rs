@@ -75,6 +75,8 @@ codes! {
     TlsRequired => "tls_required",
     /// There is no such target.
     UnknownTarget => "unknown_target",
+    /// There will be such a target once people have approved it.
+    TargetWaits => "target_waits",
     /// The voter stands on the requester's side.
     SelfApproval => "self_approval",
     /// The voter is in none of the groups asked.

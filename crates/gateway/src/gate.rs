@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use countersign_core::action::gate::GatePart;
+use countersign_core::action::gate::{GatePart, GateSubject};
 use countersign_core::action::{ActionDigest, Described, Environment, Facts, PersonId, Timestamp};
 use countersign_core::policy::{Bundle, Circumstances, Quorum};
 use countersign_core::record::{ActionSummary, Event};
@@ -18,6 +18,7 @@ use crate::identity::sign_in::SignIn;
 use crate::identity::workload::Workloads;
 use crate::policies::Policies;
 use crate::ports::{Bundles, Directory, Incident, Incidents, Journal, LogView, Scribe, Store, StoreError, Vault};
+use crate::targets::{self, Targets};
 use crate::waiting::WaitingRoom;
 
 /// How many changes a slow listener may be behind before it is told to read everything again.
@@ -41,6 +42,8 @@ pub struct Gate {
     pub vault: Arc<dyn Vault>,
     /// The bundle in force.
     pub policies: Arc<Policies>,
+    /// The targets in force.
+    pub targets: Arc<Targets>,
     /// The people there are.
     pub roster: Arc<Roster>,
     /// Incidents, as stored.
@@ -128,6 +131,8 @@ pub struct Moment {
     pub bundle: Arc<Bundle>,
     /// The people.
     pub people: Arc<Snapshot>,
+    /// The targets.
+    targets: Arc<targets::ByName>,
     /// The time.
     pub now: Timestamp,
     utc_offset_minutes: i32,
@@ -153,8 +158,16 @@ impl Moment {
         let (in_force, why) = match facts.part {
             GatePart::Policies => (Some(self.bundle.digest().to_string()), "other policies came into force"),
             GatePart::People => (self.people.standing(&facts.subject), "who it is about is another than it was"),
+            GatePart::Targets => (self.standing_of_target(&facts.subject), "the target is another than it was"),
         };
         (in_force.as_ref() != Some(&facts.from)).then_some(why)
+    }
+
+    fn standing_of_target(&self, subject: &GateSubject) -> Option<String> {
+        match subject {
+            GateSubject::Target(name) => targets::standing(&self.targets, name),
+            _ => None,
+        }
     }
 
     /// The same moment under another bundle.
@@ -226,6 +239,7 @@ impl Gate {
         Moment {
             bundle: self.policies.current(),
             people: self.roster.current(),
+            targets: self.targets.current(),
             now: self.scribe.now(),
             utc_offset_minutes: self.config.utc_offset_minutes,
             groups_max_age: self.config.oidc.as_ref().map(|oidc| oidc.groups_max_age_seconds),

@@ -29,6 +29,7 @@ pub mod refusal;
 pub mod resolve;
 pub mod scim;
 pub mod store;
+pub mod targets;
 pub mod telemetry;
 pub mod vault;
 pub mod waiting;

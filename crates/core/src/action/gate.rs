@@ -16,6 +16,8 @@ pub enum GatePart {
     Policies,
     /// People and agents, with their groups and accounts.
     People,
+    /// What agents reach: each target's address, credential and labels.
+    Targets,
 }
 
 impl GatePart {
@@ -24,6 +26,7 @@ impl GatePart {
         match self {
             GatePart::Policies => "policies",
             GatePart::People => "people",
+            GatePart::Targets => "targets",
         }
     }
 }
@@ -45,6 +48,10 @@ pub enum GateStep {
     AccountLinked,
     /// An agent would belong to more groups.
     AgentGroupsGiven,
+    /// There would be a new target.
+    TargetAdded,
+    /// A target would have another address, credential or label.
+    TargetChanged,
 }
 
 impl GateStep {
@@ -57,6 +64,8 @@ impl GateStep {
             GateStep::PersonRestored => "person_restored",
             GateStep::AccountLinked => "account_linked",
             GateStep::AgentGroupsGiven => "agent_groups_given",
+            GateStep::TargetAdded => "target_added",
+            GateStep::TargetChanged => "target_changed",
         }
     }
 }
@@ -74,6 +83,8 @@ pub enum GateSubject {
     NewPerson(String),
     /// An agent.
     Agent(AgentId),
+    /// A target, by its name.
+    Target(String),
 }
 
 /// What would change.
@@ -91,9 +102,9 @@ pub struct GateFacts {
     pub from: String,
     /// The digest of what would be.
     pub to: String,
-    /// Ids of policies that would be new; groups that somebody would come to speak or act for.
+    /// Ids of policies, or names of targets, that would be new; groups that somebody would come to speak or act for.
     pub added: BTreeSet<String>,
-    /// Ids of policies whose text would be another; the name of the person or agent who would gain.
+    /// Ids of policies, or names of targets, that would be others; the name of the person or agent who would gain.
     pub changed: BTreeSet<String>,
     /// Ids of policies that would be gone.
     pub removed: BTreeSet<String>,
@@ -128,7 +139,7 @@ mod tests {
 
     #[test]
     fn steps_are_called_the_same_everywhere() {
-        for step in [GateStep::PersonAdded, GateStep::PersonRestored, GateStep::AccountLinked] {
+        for step in [GateStep::PersonAdded, GateStep::AccountLinked, GateStep::TargetAdded] {
             assert_eq!(serde_json::to_string(&step).unwrap(), format!("\"{}\"", step.name()));
         }
     }

@@ -473,23 +473,28 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         review: Option<ReviewId>,
     },
-    /// People approved a change of people or agents, and it was made.
+    /// People, agents or targets changed, where people are asked about what permits more.
     #[serde(rename = "gate.changed")]
     GateChanged {
-        /// The part of the gate: `people`.
+        /// The part of the gate: `people`, `targets`.
         part: String,
-        /// In what way: `person_added`, `groups_given`, `person_restored`, `account_linked`, `agent_groups_given`.
+        /// In what way: `person_added`, `groups_given`, `person_restored`, `account_linked`, `agent_groups_given`,
+        /// `target_added`, `target_changed`, `target_removed`.
         step: String,
-        /// The handle of the person or agent who gained.
+        /// The handle of the person or agent who gained, the name of the target.
         subject: String,
         /// The digest of what was in force.
         from: String,
         /// The digest of what came into force.
         to: String,
+        /// `approved`; `start` (nobody had been asked before), `stricter` (it permits nothing more), `file` (taken as it is).
+        why: String,
         /// Who proposed it.
-        by: PersonId,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<PersonId>,
         /// The review in which people approved it.
-        review: ReviewId,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        review: Option<ReviewId>,
     },
     /// The configuration in force changed.
     #[serde(rename = "config.changed")]

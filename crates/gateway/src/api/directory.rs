@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::extract::{Human, JsonBody, Known, Name};
+use super::policies::{ProposalView, proposed};
 use super::problem::{Problem, ProblemBody};
 use super::views::{self, TargetView};
 use crate::codes::Code;
@@ -17,6 +18,7 @@ use crate::config::PolicyChanges;
 use crate::identity::stewardship::{Maker, Steward};
 use crate::identity::{Caller, SignedIn};
 use crate::ports::{Person, Role, Scope};
+use crate::proposals::Wish;
 
 /// The caller, as the gateway knows them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -271,12 +273,54 @@ async fn owner(api: &Shared, by: &Person, name: Option<&str>) -> Result<Person, 
 #[utoipa::path(get, path = "/api/v1/targets", operation_id = "list_targets", tag = "directory",
     security(("token" = []), ("session" = [])),
     responses(
-        (status = 200, description = "Targets, as configured", body = Targets),
+        (status = 200, description = "Targets in force, and those that wait for people", body = Targets),
         (status = 401, response = super::document::Unauthenticated),
         (status = 403, response = super::document::Forbidden),
     ))]
 pub(super) async fn targets(State(api): State<Shared>, _: Human) -> Json<Targets> {
-    Json(Targets { targets: api.gate.config.targets.iter().map(views::target).collect() })
+    Json(Targets { targets: views::targets(&api.gate.targets, &api.gate.config) })
+}
+
+/// A target as the configuration has it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewTargetProposal)]
+pub(super) struct TargetProposalBody {
+    /// Its name.
+    target: String,
+    /// The digest under `waits` that was looked at.
+    #[schema(example = "sha256:…")]
+    digest: String,
+    /// Why; at most 2,000 bytes. Reviewers read it as the author's own words.
+    reason: Option<String>,
+}
+
+/// Propose a target as the configuration has it
+///
+/// With `changes = "review"` a target that is new in the configuration, or another than it was, is in force once people outside
+/// the author's side approve it, by the policies in force (`gate:change` on `Gate::"targets"`).
+#[utoipa::path(post, path = "/api/v1/targets/proposals", operation_id = "propose_target", tag = "directory",
+    request_body = TargetProposalBody,
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "It is in force", body = ProposalView),
+        (status = 202, description = "People are asked", body = ProposalView),
+        (status = 400, response = super::document::BadRequest),
+        (status = 401, response = super::document::Unauthenticated),
+        (status = 403, description = "`forbidden`, `no_permit`, `policy_denied`, `policy_error`, `rejected_recently`",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`unknown_target`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`digest_mismatch`, `proposals_off`, `proposal_stale`", body = ProblemBody,
+            content_type = "application/problem+json"),
+        (status = 429, description = "`too_many_reviews`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, response = super::document::Unavailable),
+    ))]
+pub(super) async fn propose_target(
+    State(api): State<Shared>,
+    Known(caller): Known,
+    JsonBody(body): JsonBody<TargetProposalBody>,
+) -> Result<(StatusCode, Json<ProposalView>), Problem> {
+    proposed(&api, caller, Wish::Target(body.target, body.digest), body.reason).await
 }
 
 /// Everyone's name by their handle.

@@ -119,6 +119,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(directory::accept_agent))
         .routes(routes!(directory::give_agent))
         .routes(routes!(directory::targets))
+        .routes(routes!(directory::propose_target))
         .routes(routes!(keys::create))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::declare))

@@ -195,7 +195,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::SettingRefused
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::UnknownTarget => StatusCode::NOT_FOUND,
+        Code::NotFound | Code::UnknownTarget | Code::TargetWaits => StatusCode::NOT_FOUND,
         Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
         Code::HoldEnded => StatusCode::GATEWAY_TIMEOUT,
         Code::ReviewClosed
@@ -266,6 +266,7 @@ fn title(code: Code) -> &'static str {
         Code::ReviewClosed => "the review is closed",
         Code::VotedAlready => "the person has voted already",
         Code::DigestMismatch => "what was seen is not what is under review",
+        Code::TargetWaits => "the target waits for people",
         Code::ProposalNeeded => "people are asked about what permits more",
         Code::ProposalsOff => "changes are taken as they are here",
         Code::ProposalStale => "what it was made for is in force no more",

@@ -15,10 +15,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::patterns::{ChoiceView, OfferView};
-use crate::config::Target;
+use crate::config::{Config, Target};
 use crate::gate::Gate;
 use crate::ports::Attempt;
 use crate::resolve;
+use crate::targets::Targets;
 
 /// A review as scripts see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -300,6 +301,12 @@ pub(super) struct TargetView {
     environment: &'static str,
     /// `none`, `low`, `medium` or `high`.
     sensitivity: &'static str,
+    /// Whether it is in force in some form, so that agents reach it. The rest of this is what is in force; of a target that
+    /// is not, what the configuration says.
+    in_force: bool,
+    /// Where the configuration says something else that waits for people: the digest to propose it by.
+    #[schema(required = true, example = "sha256:…")]
+    waits: Option<String>,
 }
 
 /// A review, as it stands.
@@ -405,9 +412,19 @@ pub(super) fn action(attempt: &Attempt) -> ActionView {
     }
 }
 
-/// A target, as configured.
-pub(super) fn target(target: &Target) -> TargetView {
+/// Every target that is in force or waits for people.
+pub(super) fn targets(targets: &Targets, config: &Config) -> Vec<TargetView> {
+    let in_force = targets.current();
+    let known = in_force.values().map(|one| target(one, true, targets));
+    let new = config.targets.iter().filter(|wish| !in_force.contains_key(&wish.name));
+    known.chain(new.map(|wish| target(wish, false, targets))).collect()
+}
+
+fn target(target: &Target, in_force: bool, targets: &Targets) -> TargetView {
+    let waiting = targets.waiting(&target.name);
     TargetView {
+        in_force,
+        waits: waiting.and_then(|waiting| crate::targets::digest(&target.name, Some(&waiting.after))),
         name: target.name.clone(),
         protocol: target.protocol.name(),
         environment: target.environment.name(),

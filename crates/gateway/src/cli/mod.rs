@@ -24,6 +24,7 @@ mod prove;
 mod replay;
 mod review;
 mod secrets;
+mod target;
 mod token;
 
 use crate::app::App;
@@ -66,6 +67,9 @@ enum Command {
     /// Agents and their keys
     #[command(subcommand)]
     Agent(identity::AgentCommand),
+    /// Targets: list, and propose those that wait for people (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
+    #[command(subcommand)]
+    Target(target::TargetCommand),
     /// Reviews: list, look, decide (COUNTERSIGN_URL, COUNTERSIGN_TOKEN)
     #[command(subcommand)]
     Review(review::ReviewCommand),
@@ -144,6 +148,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Connect { target, agent } => doctor::connect(context, &target, &agent),
         Command::Person(command) => block_on(identity::person(context, command)),
         Command::Agent(command) => block_on(identity::agent(context, command)),
+        Command::Target(command) => block_on(target::run(context, command)),
         Command::Review(command) => block_on(review::run(context, command)),
         Command::Channel(command) => block_on(channel::run(context, command)),
         Command::Duty(command) => block_on(duty::run(context, command)),

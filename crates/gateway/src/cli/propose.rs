@@ -33,7 +33,7 @@ pub(super) async fn people(context: &Context, change: Value, reason: Option<Stri
     tell(context, &Api::from_env()?.call(Method::POST, "people/proposals", Some(body)).await?)
 }
 
-fn tell(context: &Context, proposed: &Value) -> anyhow::Result<ExitCode> {
+pub(super) fn tell(context: &Context, proposed: &Value) -> anyhow::Result<ExitCode> {
     if context.json {
         output::json(proposed)?;
     } else {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use countersign_core::action::{Environment, Sensitivity};
 use countersign_core::grant::GRANT_LIFE_SECONDS_DEFAULT;
 use countersign_core::review;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 mod channels;
@@ -140,7 +140,7 @@ pub struct Waits {
 }
 
 /// One upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Its name; the database name that clients give.
     pub name: String,
@@ -173,7 +173,7 @@ impl Target {
 }
 
 /// What a target speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// PostgreSQL 13 or later.

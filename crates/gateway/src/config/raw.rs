@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countersign_core::action::{Environment, Sensitivity};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::channels::{self, RawSlack, RawWebhook};
 use super::identity::{self, RawOidc, RawScim};
@@ -154,7 +154,7 @@ impl Default for RawReview {
 }
 
 /// Where an upstream's secret comes from: exactly one of these keys.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum CredentialSource {
     /// An environment variable of the gateway.

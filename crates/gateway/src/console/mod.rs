@@ -134,6 +134,7 @@ fn readers() -> Router<Console> {
         .route("/follow-ups/{id}", post(follow_ups::sign_off))
         .route("/policies/proposals", post(proposals::propose))
         .route("/targets", get(setup::targets))
+        .route("/targets/proposals", post(proposals::propose_target))
         .route("/people", get(people::page))
         .route("/people/proposals", post(proposals::propose_people))
         .route("/people/{name}/suspend", post(people::suspend))

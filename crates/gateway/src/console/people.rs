@@ -16,9 +16,8 @@ use super::Console;
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, line, when};
-use crate::config::PolicyChanges;
 use crate::identity::stewardship::{Error, Maker, Steward};
-use crate::ports::{Account, Agent, Person, Role, Scope};
+use crate::ports::{Account, Agent, Person, Role};
 
 /// People, and agents, on the page; the rest is counted.
 const ROWS_MAX: usize = 200;
@@ -78,14 +77,11 @@ pub(super) async fn page(
     let now = console.gate.scribe.now();
     let by_id: BTreeMap<&PersonId, &Person> = all.iter().map(|person| (&person.id, person)).collect();
     let of_agent = |agent: &Agent| agent_view(agent, &by_id, now);
-    let (signed_in, config) = (&session.signed_in, &console.gate.config);
-    let roles = &signed_in.person.roles;
+    let config = &console.gate.config;
     let page = PeoplePage {
         frame: Frame::new("People and agents", "/people", &session),
-        is_admin: roles.contains(&Role::Admin),
-        proposes: config.changes == PolicyChanges::Review
-            && signed_in.scope >= Scope::ReviewVote
-            && !roles.contains(&Role::Auditor),
+        is_admin: session.signed_in.person.roles.contains(&Role::Admin),
+        proposes: session.may_propose(config),
         groups: config.groups.iter().cloned().collect(),
         provider: console.gate.config.oidc.as_ref().map(|oidc| line(&oidc.issuer)),
         people_more: all.len().saturating_sub(ROWS_MAX),

@@ -32,8 +32,27 @@ pub(super) async fn propose(
 ) -> Result<Response, Failure> {
     let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a proposal")) };
     let files = form.files_digest.parse().map_err(|_| Failure::bad_request("the form names no digest"))?;
-    let reason = Some(form.reason.replace("\r\n", "\n")).filter(|reason| !reason.trim().is_empty());
-    answer(&console, &session, (Wish::Policies(files), reason), "/policies").await
+    answer(&console, &session, (Wish::Policies(files), why(&form.reason)), "/policies").await
+}
+
+/// The form of a target: as it was looked at, and why.
+#[derive(Deserialize)]
+pub(super) struct TargetForm {
+    target: String,
+    digest: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Proposes a target as the configuration has it.
+pub(super) async fn propose_target(
+    State(console): State<Console>,
+    Extension(session): Extension<Session>,
+    form: Result<Form<TargetForm>, FormRejection>,
+) -> Result<Response, Failure> {
+    let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a proposal")) };
+    let wish = Wish::Target(form.target, form.digest);
+    answer(&console, &session, (wish, why(&form.reason)), "/targets").await
 }
 
 /// The form of a change of people or agents; each change uses the fields it needs.
@@ -62,7 +81,7 @@ pub(super) async fn propose_people(
     form: Result<Form<PeopleForm>, FormRejection>,
 ) -> Result<Response, Failure> {
     let Ok(Form(form)) = form else { return Err(Failure::bad_request("the form is not that of a proposal")) };
-    let reason = Some(form.reason.replace("\r\n", "\n")).filter(|reason| !reason.trim().is_empty());
+    let reason = why(&form.reason);
     let wish = wish(form).ok_or_else(|| Failure::bad_request("the form names no change"))?;
     answer(&console, &session, (wish, reason), "/people").await
 }
@@ -83,6 +102,10 @@ fn wish(form: PeopleForm) -> Option<Wish> {
         _ => return None,
     };
     Some(Wish::People(more))
+}
+
+fn why(reason: &str) -> Option<String> {
+    Some(reason.replace("\r\n", "\n")).filter(|reason| !reason.trim().is_empty())
 }
 
 /// The review that opened, or the page on which the change is seen.

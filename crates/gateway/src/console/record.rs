@@ -204,9 +204,13 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
             let why = why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
             format!("bundle {} is in force{why}", short(&bundle.to_string()))
         }
-        Event::GateChanged { step, subject, by, .. } => {
+        Event::GateChanged { step, subject, by, why, .. } => {
+            let subject = names.get(subject).unwrap_or(subject); // a target has its name for a handle
             let step = step.replace('_', " ");
-            format!("{}: {step}, as {} proposed and others approved", name(subject), name(by.as_str()))
+            match by {
+                Some(by) => format!("{subject}: {step}, as {} proposed and others approved", name(by.as_str())),
+                None => format!("{subject}: {step} ({why})"),
+            }
         }
         Event::ConfigChanged { what } => what.clone(),
         Event::IdentityEnrolled { what, change, person, .. } => {

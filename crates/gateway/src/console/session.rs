@@ -12,7 +12,9 @@ use subtle::ConstantTimeEq as _;
 use super::incidents::Notice;
 use super::page::Failure;
 use super::{Console, FORM_BYTES_MAX, incidents, login};
+use crate::config::{Config, PolicyChanges};
 use crate::identity::{Browser, Caller, Error, SignedIn};
+use crate::ports::{Role, Scope};
 
 /// How long a session lasts: 12 hours, a working day.
 const SESSION_SECONDS: i64 = 12 * 60 * 60;
@@ -30,6 +32,12 @@ impl Session {
     /// As a vote is cast by.
     pub(super) fn caller(&self) -> Caller {
         Caller::Person(Box::new(self.signed_in.clone()))
+    }
+
+    /// Whether changes of the gate are proposed here, and the person may.
+    pub(super) fn may_propose(&self, config: &Config) -> bool {
+        let auditor = self.signed_in.person.roles.contains(&Role::Auditor);
+        config.changes == PolicyChanges::Review && self.signed_in.scope >= Scope::ReviewVote && !auditor
     }
 }
 

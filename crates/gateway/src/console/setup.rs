@@ -1,4 +1,5 @@
-//! What the gateway was set up with: targets and policies. Nothing can be changed here; changed policies can be proposed.
+//! What the gateway was set up with: targets and policies. Nothing can be changed here; what changed in the files can be
+//! proposed.
 
 use askama::Template;
 use axum::Extension;
@@ -15,6 +16,7 @@ use super::session::Session;
 use super::show::{Html, block, difference, line};
 use crate::config::{PolicyChanges, Target};
 use crate::policies::{self, Policies};
+use crate::targets;
 
 /// Bytes of policy text on the page; the rest is counted.
 const POLICY_BYTES_MAX: usize = 60 * 1024;
@@ -24,6 +26,8 @@ const POLICY_BYTES_MAX: usize = 60 * 1024;
 struct TargetsPage {
     frame: Frame,
     targets: Vec<TargetView>,
+    /// Whether the reader may propose those that wait.
+    proposes: bool,
 }
 
 struct TargetView {
@@ -33,13 +37,26 @@ struct TargetView {
     sensitivity: i64,
     upstream: Html,
     connect: Option<Html>,
+    /// Whether it is in force in some form.
+    in_force: bool,
+    /// What the configuration has of it that waits for people.
+    waits: Option<WaitingView>,
+}
+
+/// A target as the configuration has it.
+struct WaitingView {
+    name: String,
+    digest: String,
+    difference: Html,
 }
 
 /// The upstreams.
 pub(super) async fn targets(State(console): State<Console>, Extension(session): Extension<Session>) -> Response {
-    let config = &console.gate.config;
+    let (config, in_force) = (&console.gate.config, console.gate.targets.current());
     let listen = config.postgres.listen.map(|address| address.to_string());
     let view = |target: &Target| TargetView {
+        in_force: in_force.contains_key(&target.name),
+        waits: waiting(&console, &target.name),
         name: line(&target.name),
         protocol: target.protocol.name(),
         environment: target.environment.name(),
@@ -47,8 +64,17 @@ pub(super) async fn targets(State(console): State<Console>, Extension(session): 
         upstream: line(without_user(&target.upstream)),
         connect: listen.as_ref().map(|at| line(&format!("psql \"postgres://AGENT:KEY@{at}/{}\"", target.name))),
     };
-    let targets = config.targets.iter().map(view).collect();
-    render(StatusCode::OK, &TargetsPage { frame: Frame::new("Targets", "/targets", &session), targets })
+    let new = config.targets.iter().filter(|target| !in_force.contains_key(&target.name));
+    let targets = in_force.values().chain(new).map(view).collect();
+    let proposes = session.may_propose(config);
+    render(StatusCode::OK, &TargetsPage { frame: Frame::new("Targets", "/targets", &session), targets, proposes })
+}
+
+/// What waits for people of a target.
+fn waiting(console: &Console, name: &str) -> Option<WaitingView> {
+    let waiting = console.gate.targets.waiting(name)?;
+    let digest = targets::digest(name, Some(&waiting.after))?;
+    Some(WaitingView { name: name.to_owned(), digest, difference: difference(&waiting.words()) })
 }
 
 /// An address without scheme and user.

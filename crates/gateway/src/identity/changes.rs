@@ -307,7 +307,9 @@ impl Planned {
             GateStep::PersonRestored => ("person", "restored"),
             GateStep::AccountLinked => ("account", "linked"),
             GateStep::AgentGroupsGiven => ("agent", "groups"),
-            GateStep::GroupsGiven | GateStep::Policies => ("person", "groups"),
+            GateStep::GroupsGiven | GateStep::Policies | GateStep::TargetAdded | GateStep::TargetChanged => {
+                ("person", "groups")
+            }
         };
         (what, Some(person), change)
     }

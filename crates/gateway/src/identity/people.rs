@@ -63,7 +63,7 @@ impl Snapshot {
             match &facts.subject {
                 GateSubject::Person(gains) => drop(side.insert(gains.clone())),
                 GateSubject::Agent(gains) => side.extend(self.behind(gains, now)),
-                GateSubject::Bundle | GateSubject::NewPerson(_) => {}
+                GateSubject::Bundle | GateSubject::NewPerson(_) | GateSubject::Target(_) => {}
             }
         }
         let elevated = self.elevated.iter().map(|(person, elevations)| (person, elevations.as_slice()));
@@ -79,7 +79,7 @@ impl Snapshot {
     /// The standing, by digest, of what a change of people or agents is about; none where there is no such any more.
     pub fn standing(&self, subject: &GateSubject) -> Option<String> {
         match subject {
-            GateSubject::Bundle => None,
+            GateSubject::Bundle | GateSubject::Target(_) => None,
             GateSubject::Person(id) => Standing::of_facts(id, self.people.persons.get(id)?).digest(),
             GateSubject::NewPerson(name) => {
                 let taken = self.people.persons.values().any(|person| person.name.eq_ignore_ascii_case(name));

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use countersign_core::action::Timestamp;
 use countersign_core::record::{Event, Record};
 
+use crate::config::CredentialSource;
+
 mod attention;
 mod bundles;
 mod directory;
@@ -21,6 +23,7 @@ mod patterns;
 mod provisioning;
 mod seal;
 mod store;
+mod targets;
 
 pub use attention::*;
 pub use bundles::*;
@@ -36,6 +39,7 @@ pub use patterns::*;
 pub use provisioning::*;
 pub use seal::*;
 pub use store::*;
+pub use targets::*;
 
 /// The time, never earlier than what was last recorded.
 pub trait Clock: Send + Sync {
@@ -81,6 +85,11 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// [`VaultError`]; the action is refused.
     async fn secret(&self, target: &str) -> Result<secrecy::SecretString, VaultError>;
+    /// The secret of a target from where the form of it that is in force says.
+    ///
+    /// # Errors
+    /// As [`Vault::secret`].
+    async fn credential(&self, target: &str, source: &CredentialSource) -> Result<secrecy::SecretString, VaultError>;
 }
 
 /// The vault has no secret for a target, or cannot read it.

@@ -6,11 +6,13 @@
 //! made by [`release`], also after a restart.
 //!
 //! This file is the line that every part of the gate has in common. What a part is, what its change means and how it is made
-//! is its own: [`policies`], the files in the policies folder; [`people`], people and agents with their groups and accounts.
+//! is its own: [`policies`], the files in the policies folder; [`people`], people and agents with their groups and accounts;
+//! [`targets`], what agents reach.
 
 mod people;
 mod policies;
 mod release;
+mod targets;
 
 use std::collections::BTreeSet;
 
@@ -44,6 +46,8 @@ const SHOWN_BYTES_MAX: usize = 256 * 1024;
 pub enum Wish {
     /// That the files in the policies folder come into force, as they were looked at.
     Policies(BundleDigest),
+    /// That a target comes into force as the configuration has it, with the digest that was looked at.
+    Target(String, String),
     /// A change of people or agents that permits more.
     People(changes::Change),
     /// One that permits less: nobody has to be asked.
@@ -78,6 +82,10 @@ pub async fn propose(gate: &Gate, caller: &Caller, wish: Wish, reason: Option<St
     let author = &author(caller, reason.as_deref())?.person;
     let prepared = match wish {
         Wish::Take(take) => return people::take(gate, author, &take).await.map(|()| Proposed::InForce),
+        Wish::Target(name, digest) => {
+            asked(gate)?;
+            targets::prepare(gate, &name, &digest)?
+        }
         Wish::People(change) => {
             asked(gate)?;
             people::prepare(gate, &change).await?
@@ -115,7 +123,7 @@ fn asked(gate: &Gate) -> Result<(), Refusal> {
     match gate.config.changes {
         PolicyChanges::Review => Ok(()),
         PolicyChanges::File => {
-            let message = "policy files, and what is done on the gateway's host, are taken as they are here: set \
+            let message = "policy files, targets, and what is done on the gateway's host, are taken as they are here: set \
                            `changes = \"review\"` under `[policy]` to have people asked";
             Err(Refusal::new(Code::ProposalsOff, message))
         }

@@ -123,8 +123,9 @@ fn records(gate: &Gate, planned: &Planned, approved: &Approved<'_>) -> Vec<Recor
         subject: planned.handle(),
         from: planned.from.clone(),
         to: planned.to.clone(),
-        by: approved.author.clone(),
-        review: approved.review.clone(),
+        why: "approved".to_owned(),
+        by: Some(approved.author.clone()),
+        review: Some(approved.review.clone()),
     };
     [enrolled, changed].into_iter().map(|event| gate.scribe.record(event)).collect()
 }
@@ -181,7 +182,9 @@ fn lead(planned: &Planned) -> String {
             format!("Whoever holds the account {} speaks as {name}", account.unwrap_or_default())
         }
         GateStep::AgentGroupsGiven => format!("The agent {name} acts as a member of more groups"),
-        GateStep::GroupsGiven | GateStep::Policies => format!("{name} speaks for more groups"),
+        GateStep::GroupsGiven | GateStep::Policies | GateStep::TargetAdded | GateStep::TargetChanged => {
+            format!("{name} speaks for more groups")
+        }
     }
 }
 

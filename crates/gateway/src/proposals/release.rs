@@ -10,7 +10,7 @@ use countersign_core::record::Status;
 use countersign_core::review::{Review, Verdict};
 use tokio::time::timeout;
 
-use super::{people, policies};
+use super::{people, policies, targets};
 use crate::codes::Code;
 use crate::gate::Gate;
 use crate::pipeline::{self, Outcomes};
@@ -119,6 +119,7 @@ async fn make(gate: &Gate, described: &Described, payload: &[u8], review: &Revie
     match facts.part {
         GatePart::Policies => policies::make(gate, &approved).await,
         GatePart::People => people::make(gate, &approved).await,
+        GatePart::Targets => targets::make(gate, &approved).await,
     }
 }
 

@@ -50,13 +50,19 @@ impl LocalVault {
 #[async_trait]
 impl Vault for LocalVault {
     async fn secret(&self, target: &str) -> Result<SecretString, VaultError> {
-        let fail = |detail: String| VaultError { target: target.to_owned(), detail };
         match self.sources.get(target) {
-            None => Err(fail("the target has no `credential`".to_owned())),
-            Some(CredentialSource::Env(name)) => std::env::var(name)
+            None => Err(VaultError { target: target.to_owned(), detail: "the target has no `credential`".to_owned() }),
+            Some(source) => self.credential(target, source).await,
+        }
+    }
+
+    async fn credential(&self, target: &str, source: &CredentialSource) -> Result<SecretString, VaultError> {
+        let fail = |detail: String| VaultError { target: target.to_owned(), detail };
+        match source {
+            CredentialSource::Env(name) => std::env::var(name)
                 .map(SecretString::from)
                 .map_err(|_| fail(format!("the environment variable `{name}` is not set, or not text"))),
-            Some(CredentialSource::File(path)) => {
+            CredentialSource::File(path) => {
                 let length = std::fs::metadata(path).map_err(|e| fail(format!("`{}`: {e}", path.display())))?.len();
                 if length > SECRET_BYTES_MAX {
                     return Err(fail(format!("`{}` is longer than {SECRET_BYTES_MAX} bytes", path.display())));

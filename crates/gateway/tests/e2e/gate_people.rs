@@ -197,7 +197,7 @@ fn every_way_to_more_waits() {
     approved(&world, &review, [dora, finn]);
     let list = world.gateway.administer(&["agent", "list"]);
     assert!(list.lines().any(|line| line.contains("coder") && line.contains("sre")), "{list}");
-    assert_eq!(world.count_recorded(|leaf| leaf["kind"] == "gate.changed"), 4);
+    assert_eq!(world.count_recorded(|leaf| leaf["kind"] == "gate.changed" && leaf["part"] == "people"), 4);
 }
 
 /// Who may not even ask, and what nobody can ask for.
@@ -281,7 +281,7 @@ fn an_approved_change_outlives_the_gateway() {
     wait_until("the group", SOON, || (groups(&eve) == json!(["dba"])).then_some(())).unwrap();
     world.gateway.stop();
     world.gateway.start();
-    assert_eq!(world.count_recorded(|leaf| leaf["kind"] == "gate.changed"), 1);
+    assert_eq!(world.count_recorded(|leaf| leaf["kind"] == "gate.changed" && leaf["part"] == "people"), 1);
 }
 
 /// Where changes are taken as they are, the host gives groups, and nobody is asked.

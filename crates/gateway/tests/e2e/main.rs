@@ -20,6 +20,7 @@ mod escalation;
 mod faithful;
 mod gate_change;
 mod gate_people;
+mod gate_targets;
 mod hostile;
 mod impact;
 mod incidents;

@@ -102,8 +102,10 @@ async fn the_directory_keeps_addresses_and_keys_inside() {
     let token = world.token("dora", Scope::ReviewVote).await;
     let targets = world.get("/api/v1/targets", &token).await;
     let expected = json!({"targets": [
-        {"name": "orders", "protocol": "postgres", "environment": "production", "sensitivity": "high"},
-        {"name": "sandbox", "protocol": "postgres", "environment": "dev", "sensitivity": "none"},
+        {"name": "orders", "protocol": "postgres", "environment": "production", "sensitivity": "high",
+            "in_force": true, "waits": null},
+        {"name": "sandbox", "protocol": "postgres", "environment": "dev", "sensitivity": "none",
+            "in_force": true, "waits": null},
     ]});
     assert_eq!(targets.json(), expected);
     let agents = world.get("/api/v1/agents", &token).await.json();

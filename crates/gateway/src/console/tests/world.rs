@@ -31,6 +31,7 @@ use crate::pipeline::{Outcomes, finish};
 use crate::policies::Policies;
 use crate::ports::*;
 use crate::store::sqlite::SqliteStore;
+use crate::targets::Targets;
 use crate::vault::LocalVault;
 use crate::waiting::WaitingRoom;
 
@@ -135,10 +136,12 @@ impl World {
         let policies = Policies::open(config.clone(), bundles.clone(), &scribe, started).await;
         let incidents: Arc<dyn Incidents> = Arc::new(store.clone());
         let declared = Declared::open(&*incidents).await.expect("reads");
+        let targets = Targets::open(config.clone(), Arc::new(store.clone()), &scribe).await;
         let gate = Arc::new(Gate {
             incidents,
             declared,
             policies: Arc::new(policies.expect("the starter policies load")),
+            targets: Arc::new(targets.expect("the targets load")),
             bundles,
             roster,
             config,

@@ -183,13 +183,7 @@ impl Entering {
         key: &AgentKey,
     ) -> Result<LoggedIn, End> {
         settings::check_startup(&startup.settings).map_err(|refusal| fatal(&refusal))?;
-        let Some(target) = listener.targets.get(&startup.database) else {
-            let names: Vec<&str> = listener.targets.keys().map(String::as_str).collect();
-            let message = format!("there is no target `{}`", startup.database);
-            let refusal = Refusal::new(Code::UnknownTarget, message)
-                .hint(format!("the database name is the target's; there is: {}", names.join(", ")));
-            return Err(fatal(&refusal));
-        };
+        let target = &listener.upstream(&startup.database).map_err(|refusal| fatal(&refusal))?;
         let requester = agent.id.to_string();
         let side = listener.gate.roster.current().requester(agent, key, listener.gate.scribe.now());
         let side = side.ok_or_else(|| not_in_force(&startup.user))?;

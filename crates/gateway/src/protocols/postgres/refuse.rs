@@ -81,7 +81,7 @@ fn sqlstate(code: Code) -> SqlState {
         Code::ProtocolViolation | Code::BadRequest => SqlState::PROTOCOL_VIOLATION,
         Code::Unauthenticated => SqlState::INVALID_PASSWORD,
         Code::TlsRequired => SqlState::INVALID_AUTHORIZATION,
-        Code::UnknownTarget | Code::NotFound | Code::NameTaken => SqlState::INVALID_CATALOG_NAME,
+        Code::UnknownTarget | Code::TargetWaits | Code::NotFound | Code::NameTaken => SqlState::INVALID_CATALOG_NAME,
     }
 }
 

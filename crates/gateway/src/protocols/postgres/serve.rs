@@ -27,7 +27,7 @@ use super::wire::startup::{CancelKey, ProtocolVersion, Startup};
 use super::wire::{TransactionStatus, backend};
 use super::{refuse, settings};
 use crate::codes::Code;
-use crate::config::Protocol;
+use crate::config::{Protocol, Target};
 use crate::gate::Gate;
 use crate::identity::keys;
 use crate::lanes::Lanes;
@@ -78,7 +78,8 @@ pub struct Listener {
     pub(super) gate: Arc<Gate>,
     pub(super) tls: ServerTls,
     pub(super) mock_secret: MockSecret,
-    pub(super) targets: BTreeMap<String, Arc<Upstream>>,
+    /// Those that somebody connected to, each in the form that was in force then.
+    upstreams: Mutex<BTreeMap<String, Arc<Upstream>>>,
     describer: Arc<Describer>,
     cancels: Mutex<HashMap<u32, (Bytes, Arc<Cancel>)>>,
     doors: Doors,
@@ -98,10 +99,11 @@ impl Listener {
             Some(files) => ServerTls::load(&files.cert, &files.key)?,
             None => ServerTls::load_or_create(&gate.config.data_dir, None)?,
         };
-        let targets = gate.config.targets.iter().filter(|target| target.protocol == Protocol::Postgres);
-        let targets = targets
-            .map(|target| Ok((target.name.clone(), Arc::new(Upstream::new(target.clone())?))))
-            .collect::<Result<_, TargetError>>()?;
+        let in_force = gate.targets.current();
+        let targets = gate.config.targets.iter().chain(in_force.values());
+        for target in targets.filter(|target| target.protocol == Protocol::Postgres) {
+            Upstream::new(target.clone())?; // what cannot be used is told at the start
+        }
         let socket = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         Ok(Self {
             mock_secret: MockSecret::new(keys::random()?),
@@ -111,7 +113,7 @@ impl Listener {
             mask_key: Arc::new(Key::load_or_create(&gate.config.data_dir)?),
             gate,
             tls,
-            targets,
+            upstreams: Mutex::default(),
             describer: Arc::default(),
             cancels: Mutex::default(),
             socket,
@@ -230,6 +232,38 @@ impl Listener {
         {
             cancel.raise(CANCEL_TIME_MAX).await;
         }
+    }
+
+    /// The upstream of a target as it is in force.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is none, or it waits for people.
+    pub(super) fn upstream(&self, name: &str) -> Result<Arc<Upstream>, Refusal> {
+        let in_force = self.gate.targets.current();
+        let spoken = |target: &&Target| target.protocol == Protocol::Postgres;
+        let Some(target) = in_force.get(name).filter(spoken) else {
+            return Err(match self.gate.targets.waiting(name) {
+                Some(_) => {
+                    Refusal::new(Code::TargetWaits, format!("the target `{name}` waits for people to approve it"))
+                        .hint("somebody proposes it: `countersign target propose`, or the page Targets")
+                }
+                None => {
+                    let names: Vec<&str> =
+                        in_force.values().filter(spoken).map(|target| target.name.as_str()).collect();
+                    Refusal::new(Code::UnknownTarget, format!("there is no target `{name}`"))
+                        .hint(format!("the database name is the target's; there is: {}", names.join(", ")))
+                }
+            });
+        };
+        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
+        if let Some(known) = upstreams.get(name).filter(|known| known.config == *target) {
+            return Ok(known.clone());
+        }
+        let new = Upstream::new(target.clone());
+        let new = new.map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))?;
+        let new = Arc::new(new);
+        upstreams.insert(name.to_owned(), new.clone());
+        Ok(new)
     }
 
     fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<u32, (Bytes, Arc<Cancel>)>> {

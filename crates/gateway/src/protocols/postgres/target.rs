@@ -61,7 +61,10 @@ impl Upstream {
         settings: &BTreeMap<String, String>,
     ) -> Result<Connected, Refusal> {
         let secret = match &self.config.credential {
-            Some(_) => Some(vault.secret(&self.config.name).await.map_err(|e| unavailable(e.to_string()))?),
+            Some(source) => {
+                let secret = vault.credential(&self.config.name, source).await;
+                Some(secret.map_err(|e| unavailable(e.to_string()))?)
+            }
             None => None,
         };
         let connected = self.connector.connect(secret.as_ref(), settings, Timeouts::default()).await;

@@ -36,6 +36,7 @@ mod people;
 mod provisioning;
 mod records;
 mod reviews;
+mod targets;
 #[cfg(test)]
 mod tests;
 
