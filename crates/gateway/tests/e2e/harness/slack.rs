@@ -19,7 +19,9 @@ use super::{SOON, World};
 const BOT_TOKEN: &str = "xoxb-of-the-tests";
 const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 /// People in the emulated workspace.
-const USERS: [&str; 3] = ["ada", "dora", "finn"];
+const USERS: [&str; 8] = ["ada", "dora", "finn", "meg", "ann", "bob", "bob-admin", "gil"];
+/// Those of them whose accounts [`Slack::link`] links.
+const LINKED: [&str; 3] = ["ada", "dora", "finn"];
 
 /// A workspace, or the place where one would be.
 pub(crate) struct Slack {
@@ -103,13 +105,18 @@ impl Slack {
         (team, found["id"].as_str().unwrap().to_owned())
     }
 
-    /// Links everybody's account to the person of that name.
+    /// Links the accounts of those whom every world has to the persons of the same name.
     pub(crate) fn link(&self, world: &World) {
-        for name in USERS {
-            let (team, user) = self.ids(name);
-            let subject = format!("{team}/{user}");
-            world.gateway.administer(&["person", "link", name, "--provider", "slack", "--subject", &subject]);
+        for name in LINKED {
+            self.link_to(world, name, name);
         }
+    }
+
+    /// Links somebody's account to a person.
+    pub(crate) fn link_to(&self, world: &World, name: &str, person: &str) {
+        let (team, user) = self.ids(name);
+        let subject = format!("{team}/{user}");
+        world.gateway.administer(&["person", "link", person, "--provider", "slack", "--subject", &subject]);
     }
 
     /// What was whispered to people who clicked, as the emulator's own page shows it.
