@@ -111,6 +111,34 @@ impl Card {
         }
     }
 
+    /// What a change of the gate would change, in words; none for anything else.
+    pub fn changes(&self) -> Option<&'static str> {
+        let part = match self.resource.name.as_str() {
+            "people" => "who decides",
+            "targets" => "what agents reach",
+            _ => "the policies",
+        };
+        (self.resource.kind == "gate").then_some(part)
+    }
+
+    /// What it is aimed at, in words: a part of the gate, the tables it changes, else those it reads, else the target as a whole.
+    pub fn aimed_at(&self) -> String {
+        const TABLES_MAX: usize = 2;
+        if let Some(part) = self.changes() {
+            return part.to_owned();
+        }
+        let tables = &self.resource.tables;
+        let aimed = if tables.write.is_empty() { &tables.read } else { &tables.write };
+        let mut words: Vec<String> = aimed.iter().take(TABLES_MAX).cloned().collect();
+        if words.is_empty() {
+            return self.target.clone();
+        }
+        if aimed.len() > TABLES_MAX {
+            words.push(format!("{} more", aimed.len() - TABLES_MAX));
+        }
+        words.join(", ")
+    }
+
     /// The digest of everything shown.
     ///
     /// # Errors
@@ -118,6 +146,28 @@ impl Card {
     pub fn digest(&self) -> Result<CardDigest, NotCanonical> {
         Ok(CardDigest::of(&canonical(self)?))
     }
+}
+
+/// Verbs in order, repeated ones counted: `UPDATE ×3, DELETE`.
+pub fn verbs(all: &[String]) -> String {
+    const VERBS_MAX: usize = 6;
+    let mut runs: Vec<(&str, usize)> = Vec::new();
+    for verb in all {
+        match runs.last_mut() {
+            Some((last, count)) if last == verb => *count += 1,
+            _ => runs.push((verb, 1)),
+        }
+    }
+    let more = runs.len().saturating_sub(VERBS_MAX);
+    let mut words: Vec<String> = runs
+        .into_iter()
+        .take(VERBS_MAX)
+        .map(|(verb, count)| if count == 1 { verb.to_owned() } else { format!("{verb} ×{count}") })
+        .collect();
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    words.join(", ")
 }
 
 fn touched(described: &Described) -> Touched {

@@ -2,7 +2,7 @@
 //!
 //! What is due is in the store, so that a crash loses nothing; a message may then be posted twice, never not at all. A place
 //! that fails is tried again, ever more seldom, and given up at last; a review that no place could be told of raises an alarm
-//! and waits in the console as before. Whoever fails holds up nobody else.
+//! and waits in the console as before. What fails at one place holds up no other, and is asked once for all that is due there.
 //!
 //! A burst is folded: from the fourth review on that is alike and waits at the same place, one message tells of all further ones
 //! and how many of them wait still.
@@ -65,10 +65,12 @@ async fn deliver_due(gate: &Gate, registry: &Registry) -> Result<usize, StoreErr
     }
     let open = &open;
     let deliveries = futures::stream::iter(places.into_values().map(|all| async move {
-        let mut told = BTreeMap::new();
+        let (mut told, mut out) = (BTreeMap::new(), None);
         for one in all {
-            if !deliver(gate, registry, one, open, &mut told).await? {
-                break; // the rest of this place is due still
+            match &out {
+                None => out = deliver(gate, registry, one, open, &mut told).await?,
+                // it was asked a moment ago: while it is away, all that is due there has failed
+                Some(failure) => failed(gate, one.posting, one.version, Failure::clone(failure)).await?,
             }
         }
         Ok::<(), StoreError>(())
@@ -78,22 +80,25 @@ async fn deliver_due(gate: &Gate, registry: &Registry) -> Result<usize, StoreErr
     Ok(count)
 }
 
-/// Delivers one. Returns whether its place could be reached. `told` is what stands in messages that were changed in this go.
+/// Delivers one. Returns why its place cannot be told at all just now. `told` is what stands in messages that were changed in
+/// this go.
 async fn deliver(
     gate: &Gate,
     registry: &Registry,
     due: Due,
     open: &[Review],
     told: &mut BTreeMap<String, String>,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Failure>, StoreError> {
     let Due { posting, version, review, attention } = due;
     if posting.message.is_none() && matches!(review, Review::Closed(_)) {
         // nobody was told of it, and there is nothing left to ask
-        return keep(gate, Posting { failed: 0, error: None, ..posting }, version).await;
+        keep(gate, Posting { failed: 0, error: None, ..posting }, version).await?;
+        return Ok(None);
     }
     let Some(channel) = registry.named(posting.place.channel()) else {
         let why = format!("no channel `{}` is configured", posting.place.channel());
-        return failed(gate, posting, version, Failure::Never(why)).await;
+        failed(gate, posting, version, Failure::Never(why)).await?;
+        return Ok(None);
     };
     let notice = Notice::new(&gate.moment(), &review, &attention, &gate.config.public_url);
     let folds = if channel.folds() { fold(gate, &posting, &review, open).await? } else { None };
@@ -107,21 +112,26 @@ async fn deliver(
     if message.is_some() && stands == Some(&shown) {
         let posting =
             Posting { message, folded: folds.is_some(), shown: Some(shown), failed: 0, error: None, ..posting };
-        return keep(gate, posting, version).await;
+        keep(gate, posting, version).await?;
+        return Ok(None);
     }
     match channel.tell(posting.place.name(), message.as_deref(), &body).await {
         Ok(message) => {
             told.insert(message.clone(), shown.clone());
             let (message, shown, folded) = (Some(message), Some(shown), folds.is_some());
-            keep(gate, Posting { message, shown, folded, failed: 0, error: None, ..posting }, version).await
+            keep(gate, Posting { message, shown, folded, failed: 0, error: None, ..posting }, version).await?;
+            Ok(None)
         }
-        Err(failure) => failed(gate, posting, version, failure).await,
+        Err(failure) => {
+            failed(gate, posting, version, failure.clone()).await?;
+            Ok(Some(failure).filter(|failure| matches!(failure, Failure::Away { .. })))
+        }
     }
 }
 
 /// What stands at its place is up to date.
-async fn keep(gate: &Gate, posting: Posting, version: u64) -> Result<bool, StoreError> {
-    gate.store.attempted(&posting, version, None, Vec::new()).await.map(|()| true)
+async fn keep(gate: &Gate, posting: Posting, version: u64) -> Result<(), StoreError> {
+    gate.store.attempted(&posting, version, None, Vec::new()).await
 }
 
 /// The one message that tells of a burst at a place.
@@ -154,19 +164,19 @@ async fn fold(gate: &Gate, posting: &Posting, review: &Review, open: &[Review]) 
 }
 
 /// Keeps that an attempt failed, and when it is tried again.
-async fn failed(gate: &Gate, posting: Posting, version: u64, failure: Failure) -> Result<bool, StoreError> {
+async fn failed(gate: &Gate, posting: Posting, version: u64, failure: Failure) -> Result<(), StoreError> {
     let failed = posting.failed.saturating_add(1);
     let dead = matches!(failure, Failure::Never(_)) || failed >= FAILED_MAX;
     tracing::warn!(review = %posting.review, place = %posting.place, failed, dead, "a message was not delivered: {failure}");
     let pause = (1_i64 << (failed - 1).min(16)).min(PAUSE_SECONDS_MAX);
     let pause = match &failure {
-        Failure::Later { after: Some(after), .. } => pause.max(i64::try_from(after.as_secs()).unwrap_or(i64::MAX)),
-        Failure::Later { .. } | Failure::Never(_) => pause,
+        Failure::Away { after: Some(after), .. } => pause.max(i64::try_from(after.as_secs()).unwrap_or(i64::MAX)),
+        Failure::Away { .. } | Failure::Later(_) | Failure::Never(_) => pause,
     };
     let next = (!dead).then(|| gate.scribe.now().plus_seconds(pause));
     let posting = Posting { failed, dead, error: Some(failure.to_string()), ..posting };
     let records = untold(gate, &posting).await?;
-    gate.store.attempted(&posting, version, next, records).await.map(|()| false)
+    gate.store.attempted(&posting, version, next, records).await
 }
 
 /// The alarm that nobody could be told of a review, at the moment that the last of its places counts as failed.

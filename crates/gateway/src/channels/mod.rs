@@ -25,14 +25,17 @@ use notice::Notice;
 /// Why a message was not brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Failure {
-    /// It may be tried again, at the earliest after this time if one is given.
+    /// The place cannot be told anything just now; it may be tried again, at the earliest after this time if one is given.
     #[error("{why}")]
-    Later {
+    Away {
         /// Why.
         why: String,
         /// What the service asks for.
         after: Option<Duration>,
     },
+    /// This message was not taken; it may be tried again.
+    #[error("{0}")]
+    Later(String),
     /// Trying again does not help: there is no such place, or the message is refused.
     #[error("{0}")]
     Never(String),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use countersign_core::action::{CardDigest, ReviewId, Timestamp};
-use countersign_core::card::Card;
 use countersign_core::card::unseen::visible_line;
+use countersign_core::card::{self, Card};
 use countersign_core::policy::Quorum;
 use countersign_core::review::attention::Attention;
 use countersign_core::review::{Outcome, Review, Verdict};
@@ -97,21 +97,11 @@ impl Notice {
 
     fn told(&self, wants: &str) -> String {
         let who = visible_line(&self.card.requester.name);
-        if self.card.resource.kind == "gate" {
-            return format!("{who} {wants} to change the {}", self.card.resource.name);
+        let aim = visible_line(&self.card.aimed_at());
+        if self.card.changes().is_some() {
+            return format!("{who} {wants} to change {aim}");
         }
-        format!("{who} {wants} to run {} on {}", verbs(&self.card.resource.verbs), self.object())
-    }
-
-    fn object(&self) -> String {
-        let tables = &self.card.resource.tables;
-        let aimed = if tables.write.is_empty() { &tables.read } else { &tables.write };
-        let named: Vec<String> = aimed.iter().take(2).map(|table| visible_line(table)).collect();
-        match (named.is_empty(), aimed.len().saturating_sub(2)) {
-            (true, _) => visible_line(&self.card.target),
-            (false, 0) => named.join(", "),
-            (false, more) => format!("{}, {more} more", named.join(", ")),
-        }
+        format!("{who} {wants} to run {} on {aim}", visible_line(&card::verbs(&self.card.resource.verbs)))
     }
 
     /// Where it stands, on one line.
@@ -140,13 +130,4 @@ fn asked(suffices: &[BTreeSet<Quorum>]) -> String {
     };
     let way = |set: &BTreeSet<Quorum>| set.iter().map(need).collect::<Vec<_>>().join(" and ");
     suffices.iter().map(way).collect::<Vec<_>>().join(", or ")
-}
-
-fn verbs(all: &[String]) -> String {
-    let distinct: BTreeSet<String> = all.iter().map(|verb| visible_line(verb)).collect();
-    let mut shown: Vec<String> = distinct.iter().take(4).cloned().collect();
-    if distinct.len() > 4 {
-        shown.push(format!("{} more", distinct.len() - 4));
-    }
-    shown.join(", ")
 }

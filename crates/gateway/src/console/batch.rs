@@ -47,6 +47,8 @@ struct Row {
     id: String,
     who: Html,
     for_whom: Html,
+    /// Whether the gate itself would change.
+    is_gate: bool,
     verbs: Html,
     object: Html,
     effect: &'static str,
@@ -166,6 +168,7 @@ fn row(moment: &Moment, review: &Review) -> Option<Row> {
         id: matter.id.to_string(),
         who: line(&card.requester.name),
         for_whom: line(&card.on_behalf_of),
+        is_gate: card.changes().is_some(),
         verbs: verbs(&card.resource.verbs),
         object: object(&card),
         effect: effect(&card.resource.class),

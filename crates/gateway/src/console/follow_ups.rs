@@ -50,6 +50,8 @@ struct Row {
     id: String,
     /// Who asked for what, on what.
     who: Html,
+    /// Whether the gate itself would change.
+    is_gate: bool,
     verbs: Html,
     object: Html,
     target: Html,
@@ -213,6 +215,7 @@ fn row(moment: &Moment, session: &Session, found: &FollowUp) -> Option<Row> {
     Some(Row {
         id: matter.id.to_string(),
         who: line(&card.requester.name),
+        is_gate: card.changes().is_some(),
         verbs: verbs(&card.resource.verbs),
         object: object(&card),
         target: line(&card.target),

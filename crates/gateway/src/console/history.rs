@@ -39,6 +39,8 @@ struct Row {
     object: Html,
     target: Html,
     environment: String,
+    /// Whether the gate itself would change.
+    is_gate: bool,
     verbs: Html,
     statement: Html,
     is_excerpt: bool,
@@ -80,6 +82,7 @@ fn row(moment: &Moment, review: &Review, closed: &Closed) -> Row {
         object: object(&card),
         target: line(&card.target),
         environment: card.environment.clone(),
+        is_gate: card.changes().is_some(),
         verbs: verbs(&card.resource.verbs),
         statement,
         is_excerpt: is_excerpt || card.statement.cut_bytes > 0,

@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::action::{ReviewId, Timestamp};
-use countersign_core::card::Card;
+use countersign_core::card::{self, Card};
 use countersign_core::review::Review;
 use countersign_core::review::attention::Attention;
 use countersign_core::review::burst::{self, Burst};
@@ -236,7 +236,7 @@ pub(super) fn row(moment: &Moment, review: &Review, attention: &Attention, sessi
         who: line(&card.requester.name),
         for_whom: line(&card.on_behalf_of),
         verbs: verbs(&card.resource.verbs),
-        is_gate: card.resource.kind == "gate",
+        is_gate: card.changes().is_some(),
         object: object(&card),
         effect: effect(&card.resource.class),
         target: line(&card.target),
@@ -273,41 +273,14 @@ pub(super) fn effect(class: &str) -> &'static str {
     }
 }
 
-/// What an action is aimed at: the tables it changes, else those it reads, else the target as a whole.
+/// What an action is aimed at.
 pub(super) fn object(card: &Card) -> Html {
-    const TABLES_MAX: usize = 2;
-    let tables = &card.resource.tables;
-    let aimed = if tables.write.is_empty() { &tables.read } else { &tables.write };
-    if aimed.is_empty() {
-        return line(&card.target);
-    }
-    let mut words: Vec<String> = aimed.iter().take(TABLES_MAX).cloned().collect();
-    if aimed.len() > TABLES_MAX {
-        words.push(format!("{} more", aimed.len() - TABLES_MAX));
-    }
-    line(&words.join(", "))
+    line(&card.aimed_at())
 }
 
-/// Verbs in order, repeated ones counted: `UPDATE ×3, DELETE`.
+/// Verbs in order.
 pub(super) fn verbs(all: &[String]) -> Html {
-    const VERBS_MAX: usize = 6;
-    let mut runs: Vec<(&str, usize)> = Vec::new();
-    for verb in all {
-        match runs.last_mut() {
-            Some((last, count)) if last == verb => *count += 1,
-            _ => runs.push((verb, 1)),
-        }
-    }
-    let more = runs.len().saturating_sub(VERBS_MAX);
-    let mut words: Vec<String> = runs
-        .into_iter()
-        .take(VERBS_MAX)
-        .map(|(verb, count)| if count == 1 { verb.to_owned() } else { format!("{verb} ×{count}") })
-        .collect();
-    if more > 0 {
-        words.push(format!("and {more} more"));
-    }
-    line(&words.join(", "))
+    line(&card::verbs(all))
 }
 
 /// How long a review stays open, in words; for pages that show one.

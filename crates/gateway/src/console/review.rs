@@ -312,7 +312,7 @@ fn card_view(card: Card, review: &Review) -> CardView {
             "gate" => Statement::plain(difference(&card.statement.text)),
             _ => Statement::new(&card.statement),
         },
-        is_gate: card.resource.kind == "gate",
+        is_gate: card.changes().is_some(),
         data: card.statement.stream.as_ref().map(Data::new),
         cut_bytes: card.statement.cut_bytes,
         redacted: card.statement.redacted,

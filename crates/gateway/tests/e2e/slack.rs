@@ -132,14 +132,20 @@ fn a_click_is_worth_what_the_person_behind_it_is() {
 /// Where policy takes no click, none is offered, and one that is forged counts for nothing.
 #[test]
 fn policy_says_what_a_click_is_worth() {
-    for (sensitive, statement) in [(true, WRITE), (false, "ALTER TABLE customers ADD COLUMN note text")] {
-        let plan = Plan::default().slack();
-        let mut world = if sensitive { plan } else { plan.sensitivity_low() }.start();
+    let low = || Plan::default().slack().sensitivity_low();
+    let cases = [
+        (Plan::default().slack(), WRITE, "Open and decide", "approve with a second factor"),
+        (low(), "ALTER TABLE customers ADD COLUMN note text", "Open and decide", "approve with a second factor"),
+        (low().stepup(), WRITE, "Open and sign", "passkey"),
+    ];
+    for (plan, statement, offered, refused) in cases {
+        let mut world = plan.start();
         world.slack_mut().start();
         world.slack().link(&world);
         let (mut call, review) = world.paused(statement);
-        let message = world.slack().until_says("approvals", "Open and decide");
+        let message = world.slack().until_says("approvals", offered);
         assert!(!message.to_string().contains("\"approve\""), "{message}");
+        assert!(message.to_string().contains(&format!("/reviews/{}", review.id())), "leads to its page: {message}");
         let value = ["review", "action_digest", "card_digest"];
         let value =
             value.map(|key| if key == "review" { review.id() } else { review.0[key].as_str().unwrap() }.to_owned());
@@ -149,7 +155,7 @@ fn policy_says_what_a_click_is_worth() {
             payload["actions"][0]["value"] = json!(value.join(" "));
             assert_eq!(Interaction::new(&payload).send(&world).0, 200);
         }
-        world.slack().until_whispers("Not done: approve with a second factor");
+        world.slack().until_whispers(refused);
         assert_eq!(world.dora().review(review.id()).state(), "open");
         assert!(!call.answered());
     }

@@ -61,25 +61,25 @@ impl Slack {
 
     /// Calls a method of the Web API.
     async fn call(&self, method: &str, arguments: &Value) -> Result<Answer, Failure> {
-        let later = |why: String| Failure::Later { why, after: None };
-        let token = self.vault.secret(SLACK_BOT_TOKEN).await.map_err(|error| later(error.to_string()))?;
+        let away = |why: String| Failure::Away { why, after: None };
+        let token = self.vault.secret(SLACK_BOT_TOKEN).await.map_err(|error| away(error.to_string()))?;
         let request = http::Request::post(format!("{}/{method}", self.api))
             .header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()))
             .header(http::header::CONTENT_TYPE, "application/json; charset=utf-8")
             .body(arguments.to_string().into_bytes())
-            .map_err(|error| later(error.to_string()))?;
-        let answer = self.fetch.clone().send(request).await.map_err(|error| later(error.to_string()))?;
+            .map_err(|error| Failure::Never(error.to_string()))?;
+        let answer = self.fetch.clone().send(request).await.map_err(|error| away(error.to_string()))?;
         if answer.status() == http::StatusCode::TOO_MANY_REQUESTS {
-            return Err(Failure::Later { why: "Slack asks for a pause".to_owned(), after: Some(pause(&answer)) });
+            return Err(Failure::Away { why: "Slack asks for a pause".to_owned(), after: Some(pause(&answer)) });
         }
         if !answer.status().is_success() {
-            return Err(later(format!("Slack answers {}", answer.status())));
+            return Err(away(format!("Slack answers {}", answer.status())));
         }
-        let answer: Answer = serde_json::from_slice(answer.body()).map_err(|error| later(error.to_string()))?;
+        let answer: Answer = serde_json::from_slice(answer.body()).map_err(|error| away(error.to_string()))?;
         match answer.error.as_str() {
             _ if answer.ok => Ok(answer),
             error if FINAL.contains(&error) => Err(Failure::Never(format!("Slack says `{error}`"))),
-            error => Err(later(format!("Slack says `{error}`"))),
+            error => Err(Failure::Later(format!("Slack says `{error}`"))),
         }
     }
 
@@ -122,7 +122,7 @@ impl Channel for Slack {
         };
         let Answer { channel, ts, .. } = self.call(method, &arguments).await?;
         if channel.is_empty() || ts.is_empty() {
-            return Err(Failure::Later { why: "Slack does not say where the message stands".to_owned(), after: None });
+            return Err(Failure::Later("Slack does not say where the message stands".to_owned()));
         }
         Ok(format!("{channel}/{ts}"))
     }

@@ -50,9 +50,9 @@ impl Webhooks {
     }
 
     async fn send(&self, url: &str, name: &str, id: &str, body: Vec<u8>) -> Result<(), Failure> {
-        let later = |why: String| Failure::Later { why, after: None };
-        let secret = self.vault.secret(&webhook_secret(name)).await.map_err(|error| later(error.to_string()))?;
-        let key = key(&secret).ok_or_else(|| later("its secret is no `whsec_…` of 24 to 64 bytes".to_owned()))?;
+        let away = |why: String| Failure::Away { why, after: None };
+        let secret = self.vault.secret(&webhook_secret(name)).await.map_err(|error| away(error.to_string()))?;
+        let key = key(&secret).ok_or_else(|| away("its secret is no `whsec_…` of 24 to 64 bytes".to_owned()))?;
         let timestamp = (self.scribe.now().micros() / 1_000_000).to_string();
         let request = http::Request::post(url)
             .header(http::header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
@@ -60,15 +60,15 @@ impl Webhooks {
             .header("webhook-timestamp", &timestamp)
             .header("webhook-signature", signature(&key, id, &timestamp, &body))
             .body(body)
-            .map_err(|error| later(error.to_string()))?;
-        let answer = self.fetch.clone().send(request).await.map_err(|error| later(error.to_string()))?;
+            .map_err(|error| Failure::Never(error.to_string()))?;
+        let answer = self.fetch.clone().send(request).await.map_err(|error| away(error.to_string()))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             StatusCode::GONE => Err(Failure::Never("the receiver wants no more events (410)".to_owned())),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Err(Failure::Later { why: format!("it answers {}", answer.status()), after: Some(pause(&answer)) })
+                Err(Failure::Away { why: format!("it answers {}", answer.status()), after: Some(pause(&answer)) })
             }
-            status => Err(later(format!("it answers {status}"))),
+            status => Err(Failure::Later(format!("it answers {status}"))),
         }
     }
 }
