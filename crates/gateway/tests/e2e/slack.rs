@@ -111,7 +111,7 @@ fn a_click_is_worth_what_the_person_behind_it_is() {
     assert_eq!(world.dora().review(review.id()).state(), "open");
     assert!(!call.answered());
 
-    assert_eq!(Interaction::new(&payload).send(&world).0, 200);
+    assert_eq!(Interaction::new(&payload).signed_by_slack(&world.dir).send(&world).0, 200);
     assert_eq!(call.outcome().rows(), 1);
     assert_eq!(Interaction::new(&payload).send(&world).0, 200, "the same click again");
     world.until_recorded("the late click", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "review_closed");

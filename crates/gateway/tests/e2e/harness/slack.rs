@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,8 +10,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use xtask::loopback::free_port;
-use xtask::process::wait_until;
+use xtask::process::{run, wait_until};
 use xtask::sweeper::Sweeper;
+use xtask::test_tools_dir;
 
 use super::api::Api;
 use super::emulated::Service;
@@ -172,6 +174,17 @@ impl Interaction {
         mac.update(format!("v0:{timestamp}:{body}").as_bytes());
         let signature = format!("v0={}", hex::encode(mac.finalize().into_bytes()));
         Self { body, timestamp, signature }
+    }
+
+    /// Its signature by Slack's own library.
+    pub(crate) fn signed_by_slack(mut self, dir: &Path) -> Self {
+        let body = dir.join("interaction");
+        fs::write(&body, &self.body).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/slack_sign.py");
+        let mut python = Command::new(test_tools_dir().join("python/bin/python"));
+        let said = run(python.args([script, SIGNING_SECRET, &self.timestamp]).arg(&body), SOON).unwrap();
+        said.success("slack_sdk").unwrap().trim().clone_into(&mut self.signature);
+        self
     }
 
     /// The same signature over other bytes.
