@@ -187,6 +187,13 @@ const CONFIG: &str = r#"
     [server]
     public_url = "https://gate.example.org"
     policies = "POLICIES"
+    [review]
+    open_per_owner_max = 20000
+    [[webhook]]
+    name = "pager"
+    url = "http://127.0.0.1:1/nobody-listens"
+    secret = { env = "PAGER_SECRET" }
+    all = true
     [[target]]
     name = "orders"
     protocol = "postgres"
@@ -311,13 +318,8 @@ impl World {
             expires_at: opened_at.plus_seconds(1_800),
         };
         let record = self.gate.scribe.record(Event::ConfigChanged { what: "test".to_owned() });
-        let ask = Ask {
-            matter,
-            fingerprint: statement.to_owned(),
-            limits: self.gate.config.limits,
-            places: BTreeSet::new(),
-            record,
-        };
+        let places = self.gate.config.places(&BTreeSet::new(), std::iter::empty());
+        let ask = Ask { matter, fingerprint: statement.to_owned(), limits: self.gate.config.limits, places, record };
         match self.gate.store.ask(ask).await.expect("asks") {
             Asked::Opened(review) => review,
             other => panic!("expected a new review, got {other:?}"),
@@ -334,6 +336,13 @@ impl World {
     }
 
     /// The codes of votes and withdrawals that were refused, as recorded.
+    /// How many records there are of a kind.
+    pub(crate) async fn recorded(&self, kind: &str) -> usize {
+        let records = self.store.records_after(0, 10_000).await.expect("reads");
+        let leaves = records.iter().map(|record| serde_json::from_slice::<Value>(&record.leaf).expect("JSON"));
+        leaves.filter(|leaf| leaf["kind"] == kind).count()
+    }
+
     pub(crate) async fn recorded_refusals(&self) -> Vec<String> {
         let records = self.store.records_after(0, 10_000).await.expect("reads");
         let leaves = records.iter().map(|record| serde_json::from_slice::<Value>(&record.leaf).expect("JSON"));

@@ -194,3 +194,52 @@ async fn untold(gate: &Gate, posting: &Posting) -> Result<Vec<Record>, StoreErro
     tracing::error!("{detail}");
     Ok(vec![gate.scribe.record(Event::SystemAlarm { code: "review_untold".to_owned(), detail })])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::World;
+    use crate::ports::Outbox as _;
+
+    const MANY: usize = 200;
+
+    async fn deliver_all_due(world: &World, registry: &Registry) -> usize {
+        let mut handled = 0;
+        loop {
+            match deliver_due(&world.gate, registry).await.expect("the store answers") {
+                0 => return handled,
+                some => handled += some,
+            }
+        }
+    }
+
+    /// Nobody can be told of anything, for as long as it takes to be given up.
+    #[tokio::test]
+    async fn an_outage_loses_nothing_and_ends_by_itself() {
+        let world = World::new().await;
+        let registry = Registry::new(&world.gate).expect("clients can be made");
+        for n in 0..MANY {
+            world.ask("coder", &format!("UPDATE orders SET paid = true WHERE id = {n}")).await;
+        }
+        assert_eq!(deliver_all_due(&world, &registry).await, MANY);
+        let all = world.store.undelivered(5_000).await.expect("lists");
+        assert!(all.len() == MANY && all.iter().all(|posting| posting.failed == 1 && !posting.dead), "{all:?}");
+        assert_eq!(deliver_all_due(&world, &registry).await, 0, "each waits before it is tried again");
+        let mut alarms = 0;
+        for attempt in 2..=FAILED_MAX {
+            world.clock.advance(PAUSE_SECONDS_MAX);
+            assert_eq!(deliver_all_due(&world, &registry).await, MANY, "attempt {attempt}");
+            if attempt == FAILED_UNTOLD {
+                alarms = world.recorded("system.alarm").await;
+            }
+        }
+        let all = world.store.undelivered(5_000).await.expect("lists");
+        assert!(all.len() == MANY && all.iter().all(|posting| posting.dead), "kept, and given up");
+        assert_eq!((alarms, world.recorded("system.alarm").await), (MANY, MANY), "one alarm a review");
+        world.clock.advance(24 * 60 * 60);
+        assert_eq!(deliver_all_due(&world, &registry).await, 0);
+        let one = &all[0];
+        world.store.retry(&one.review, &one.place).await.expect("is tried again");
+        assert_eq!(deliver_all_due(&world, &registry).await, 1);
+    }
+}
