@@ -161,6 +161,7 @@ fn row(moment: &Moment, review: &Review) -> Option<Row> {
         && card.statement.text.len() <= STATEMENT_BYTES_MAX
         && card.statement.parameters.is_empty()
         && card.statement.stream.is_none()
+        && card.settings.is_empty()
         && !statement.imitated
         && card.digest().ok() == Some(matter.card);
     let one_click = !matter.terms.obligations.justify && !matter.terms.obligations.passkey;

@@ -138,6 +138,8 @@ struct CardView {
     writes: Names,
     reads: Names,
     functions: Names,
+    /// Session settings that are part of what it means, and differ from the target's own.
+    settings: Vec<(Html, Html)>,
     reason: Option<Html>,
     in_transaction: bool,
     /// Whether the gateway could measure the impact.
@@ -319,6 +321,7 @@ fn card_view(card: Card, review: &Review) -> CardView {
         writes: names(card.resource.tables.write.iter()),
         reads: names(card.resource.tables.read.iter()),
         functions: names(card.resource.functions.iter()),
+        settings: card.settings.iter().map(|(name, value)| (line(name), line(value))).collect(),
         reason: card.reason.as_deref().map(block),
         in_transaction: card.in_transaction,
         measured: card.impact.known,

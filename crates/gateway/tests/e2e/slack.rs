@@ -213,6 +213,11 @@ fn hostile_text_stays_text() {
     let (_other, _) = world.paused(&long);
     let message = world.slack().until_says("approvals", "characters are not shown here");
     check_blocks(&world, &message);
+    let offers = |message: &Value| message.to_string().contains("\"approve\"");
+    assert!(!offers(&message), "nobody approves by a click what they cannot see: {message}");
+    let (_third, _) = world.paused("UPDATE customers SET name = '‹email 1›' WHERE id = 3");
+    let message = world.slack().until_says("approvals", "Placeholders are imitated");
+    assert!(!offers(&message), "{message}");
 }
 
 /// While Slack cannot be reached nothing is lost: the console has it, an alarm says so, and what stands in Slack afterwards is

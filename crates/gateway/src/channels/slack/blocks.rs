@@ -3,6 +3,7 @@
 //! Text that did not come from the gateway stands in `rich_text` or `plain_text`, which knows no markup, or is escaped; what
 //! cannot be seen is named. A long statement is cut where Slack's limits are, with the count of what is missing.
 
+use countersign_core::action::redact;
 use countersign_core::card::unseen::{visible, visible_line};
 use countersign_core::review::{Outcome, Verdict};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ const HEADER_CHARS_MAX: usize = 150;
 const TEXT_CHARS_MAX: usize = 2_800;
 /// Of a statement, in characters; the rest is in the console.
 const STATEMENT_CHARS_MAX: usize = 2_500;
+/// Of the parameters, and of the settings.
+const PART_CHARS_MAX: usize = 800;
 /// Of the requester's own words.
 const REASON_CHARS_MAX: usize = 600;
 /// Votes that are told one by one.
@@ -23,16 +26,17 @@ const VOTES_MAX: usize = 10;
 /// The whole message.
 pub(super) fn message(notice: &Notice) -> Value {
     let headline = notice.headline();
+    let shown = shown(notice);
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": cut(&headline, HEADER_CHARS_MAX).0}}),
         context(&facts(notice)),
-        statement(notice),
+        shown.block,
     ];
     blocks.extend(reason(notice));
     blocks.push(section(&asking(notice)));
     blocks.extend(votes(notice));
     if notice.outcome.is_none() {
-        blocks.push(buttons(notice));
+        blocks.push(buttons(notice, shown.whole));
     }
     let text = format!("{}: {headline}", notice.standing());
     json!({"text": escaped(&cut(&text, TEXT_CHARS_MAX).0), "blocks": blocks, "unfurl_links": false})
@@ -75,28 +79,62 @@ fn facts(notice: &Notice) -> String {
     facts.join("  ·  ")
 }
 
-/// The statement as it is, and how much of it is not shown.
-fn statement(notice: &Notice) -> Value {
-    let shown = &notice.card.statement;
-    let (text, missing) = cut(&visible(&shown.text), STATEMENT_CHARS_MAX);
-    let mut elements = vec![preformatted(&text)];
+/// What would run, as far as it fits.
+struct Shown {
+    block: Value,
+    /// Whether that is all of it: on what nobody has seen whole, nobody is offered to decide by a click.
+    whole: bool,
+}
+
+/// The statement as it is, its parameters, the settings that it would run under, and how much of it is not shown.
+fn shown(notice: &Notice) -> Shown {
+    let statement = &notice.card.statement;
+    let parameters = statement.parameters.iter().enumerate().map(|(at, value)| {
+        let value = value.as_deref().map_or_else(|| "NULL".to_owned(), visible);
+        format!("${} = {value}", at + 1)
+    });
+    let settings = notice.card.settings.iter().map(|(name, value)| format!("{} = {}", visible(name), visible(value)));
+    let parts = [
+        ("", visible(&statement.text), STATEMENT_CHARS_MAX),
+        ("Parameters", parameters.collect::<Vec<_>>().join("\n"), PART_CHARS_MAX),
+        ("Session settings that differ", settings.collect::<Vec<_>>().join("\n"), PART_CHARS_MAX),
+    ];
+    let (mut elements, mut missing) = (Vec::new(), 0);
+    for (title, text, max) in parts.iter().filter(|(title, text, _)| title.is_empty() || !text.is_empty()) {
+        let (text, left_out) = cut(text, *max);
+        missing += left_out;
+        if !title.is_empty() {
+            elements.push(said(title));
+        }
+        elements.push(preformatted(&text));
+    }
+    missing += statement.cut_bytes;
+    let notes = notes(statement, missing);
+    elements.extend(notes.iter().map(|note| said(note)));
+    let whole = missing == 0 && statement.stream.is_none() && !is_imitated(statement);
+    Shown { block: json!({"type": "rich_text", "elements": elements}), whole }
+}
+
+fn notes(statement: &redact::Shown, missing: usize) -> Vec<String> {
     let mut notes = Vec::new();
-    if missing > 0 || shown.cut_bytes > 0 {
-        notes.push(format!("{} characters are not shown here: open it.", missing + shown.cut_bytes));
+    if missing > 0 {
+        notes.push(format!("{missing} characters are not shown here: open it."));
     }
-    if shown.redacted > 0 {
-        notes.push(format!("{} hidden values: equal marks stand for equal values.", shown.redacted));
+    if is_imitated(statement) {
+        notes.push("Placeholders are imitated: open it.".to_owned());
+    } else if statement.redacted > 0 {
+        notes.push(format!("{} hidden values: equal marks stand for equal values.", statement.redacted));
     }
-    if !shown.parameters.is_empty() {
-        notes.push(format!("{} parameters: open it to read them.", shown.parameters.len()));
-    }
-    if shown.stream.is_some() {
+    if statement.stream.is_some() {
         notes.push("Data comes with it: open it to see the first rows.".to_owned());
     }
-    if !notes.is_empty() {
-        elements.push(json!({"type": "rich_text_section", "elements": [plain(&notes.join(" "))]}));
-    }
-    json!({"type": "rich_text", "elements": elements})
+    notes
+}
+
+/// Whether more marks stand there than values were hidden: then some were written by the requester.
+fn is_imitated(statement: &redact::Shown) -> bool {
+    let texts = std::iter::once(&statement.text).chain(statement.parameters.iter().flatten());
+    texts.map(|text| text.matches('‹').count()).sum::<usize>() > statement.redacted
 }
 
 /// The requester's own words, marked as such.
@@ -108,7 +146,7 @@ fn reason(notice: &Notice) -> Option<Value> {
         note = format!("{note} ({missing} characters more in the console)");
     }
     Some(json!({"type": "rich_text", "elements": [
-        {"type": "rich_text_section", "elements": [plain(&note)]},
+        said(&note),
         {"type": "rich_text_quote", "elements": [plain(&text)]},
     ]}))
 }
@@ -147,11 +185,12 @@ fn votes(notice: &Notice) -> Option<Value> {
     (!told.is_empty()).then(|| context(&told.join("\n")))
 }
 
-fn buttons(notice: &Notice) -> Value {
+fn buttons(notice: &Notice, whole: bool) -> Value {
+    let decides = whole && notice.clicks_decide && notice.is_whole();
     let open = json!({"type": "button", "action_id": "open", "url": notice.url,
-        "text": {"type": "plain_text", "text": open_words(notice)}});
-    // what a click here could not decide is not offered, and a card that changed is not voted on
-    if !notice.clicks_decide || !notice.is_whole() {
+        "text": {"type": "plain_text", "text": open_words(notice, decides)}});
+    // what a click here could not decide is not offered; what is not shown whole, or is not the card, is not voted on
+    if !decides {
         return json!({"type": "actions", "block_id": "decide", "elements": [open]});
     }
     let value = subject(notice);
@@ -164,8 +203,8 @@ fn buttons(notice: &Notice) -> Value {
     json!({"type": "actions", "block_id": "decide", "elements": elements})
 }
 
-fn open_words(notice: &Notice) -> &'static str {
-    match (notice.needs_passkey, notice.clicks_decide) {
+fn open_words(notice: &Notice, decides: bool) -> &'static str {
+    match (notice.needs_passkey, decides) {
         (true, _) => "Open and sign",
         (false, false) => "Open and decide",
         (false, true) => "Open",
@@ -196,6 +235,10 @@ fn section(markdown: &str) -> Value {
 
 fn context(markdown: &str) -> Value {
     json!({"type": "context", "elements": [{"type": "mrkdwn", "text": markdown}]})
+}
+
+fn said(text: &str) -> Value {
+    json!({"type": "rich_text_section", "elements": [plain(text)]})
 }
 
 fn preformatted(text: &str) -> Value {

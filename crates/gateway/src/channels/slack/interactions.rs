@@ -224,7 +224,8 @@ async fn vote(
     resolve::cast(&shared.gate, &ReviewId::new(id), &caller, request).await.map(|_| ())
 }
 
-/// The person behind a Slack account, who proved by the click that they command it, and nothing more.
+/// The person behind a Slack account, who proved by the click that they command it, and nothing more. Where people sign in with a
+/// provider, an account that the gateway's host linked is worth what else the host makes: nothing for production.
 async fn caller(shared: &Shared, user: &User, team: Option<&Team>) -> Result<Caller, Denied> {
     let unlinked = || {
         let message = "your Slack account is linked to nobody here; whoever runs the gateway links it with \
@@ -235,11 +236,12 @@ async fn caller(shared: &Shared, user: &User, team: Option<&Team>) -> Result<Cal
     let subject = format!("{team}/{}", user.id);
     let account = shared.gate.directory.account(PROVIDER, &subject).await?.ok_or_else(unlinked)?;
     let person = shared.gate.directory.person(&account.person).await?.ok_or_else(unlinked)?;
+    let by_host = account.proof == "host" && shared.gate.config.oidc.is_some();
     let signed_in = SignedIn {
         person,
         credential: format!("{PROVIDER}:{subject}"),
         scope: Scope::ReviewVote,
-        method: Method::Chat,
+        method: if by_host { Method::Local } else { Method::Chat },
         mfa: false,
         age_seconds: 0,
     };
