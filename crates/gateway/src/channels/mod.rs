@@ -4,7 +4,9 @@
 //! to date; what is told where, how often it is tried, and when it is given up is [`delivery`]'s. A click in a channel becomes
 //! a vote by [`resolve::cast`](crate::resolve::cast), as everywhere; a channel knows no rules.
 
+mod clicker;
 mod delivery;
+mod excerpt;
 mod notice;
 mod slack;
 mod webhook;

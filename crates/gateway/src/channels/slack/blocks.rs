@@ -3,21 +3,19 @@
 //! Text that did not come from the gateway stands in `rich_text` or `plain_text`, which knows no markup, or is escaped; what
 //! cannot be seen is named. A long statement is cut where Slack's limits are, with the count of what is missing.
 
-use countersign_core::action::redact;
 use countersign_core::card::unseen::{visible, visible_line};
 use countersign_core::review::{Outcome, Verdict};
 use serde_json::{Value, json};
 
 use super::super::Notice;
+use super::super::excerpt::{Excerpt, Room, cut, open_words};
 
 /// The longest header (Block Kit: 150 characters).
 const HEADER_CHARS_MAX: usize = 150;
 /// The longest text of a section (Block Kit: 3,000 characters), with room for what is escaped.
 const TEXT_CHARS_MAX: usize = 2_800;
-/// Of a statement, in characters; the rest is in the console.
-const STATEMENT_CHARS_MAX: usize = 2_500;
-/// Of the parameters, and of the settings.
-const PART_CHARS_MAX: usize = 800;
+/// Of a statement; the rest is in the console.
+const ROOM: Room = Room { statement: 2_500, part: 800 };
 /// Of the requester's own words.
 const REASON_CHARS_MAX: usize = 600;
 /// Votes that are told one by one.
@@ -26,17 +24,17 @@ const VOTES_MAX: usize = 10;
 /// The whole message.
 pub(super) fn message(notice: &Notice) -> Value {
     let headline = notice.headline();
-    let shown = shown(notice);
+    let excerpt = Excerpt::of(notice, ROOM);
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": cut(&headline, HEADER_CHARS_MAX).0}}),
         context(&facts(notice)),
-        shown.block,
+        shown(&excerpt),
     ];
     blocks.extend(reason(notice));
     blocks.push(section(&asking(notice)));
     blocks.extend(votes(notice));
     if notice.outcome.is_none() {
-        blocks.push(buttons(notice, shown.whole));
+        blocks.push(buttons(notice, excerpt.decides(notice)));
     }
     let text = format!("{}: {headline}", notice.standing());
     json!({"text": escaped(&cut(&text, TEXT_CHARS_MAX).0), "blocks": blocks, "unfurl_links": false})
@@ -79,62 +77,17 @@ fn facts(notice: &Notice) -> String {
     facts.join("  ·  ")
 }
 
-/// What would run, as far as it fits.
-struct Shown {
-    block: Value,
-    /// Whether that is all of it: on what nobody has seen whole, nobody is offered to decide by a click.
-    whole: bool,
-}
-
 /// The statement as it is, its parameters, the settings that it would run under, and how much of it is not shown.
-fn shown(notice: &Notice) -> Shown {
-    let statement = &notice.card.statement;
-    let parameters = statement.parameters.iter().enumerate().map(|(at, value)| {
-        let value = value.as_deref().map_or_else(|| "NULL".to_owned(), visible);
-        format!("${} = {value}", at + 1)
-    });
-    let settings = notice.card.settings.iter().map(|(name, value)| format!("{} = {}", visible(name), visible(value)));
-    let parts = [
-        ("", visible(&statement.text), STATEMENT_CHARS_MAX),
-        ("Parameters", parameters.collect::<Vec<_>>().join("\n"), PART_CHARS_MAX),
-        ("Session settings that differ", settings.collect::<Vec<_>>().join("\n"), PART_CHARS_MAX),
-    ];
-    let (mut elements, mut missing) = (Vec::new(), 0);
-    for (title, text, max) in parts.iter().filter(|(title, text, _)| title.is_empty() || !text.is_empty()) {
-        let (text, left_out) = cut(text, *max);
-        missing += left_out;
+fn shown(excerpt: &Excerpt) -> Value {
+    let mut elements = Vec::new();
+    for (title, text) in &excerpt.parts {
         if !title.is_empty() {
             elements.push(said(title));
         }
-        elements.push(preformatted(&text));
+        elements.push(preformatted(text));
     }
-    missing += statement.cut_bytes;
-    let notes = notes(statement, missing);
-    elements.extend(notes.iter().map(|note| said(note)));
-    let whole = missing == 0 && statement.stream.is_none() && !is_imitated(statement);
-    Shown { block: json!({"type": "rich_text", "elements": elements}), whole }
-}
-
-fn notes(statement: &redact::Shown, missing: usize) -> Vec<String> {
-    let mut notes = Vec::new();
-    if missing > 0 {
-        notes.push(format!("{missing} characters are not shown here: open it."));
-    }
-    if is_imitated(statement) {
-        notes.push("Placeholders are imitated: open it.".to_owned());
-    } else if statement.redacted > 0 {
-        notes.push(format!("{} hidden values: equal marks stand for equal values.", statement.redacted));
-    }
-    if statement.stream.is_some() {
-        notes.push("Data comes with it: open it to see the first rows.".to_owned());
-    }
-    notes
-}
-
-/// Whether more marks stand there than values were hidden: then some were written by the requester.
-fn is_imitated(statement: &redact::Shown) -> bool {
-    let texts = std::iter::once(&statement.text).chain(statement.parameters.iter().flatten());
-    texts.map(|text| text.matches('‹').count()).sum::<usize>() > statement.redacted
+    elements.extend(excerpt.notes.iter().map(|note| said(note)));
+    json!({"type": "rich_text", "elements": elements})
 }
 
 /// The requester's own words, marked as such.
@@ -185,8 +138,7 @@ fn votes(notice: &Notice) -> Option<Value> {
     (!told.is_empty()).then(|| context(&told.join("\n")))
 }
 
-fn buttons(notice: &Notice, whole: bool) -> Value {
-    let decides = whole && notice.clicks_decide && notice.is_whole();
+fn buttons(notice: &Notice, decides: bool) -> Value {
     let open = json!({"type": "button", "action_id": "open", "url": notice.url,
         "text": {"type": "plain_text", "text": open_words(notice, decides)}});
     // what a click here could not decide is not offered; what is not shown whole, or is not the card, is not voted on
@@ -201,14 +153,6 @@ fn buttons(notice: &Notice, whole: bool) -> Value {
     let approve = if notice.needs_reason { "Approve…" } else { "Approve" }; // a form asks why
     let elements = [button("approve", approve, "primary"), button("reject", "Reject", "danger"), open];
     json!({"type": "actions", "block_id": "decide", "elements": elements})
-}
-
-fn open_words(notice: &Notice, decides: bool) -> &'static str {
-    match (notice.needs_passkey, decides) {
-        (true, _) => "Open and sign",
-        (false, false) => "Open and decide",
-        (false, true) => "Open",
-    }
 }
 
 /// The form that asks why, before a vote that has to say so.
@@ -269,14 +213,4 @@ fn escaped(text: &str) -> String {
         }
     }
     out
-}
-
-/// The first characters of a text, and how many are missing.
-fn cut(text: &str, chars: usize) -> (String, usize) {
-    let count = text.chars().count();
-    if count <= chars {
-        return (text.to_owned(), 0);
-    }
-    let kept: String = text.chars().take(chars - 1).chain(['…']).collect();
-    (kept, count - (chars - 1))
 }

@@ -13,17 +13,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use countersign_core::action::ReviewId;
-use countersign_core::review::{Method, REASON_BYTES_MAX, Verdict};
+use countersign_core::review::{REASON_BYTES_MAX, Verdict};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::clicker::{self, Door};
 use super::{PROVIDER, Slack, blocks, signature};
 use crate::codes::Code;
 use crate::gate::Gate;
-use crate::identity::refusals::Refusals;
-use crate::identity::{Caller, SignedIn};
-use crate::ports::{SLACK_SIGNING_SECRET, Scope};
+use crate::identity::Caller;
+use crate::ports::SLACK_SIGNING_SECRET;
 use crate::resolve::{self, Denied, VoteRequest};
 
 /// The largest request: a click carries the message that it was made in.
@@ -33,17 +33,7 @@ const REQUEST_BYTES_MAX: usize = 256 * 1024;
 struct Shared {
     gate: Arc<Gate>,
     slack: Arc<Slack>,
-    refusals: Arc<Refusals>,
-}
-
-impl Shared {
-    /// Records that somebody was not let in, as far as there is room.
-    async fn refused(&self, code: Code) {
-        let noted = self.refusals.record(&*self.gate.store, &self.gate.scribe, "slack", code, None).await;
-        if let Err(error) = noted {
-            tracing::error!(%error, "a refusal could not be recorded");
-        }
-    }
+    door: Door,
 }
 
 /// The one address that Slack's interactivity posts to.
@@ -51,7 +41,7 @@ pub(in super::super) fn router(gate: Arc<Gate>, slack: Arc<Slack>) -> Router {
     Router::new()
         .route("/channels/slack/interactions", post(receive))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .with_state(Shared { gate, slack, refusals: Arc::default() })
+        .with_state(Shared { gate, slack, door: Door::new("slack") })
 }
 
 /// A click, or a form that was sent.
@@ -110,7 +100,7 @@ async fn receive(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) 
     match is_from_slack(&shared, &headers, &body).await {
         Ok(true) => {}
         Ok(false) => {
-            shared.refused(Code::Unauthenticated).await;
+            shared.door.refused(&shared.gate, Code::Unauthenticated).await;
             return (StatusCode::UNAUTHORIZED, "not signed by Slack, or too old").into_response();
         }
         Err(problem) => {
@@ -216,7 +206,7 @@ async fn vote(
     let caller = match caller(shared, user, team.as_ref()).await {
         Ok(caller) => caller,
         Err(denied) => {
-            shared.refused(denied.code).await;
+            shared.door.refused(&shared.gate, denied.code).await;
             return Err(denied);
         }
     };
@@ -224,26 +214,13 @@ async fn vote(
     resolve::cast(&shared.gate, &ReviewId::new(id), &caller, request).await.map(|_| ())
 }
 
-/// The person behind a Slack account, who proved by the click that they command it, and nothing more. Where people sign in with a
-/// provider, an account that the gateway's host linked is worth what else the host makes: nothing for production.
+/// The person behind a Slack account.
 async fn caller(shared: &Shared, user: &User, team: Option<&Team>) -> Result<Caller, Denied> {
-    let unlinked = || {
-        let message = "your Slack account is linked to nobody here; whoever runs the gateway links it with \
-                       `countersign person link`, or decide in the console";
-        Denied::new(Code::AccountUnlinked, message)
+    let account = match user.team_id.as_deref().or(team.map(|team| team.id.as_str())) {
+        Some(team) => shared.gate.directory.account(PROVIDER, &format!("{team}/{}", user.id)).await?,
+        None => None,
     };
-    let team = user.team_id.as_deref().or(team.map(|team| team.id.as_str())).ok_or_else(unlinked)?;
-    let subject = format!("{team}/{}", user.id);
-    let account = shared.gate.directory.account(PROVIDER, &subject).await?.ok_or_else(unlinked)?;
-    let person = shared.gate.directory.person(&account.person).await?.ok_or_else(unlinked)?;
-    let by_host = account.proof == "host" && shared.gate.config.oidc.is_some();
-    let signed_in = SignedIn {
-        person,
-        credential: format!("{PROVIDER}:{subject}"),
-        scope: Scope::ReviewVote,
-        method: if by_host { Method::Local } else { Method::Chat },
-        mfa: false,
-        age_seconds: 0,
-    };
-    Ok(Caller::Person(Box::new(signed_in)))
+    let unlinked = "your Slack account is linked to nobody here; whoever runs the gateway links it with \
+                    `countersign person link`, or decide in the console";
+    clicker::caller(&shared.gate, account, unlinked).await
 }
