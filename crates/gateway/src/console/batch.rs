@@ -135,7 +135,7 @@ async fn show(console: &Console, session: &Session, which: Which, done: Vec<Done
     let open = console.gate.store.reviews(ReviewFilter::Open, READ_MAX).await?;
     let moment = console.gate.moment();
     let who = &session.signed_in;
-    let (of, like) = unfolded(&open, which);
+    let (of, like) = unfolded(&open, which.like.as_deref());
     let live = of.into_iter().filter(|review| review.matter().expires_at > moment.now);
     let mine: Vec<&Review> = live.filter(|review| Standing::could_decide(&moment, review, who)).collect();
     // what a passkey must sign is decided on its own page, one by one

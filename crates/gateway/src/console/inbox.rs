@@ -15,6 +15,7 @@ use countersign_core::review::burst::{self, Burst};
 use serde::Deserialize;
 
 use super::Console;
+use super::filter::{Filter, Form, Show};
 use super::follow_ups::{self, Banner};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
@@ -25,7 +26,9 @@ use crate::ports::{CredentialKind, ReviewFilter};
 
 /// Reviews read for one look at the inbox.
 const READ_MAX: u32 = 1_000;
-/// Rows shown of each part; a page stays below 100 KB.
+/// Rows shown of each part where both are; a page stays below 100 KB.
+const ROWS_OF_BOTH_MAX: usize = 25;
+/// Rows on a page of one part.
 const ROWS_MAX: usize = 40;
 /// Of a statement in a row, in characters.
 const EXCERPT_CHARS: usize = 180;
@@ -65,13 +68,14 @@ struct InboxPart {
 #[derive(Debug, Deserialize)]
 pub(super) struct Which {
     /// A review of that burst.
-    like: Option<String>,
+    pub(super) like: Option<String>,
 }
 
 /// What the list shows.
 struct List {
     /// The review whose burst is unfolded; none shows everything.
     like: Option<String>,
+    form: Form,
     /// Broken glass that nobody has looked at yet.
     broken: Vec<Banner>,
     /// Places that could not be told, and why.
@@ -90,6 +94,36 @@ struct Part {
     count: usize,
     /// How many of them no row tells of.
     more: usize,
+    /// Whether it is on this page at all.
+    shown: bool,
+    /// The page of it, from 1, and of how many; one of one where both parts are shown.
+    page: (usize, usize),
+    /// The addresses of its other pages, or of the whole of it.
+    sooner: Option<String>,
+    later: Option<String>,
+}
+
+impl Part {
+    /// The page of one part that a filter asks for, with `row` for each burst on it.
+    fn new(bursts: &[Burst<'_>], which: Show, filter: &Filter, row: impl Fn(&Burst<'_>) -> Row) -> Self {
+        let (both, shown) = (filter.show() == Show::Both, filter.show() == Show::Both || filter.show() == which);
+        let size = if both { ROWS_OF_BOTH_MAX } else { ROWS_MAX };
+        let pages = if both { 1 } else { bursts.len().div_ceil(size).max(1) };
+        let page = filter.page().min(pages - 1);
+        let count = |bursts: &[Burst<'_>]| bursts.iter().map(Burst::size).sum::<usize>();
+        let of_page = bursts.chunks(size).nth(page).filter(|_| shown).unwrap_or_default();
+        let more = count(bursts) - count(of_page);
+        let next = if both { 0 } else { page + 1 }; // the whole of a part begins where its beginning does
+        Self {
+            rows: of_page.iter().map(row).collect(),
+            count: count(bursts),
+            more,
+            shown,
+            page: (page + 1, pages),
+            sooner: (page > 0).then(|| filter.address(which, page - 1)),
+            later: (shown && more > 0 && next < pages.max(1)).then(|| filter.address(which, next)),
+        }
+    }
 }
 
 /// One review at a glance.
@@ -123,11 +157,12 @@ pub(super) struct Row {
 pub(super) async fn page(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
-    Query(which): Query<Which>,
+    Query(filter): Query<Filter>,
 ) -> Result<Response, Failure> {
-    let list = list(&console, &session, which).await?;
+    let list = list(&console, &session, &filter).await?;
     let made = made_on_the_host(&console, &session).await?;
-    Ok(render(StatusCode::OK, &InboxPage { frame: Frame::new("Inbox", "/", &session), made, list }))
+    let title = if list.mine.count > 0 { format!("({}) Inbox", list.mine.count) } else { "Inbox".to_owned() };
+    Ok(render(StatusCode::OK, &InboxPage { frame: Frame::new(title, "/", &session), made, list }))
 }
 
 /// Whoever commands the host can make a link or a token in anybody's name: with an identity provider nobody should need to, so
@@ -156,13 +191,13 @@ async fn made_on_the_host(console: &Console, session: &Session) -> Result<Vec<Ma
 pub(super) async fn part(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
-    Query(which): Query<Which>,
+    Query(filter): Query<Filter>,
 ) -> Result<Response, Failure> {
-    let list = list(&console, &session, which).await?;
+    let list = list(&console, &session, &filter).await?;
     Ok(render(StatusCode::OK, &InboxPart { list }))
 }
 
-async fn list(console: &Console, session: &Session, which: Which) -> Result<List, Failure> {
+async fn list(console: &Console, session: &Session, filter: &Filter) -> Result<List, Failure> {
     let open = console.gate.store.reviews(ReviewFilter::Open, READ_MAX + 1).await?;
     let moment = console.gate.moment();
     let truncated = open.len() > READ_MAX as usize;
@@ -173,23 +208,29 @@ async fn list(console: &Console, session: &Session, which: Which) -> Result<List
     let attentions = console.gate.store.attentions(ids).await?;
     let none = Attention::default();
     let attention = |review: &Review| attentions.get(&review.matter().id).unwrap_or(&none);
-    let (of, like) = unfolded(&live, which);
-    let (mut mine, others): (Vec<_>, Vec<_>) =
-        of.into_iter().partition(|review| Standing::is_asked(&moment, review, attention(review), &session.signed_in));
+    let (of, like) = unfolded(&live, filter.like());
+    let (mut mine, others): (Vec<_>, Vec<_>) = filter
+        .of(of)
+        .into_iter()
+        .partition(|review| Standing::is_asked(&moment, review, attention(review), &session.signed_in));
     mine.sort_by_key(|review| due(review, attention(review))); // stable: the oldest first among those of one kind
-    let part = |reviews: &[&Review]| {
+    let part = |reviews: &[&Review], which: Show| {
         let bursts = if like.is_some() { alone(reviews) } else { burst::fold(reviews) };
-        let shown = bursts.iter().take(ROWS_MAX);
-        let row = |burst: &Burst<'_>| Row {
+        Part::new(&bursts, which, filter, |burst: &Burst<'_>| Row {
             others: burst.others.len(),
             ..row(&moment, burst.first, attention(burst.first), session)
-        };
-        let rows: Vec<Row> = shown.map(row).collect();
-        Part { rows, count: reviews.len(), more: bursts.iter().skip(ROWS_MAX).map(Burst::size).sum() }
+        })
     };
-    let broken = follow_ups::banners(console, session, &moment).await?;
-    let untold = untold(console, session).await?;
-    Ok(List { mine: part(&mine), others: part(&others), like, broken, untold, truncated, read_max: READ_MAX })
+    Ok(List {
+        mine: part(&mine, Show::Mine),
+        others: part(&others, Show::Others),
+        like,
+        form: filter.form(&live),
+        broken: follow_ups::banners(console, session, &moment).await?,
+        untold: untold(console, session).await?,
+        truncated,
+        read_max: READ_MAX,
+    })
 }
 
 /// The places where messages about reviews fail, each with what is wrong there lately.
@@ -205,8 +246,8 @@ async fn untold(console: &Console, session: &Session) -> Result<Vec<(Html, Html)
 }
 
 /// The reviews to show, and the one whose burst they are, if it is still open.
-pub(super) fn unfolded(live: &[Review], which: Which) -> (Vec<&Review>, Option<String>) {
-    let like = which.like.map(ReviewId::new);
+pub(super) fn unfolded<'a>(live: &'a [Review], like: Option<&str>) -> (Vec<&'a Review>, Option<String>) {
+    let like = like.map(ReviewId::new);
     let one = like.and_then(|id| live.iter().find(|review| review.matter().id == id));
     match one {
         Some(review) => (burst::like(review, live), Some(review.matter().id.to_string())),

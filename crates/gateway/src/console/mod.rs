@@ -26,6 +26,7 @@ mod batch;
 mod cast;
 mod duties;
 mod events;
+mod filter;
 mod follow_ups;
 mod guard;
 mod history;

@@ -11,21 +11,38 @@ use crate::codes::Code;
 use crate::ports::{LogError, StoreError};
 use crate::resolve::Denied;
 
-/// The main places, in the order of the menu: address, name.
-pub(super) const PLACES: [(&str, &str); 10] = [
-    ("/", "Inbox"),
-    ("/history", "History"),
-    ("/activity", "Activity"),
-    ("/patterns", "Patterns"),
-    ("/follow-ups", "Follow-ups"),
-    ("/incidents", "Incidents"),
-    ("/targets", "Targets"),
-    ("/people", "People"),
-    ("/policies", "Policies"),
-    ("/record", "Record"),
+/// The main places, in the order of the menu, under what one goes there for: address, name, and whether they are there for people
+/// who see their own side only.
+const PLACES: [(&str, &[Entry]); 3] = [
+    (
+        "Decide",
+        &[
+            ("/", "Inbox", true),
+            ("/history", "History", true),
+            ("/patterns", "Patterns", true),
+            ("/follow-ups", "Follow-ups", false),
+            ("/incidents", "Incidents", false),
+        ],
+    ),
+    ("Watch", &[("/activity", "Activity", true), ("/record", "Record", false)]),
+    ("Set up", &[("/targets", "Targets", false), ("/people", "People", false), ("/policies", "Policies", false)]),
 ];
-/// How many of them, the first ones, are there for people who see their own side only.
-const OWN_PLACES: usize = 4;
+
+/// Address, name, and whether everybody sees it.
+type Entry = (&'static str, &'static str, bool);
+
+/// A group of the menu.
+pub(super) struct Places {
+    pub(super) name: &'static str,
+    pub(super) places: Vec<Place>,
+}
+
+/// An entry of the menu.
+pub(super) struct Place {
+    pub(super) address: &'static str,
+    pub(super) name: &'static str,
+    pub(super) here: bool,
+}
 
 /// The frame of a page.
 pub(super) struct Frame {
@@ -67,9 +84,14 @@ impl Frame {
     }
 
     /// The menu.
-    pub(super) fn places(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-        let own = if self.who.as_ref().is_some_and(|who| who.reads_all) { PLACES.len() } else { OWN_PLACES };
-        PLACES.into_iter().take(own).map(|(address, name)| (address, name, address == self.place))
+    pub(super) fn menu(&self) -> Vec<Places> {
+        let all = self.who.as_ref().is_some_and(|who| who.reads_all);
+        let groups = PLACES.into_iter().map(|(name, places)| {
+            let seen = places.iter().filter(|(_, _, own)| *own || all);
+            let place = |(address, name, _): &Entry| Place { address, name, here: *address == self.place };
+            Places { name, places: seen.map(place).collect() }
+        });
+        groups.filter(|group| !group.places.is_empty()).collect()
     }
 }
 

@@ -34,6 +34,7 @@ const commands = {
   async text({ page, selector }) { return page.locator(selector).first().textContent(); },
   async count({ page, selector }) { return page.locator(selector).count(); },
   async run({ page, script }) { return page.evaluate(script); },
+  async resize({ page, width }) { await page.setViewportSize({ width, height: 900 }); },
   async log({ log }) { return log.splice(0); },
   // What a page that is not the console's own script would sign.
   async sign({ page, options }) {

@@ -249,10 +249,10 @@ async fn a_full_inbox_stays_small_and_counts_what_it_leaves_out() {
     let dora = world.browser("dora").await;
     let folded = dora.get("/").await.body;
     assert!(folded.contains("and 99 more like it") && !folded.contains("more wait for you"), "{folded}");
-    assert_eq!(mine(&folded).matches("<li class=\"card").count(), 1);
+    assert_eq!(mine(&folded).matches("<li class=\"wait").count(), 1);
     let like = between(&folded, "href=\"/?like=", "\"");
     let unfolded = dora.get(&format!("/?like={like}")).await.body;
-    assert!(unfolded.contains("60 more wait for you") && unfolded.contains("The whole inbox"), "{unfolded}");
+    assert!(unfolded.contains("75 more wait for you") && unfolded.contains("The whole inbox"), "{unfolded}");
     assert!(unfolded.contains(&format!("hx-get=\"/console/inbox?like={like}\"")));
     assert!(unfolded.len() < 62_500, "{} bytes", unfolded.len());
     let gone = dora.get("/?like=r_nothing").await.body;
