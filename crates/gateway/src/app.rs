@@ -19,6 +19,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, PolicyChanges};
 use crate::gate::{Changes, Declared, Gate};
 use crate::host::Neighbours;
+use crate::identity::linking::Linking;
 use crate::identity::oidc::Provider;
 use crate::identity::people::Roster;
 use crate::identity::provisioning::Provisioner;
@@ -122,6 +123,10 @@ impl App {
             let reception = Reception::new(config.clone(), oidc, directory.clone(), scribe.clone());
             Ok(SignIn { provider, reception })
         });
+        let linking = config.slack.as_ref().and_then(|slack| slack.sign_in.as_ref()).map(|client| {
+            let (here, people) = ((&*config.public_url, config.oidc.is_some()), (directory.clone(), scribe.clone()));
+            Linking::new(client, here, vault.clone(), people)
+        });
         let incidents: Arc<dyn Incidents> = Arc::new(store.clone());
         let declared = Declared::open(&*incidents).await.context("cannot read the incidents")?;
         let gate = Arc::new(Gate {
@@ -134,6 +139,7 @@ impl App {
             log: ledger.clone(),
             vault,
             sign_in: sign_in.transpose()?,
+            linking: linking.transpose()?,
             workloads: Workloads::new(&config, directory.clone(), roster.clone(), scribe.clone())?,
             provisioner,
             policies,

@@ -12,6 +12,7 @@ use countersign_core::review::Method;
 use tokio::sync::broadcast;
 
 use crate::config::Config;
+use crate::identity::linking::Linking;
 use crate::identity::people::{Roster, Snapshot};
 use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::SignIn;
@@ -52,6 +53,8 @@ pub struct Gate {
     pub declared: Declared,
     /// How people sign in with an identity provider, where one is configured.
     pub sign_in: Option<SignIn>,
+    /// How people link their accounts in Slack, where that is configured.
+    pub linking: Option<Linking>,
     /// How jobs log in with tokens of trusted issuers.
     pub workloads: Workloads,
     /// What the provider's provisioning client does, where one is configured.

@@ -255,6 +255,7 @@ impl World {
             vault: Arc::new(LocalVault::default()),
             scribe,
             sign_in: None,
+            linking: None,
             workloads,
             provisioner: None,
             waiting: WaitingRoom::default(),

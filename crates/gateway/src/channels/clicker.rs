@@ -6,6 +6,7 @@ use countersign_core::review::Method;
 
 use crate::codes::Code;
 use crate::gate::Gate;
+use crate::identity::linking::PROVED_LOCALLY;
 use crate::identity::refusals::Refusals;
 use crate::identity::{Caller, SignedIn};
 use crate::ports::{Account, Scope};
@@ -17,7 +18,7 @@ pub(super) async fn caller(gate: &Gate, account: Option<Account>, unlinked: &str
     let unlinked = || Denied::new(Code::AccountUnlinked, unlinked);
     let account = account.ok_or_else(unlinked)?;
     let person = gate.directory.person(&account.person).await?.ok_or_else(unlinked)?;
-    let by_host = account.proof == "host" && gate.config.oidc.is_some();
+    let by_host = account.proof == PROVED_LOCALLY && gate.config.oidc.is_some();
     let signed_in = SignedIn {
         person,
         credential: format!("{}:{}", account.provider, account.subject),

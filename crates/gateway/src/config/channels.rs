@@ -12,6 +12,8 @@ use crate::ports::Destination;
 
 /// Where Slack's Web API is.
 const SLACK_API: &str = "https://slack.com/api";
+/// Who says whose account in Slack it is.
+const SLACK_ISSUER: &str = "https://slack.com";
 /// The longest name of a place, in bytes.
 const PLACE_BYTES_MAX: usize = 80;
 
@@ -28,6 +30,21 @@ pub struct Slack {
     pub channel: Option<String>,
     /// Where the people of a group are told of what they are asked, as well.
     pub groups: BTreeMap<String, String>,
+    /// How people link their accounts themselves.
+    pub sign_in: Option<SlackSignIn>,
+}
+
+/// The app as people sign in to Slack with it, to link their accounts.
+#[derive(Debug, Clone)]
+pub struct SlackSignIn {
+    /// Whose tokens say who they are.
+    pub issuer: String,
+    /// What Slack calls the app.
+    pub client_id: String,
+    /// The app's secret.
+    pub client_secret: CredentialSource,
+    /// The one workspace whose accounts are linked.
+    pub team: Option<String>,
 }
 
 /// Where events about reviews are sent.
@@ -84,6 +101,33 @@ pub(super) struct RawSlack {
     channel: Option<String>,
     #[serde(default)]
     groups: BTreeMap<String, String>,
+    sign_in: Option<RawSlackSignIn>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSlackSignIn {
+    #[serde(default = "slack_issuer")]
+    issuer: String,
+    client_id: String,
+    client_secret: CredentialSource,
+    team: Option<String>,
+}
+
+fn slack_issuer() -> String {
+    SLACK_ISSUER.to_owned()
+}
+
+fn slack_sign_in(check: &Check<'_>, raw: RawSlackSignIn) -> Result<SlackSignIn, Error> {
+    let issuer = service(check, "slack.sign_in.issuer", raw.issuer)?;
+    if raw.client_id.is_empty() {
+        return check.fail("slack.sign_in.client_id", "is empty; it stands under Basic Information of the app");
+    }
+    if let Some(team) = raw.team.as_ref().filter(|team| !team.starts_with(['T', 'E'])) {
+        return check.fail("slack.sign_in.team", format!("is `{team}`; write a workspace's id, as in `T0123456`"));
+    }
+    let client_secret = check.source(raw.client_secret);
+    Ok(SlackSignIn { issuer, client_id: raw.client_id, client_secret, team: raw.team })
 }
 
 fn slack_api() -> String {
@@ -107,6 +151,7 @@ pub(super) fn slack(check: &Check<'_>, raw: RawSlack, groups: &BTreeSet<String>)
         signing_secret: check.source(raw.signing_secret),
         channel: raw.channel,
         groups: raw.groups,
+        sign_in: raw.sign_in.map(|raw| slack_sign_in(check, raw)).transpose()?,
     })
 }
 

@@ -22,7 +22,7 @@ mod secrets;
 mod tests;
 
 use crate::ports::ReviewLimits;
-pub use channels::{Slack, Webhook};
+pub use channels::{Slack, SlackSignIn, Webhook};
 pub use identity::{Oidc, Scim, Subject};
 pub use raw::CredentialSource;
 pub use secrets::{MasterKeySource, Secrets};

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::show::{Html, line, span, when};
 use crate::codes::Code;
 use crate::identity::stewardship::{Error, Maker, Steward};
-use crate::ports::{Account, Agent, Credential, CredentialKind, ReviewFilter, Role, Scope};
+use crate::ports::{Account, Agent, Credential, CredentialKind, ReviewFilter, Role, SLACK_ACCOUNTS, Scope};
 
 /// Reviews looked through for one's own votes.
 const REVIEWS_MAX: u32 = 2_000;
@@ -43,6 +43,8 @@ struct MePage {
     /// The address to sign in again at, where there is a provider.
     sign_in: Option<&'static str>,
     accounts: Vec<AccountView>,
+    /// Whether accounts in Slack are linked here.
+    links_slack: bool,
     credentials: Vec<CredentialView>,
     agents: Vec<AgentView>,
     duties: Vec<DutyView>,
@@ -58,6 +60,8 @@ struct AccountView {
     subject: Html,
     proof: &'static str,
     linked: Html,
+    /// Its id, where they may take it away themselves.
+    removable: Option<String>,
 }
 
 struct CredentialView {
@@ -178,6 +182,7 @@ pub(super) async fn show(
     problem: Option<(Code, String)>,
 ) -> Result<Response, Failure> {
     let (who, now) = (&session.signed_in, console.gate.scribe.now());
+    let links_slack = console.gate.linking.is_some();
     let directory = &console.gate.directory;
     let accounts = directory.accounts().await?;
     let credentials = directory.credentials(Some(&who.person.id), now).await?;
@@ -196,7 +201,8 @@ pub(super) async fn show(
         age: who.known_age().map(span),
         local: who.method == Method::Local,
         sign_in: console.gate.sign_in.is_some().then_some("/login/oidc?again=true&return=/me"),
-        accounts: accounts.iter().filter(|a| a.person == who.person.id).map(|a| account(a, now)).collect(),
+        accounts: accounts.iter().filter(|a| a.person == who.person.id).map(|a| account(a, links_slack, now)).collect(),
+        links_slack,
         credentials: credentials.iter().map(|(kind, c)| credential(*kind, c, &who.credential, now)).collect(),
         agents: own.map(|agent| agent_view(agent, now)).collect(),
         duties: duties::of(console, session).await?,
@@ -207,7 +213,7 @@ pub(super) async fn show(
     Ok(render(status, &page))
 }
 
-fn account(account: &Account, now: Timestamp) -> AccountView {
+fn account(account: &Account, links_slack: bool, now: Timestamp) -> AccountView {
     AccountView {
         provider: line(&account.provider),
         label: line(&account.label),
@@ -216,9 +222,12 @@ fn account(account: &Account, now: Timestamp) -> AccountView {
             "oidc" => "proved by signing in",
             "verified_email" => "found by an address that the provider has verified",
             "scim" => "told by the provider",
+            "slack" => "proved by signing in to Slack",
+            "review" => "approved by others",
             _ => "linked on the gateway's host",
         },
         linked: when(account.linked_at, now),
+        removable: (links_slack && account.provider == SLACK_ACCOUNTS).then(|| account.subject.clone()),
     }
 }
 

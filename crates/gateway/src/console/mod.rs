@@ -32,6 +32,7 @@ mod guard;
 mod history;
 mod inbox;
 mod incidents;
+mod linking;
 mod login;
 mod me;
 mod oidc;
@@ -90,6 +91,7 @@ fn open() -> Router<Console> {
         .route("/login", get(login::explain).post(login::sign_in))
         .route("/login/oidc", get(oidc::begin))
         .route("/login/oidc/callback", get(oidc::finish))
+        .route("/login/slack/callback", get(linking::onward))
         .route("/login/{secret}", get(login::confirm))
 }
 
@@ -115,6 +117,9 @@ fn signed_in() -> Router<Console> {
         .route("/incidents/{id}/end", post(incidents::end))
         .route("/activity", get(activity::page))
         .route("/me", get(me::page))
+        .route("/me/accounts/slack", get(linking::confirm).post(linking::link))
+        .route("/me/accounts/slack/begin", get(linking::begin))
+        .route("/me/accounts/slack/remove", post(linking::remove))
         .route("/me/tokens", post(me::make_token))
         .route("/me/duties", post(duties::give))
         .route("/me/duties/{id}/end", post(duties::end))

@@ -116,11 +116,19 @@ async fn received(
 /// Remembers a sign-in by its state, once the provider has vouched for it; strangers therefore cannot fill the store. A
 /// provider takes a code once; should one take it twice, we do not.
 async fn use_once(console: &Console, flow: &Flow) -> Result<(), Failure> {
+    match is_first(console, flow).await? {
+        true => Ok(()),
+        false => Err(Failure::sign_in("this sign-in was finished already")),
+    }
+}
+
+/// Whether no answer was taken for this flow before; remembers that one is.
+pub(super) async fn is_first(console: &Console, flow: &Flow) -> Result<bool, StoreError> {
     let once = Once { kind: ONCE_KIND, key: flow.key(), body: String::new(), expires_at: flow.ends_at() };
     match console.gate.directory.put_once(once, console.gate.scribe.now()).await {
-        Ok(()) => Ok(()),
-        Err(StoreError::NameTaken(_)) => Err(Failure::sign_in("this sign-in was finished already")),
-        Err(error) => Err(error.into()),
+        Ok(()) => Ok(true),
+        Err(StoreError::NameTaken(_)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
 use crate::ports::{
-    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_SIGNING_SECRET, Vault, VaultError, webhook_secret,
+    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET, Vault, VaultError,
+    webhook_secret,
 };
 
 pub mod master;
@@ -40,7 +41,10 @@ impl LocalVault {
         let of_scim = config.scim.as_ref().map(|scim| (SCIM_TOKEN.to_owned(), scim.token.clone()));
         let of_slack = config.slack.iter().flat_map(|slack| {
             let token = (SLACK_BOT_TOKEN.to_owned(), slack.bot_token.clone());
-            [token, (SLACK_SIGNING_SECRET.to_owned(), slack.signing_secret.clone())]
+            let signing = (SLACK_SIGNING_SECRET.to_owned(), slack.signing_secret.clone());
+            let client = slack.sign_in.as_ref();
+            let client = client.map(|client| (SLACK_CLIENT_SECRET.to_owned(), client.client_secret.clone()));
+            [token, signing].into_iter().chain(client)
         });
         let of_webhooks = config.webhooks.iter().map(|webhook| (webhook_secret(&webhook.name), webhook.secret.clone()));
         Self { sources: of_targets.chain(of_client).chain(of_scim).chain(of_slack).chain(of_webhooks).collect() }

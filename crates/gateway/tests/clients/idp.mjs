@@ -18,12 +18,14 @@ const jwk = { ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS
 
 const provider = new Provider(issuer, {
   clients: [{
-    client_id: 'countersign', client_secret: 'a-client-secret', redirect_uris: [redirect], response_types: ['code'],
+    client_id: 'countersign', client_secret: 'a-client-secret', redirect_uris: [redirect, redirect.replace('/oidc/', '/slack/')],
+    response_types: ['code'],
     grant_types: ['authorization_code'], backchannel_logout_uri: logout, backchannel_logout_session_required: true,
   }],
   jwks: { keys: [jwk] },
   claims: {
-    openid: ['sub', 'acr', 'amr', 'employee'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'],
+    openid: ['sub', 'acr', 'amr', 'employee', 'https://slack.com/user_id', 'https://slack.com/team_id'],
+    email: ['email', 'email_verified'], profile: ['name', 'preferred_username'],
     groups: ['groups', '_claim_names', '_claim_sources'],
   },
   scopes: ['openid', 'email', 'profile', 'groups'],

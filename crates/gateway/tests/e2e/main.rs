@@ -43,6 +43,7 @@ mod sessions;
 mod sign_in;
 mod signed_glass;
 mod slack;
+mod slack_linking;
 mod stages;
 mod stewardship;
 mod threats;

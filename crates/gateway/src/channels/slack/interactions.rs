@@ -19,11 +19,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::clicker::{self, Door};
-use super::{PROVIDER, Slack, blocks, signature};
+use super::{Slack, blocks, signature};
 use crate::codes::Code;
 use crate::gate::Gate;
 use crate::identity::Caller;
-use crate::ports::SLACK_SIGNING_SECRET;
+use crate::ports::{SLACK_ACCOUNTS, SLACK_SIGNING_SECRET};
 use crate::resolve::{self, Denied, VoteRequest};
 
 /// The largest request: a click carries the message that it was made in.
@@ -217,10 +217,12 @@ async fn vote(
 /// The person behind a Slack account.
 async fn caller(shared: &Shared, user: &User, team: Option<&Team>) -> Result<Caller, Denied> {
     let account = match user.team_id.as_deref().or(team.map(|team| team.id.as_str())) {
-        Some(team) => shared.gate.directory.account(PROVIDER, &format!("{team}/{}", user.id)).await?,
+        Some(team) => shared.gate.directory.account(SLACK_ACCOUNTS, &format!("{team}/{}", user.id)).await?,
         None => None,
     };
-    let unlinked = "your Slack account is linked to nobody here; whoever runs the gateway links it with \
-                    `countersign person link`, or decide in the console";
-    clicker::caller(&shared.gate, account, unlinked).await
+    let how = match &shared.gate.linking {
+        Some(_) => format!("link it on your own page, {}/me", shared.gate.config.public_url),
+        None => "whoever runs the gateway links it with `countersign person link`, or decide in the console".to_owned(),
+    };
+    clicker::caller(&shared.gate, account, &format!("your Slack account is linked to nobody here; {how}")).await
 }

@@ -18,8 +18,6 @@ use crate::ports::{SLACK_BOT_TOKEN, Vault};
 
 pub(super) use interactions::router;
 
-/// What the accounts of people in Slack are linked as; their ids are `TEAM/USER`.
-const PROVIDER: &str = "slack";
 /// What Slack says when trying again does not help.
 const FINAL: &[&str] = &[
     "channel_not_found",

@@ -17,7 +17,7 @@ fn routes() -> Vec<(String, bool)> {
 }
 
 /// Routes that take both.
-const BOTH: [&str; 4] = ["/incidents", "/login", "/me/passkeys", "/reviews/batch"];
+const BOTH: [&str; 5] = ["/incidents", "/login", "/me/accounts/slack", "/me/passkeys", "/reviews/batch"];
 
 fn fill(path: &str, review: &Review) -> String {
     let path = path.replace("{id}", review.matter().id.as_str()).replace("{index}", "0");

@@ -74,8 +74,44 @@ impl Browser {
 
     /// Goes to the provider, signs in there, and stops before its answer is brought to the gateway: its address.
     pub(crate) fn answer_of_provider(&mut self, who: &str) -> String {
-        let back = |url: &str| url.contains("/login/oidc/callback");
-        let begin = format!("{}/login/oidc?again=true&return=/me", self.base);
+        self.answer("/login/oidc?again=true&return=/me", "/login/oidc/callback", who)
+    }
+
+    /// Begins to link an account in Slack, signs in there, and stops before its answer is brought to the gateway.
+    pub(crate) fn answer_of_slack(&mut self, who: &str) -> String {
+        self.answer("/me/accounts/slack/begin", "/login/slack/callback", who)
+    }
+
+    /// Brings Slack's answer to the gateway. Returns the page of one's own that it leads on to, and that page's address.
+    pub(crate) fn bring(&mut self, answer: &str) -> (Page, String) {
+        let bounce = self.visit(answer, None);
+        let onward = bounce.text.split("url=").nth(1).and_then(|rest| rest.split('"').next());
+        let onward = onward.unwrap_or_else(|| panic!("leads nowhere: {bounce:?}"));
+        let onward = onward.replace("&amp;", "&").replace("&#38;", "&");
+        (self.get(&onward), onward)
+    }
+
+    /// Forgets what every other site had it remember.
+    pub(crate) fn forget_elsewhere(&mut self, world: &World) {
+        self.jar.retain(|origin, _| *origin == world.gateway.url());
+    }
+
+    /// Links the account of somebody in Slack, to the end.
+    pub(crate) fn link_slack(&mut self, who: &str) -> Page {
+        let answer = self.answer_of_slack(who);
+        let (page, address) = self.bring(&answer);
+        assert!(page.text.contains("Link your Slack account to"), "{}", page.text);
+        let part = |name: &str| {
+            let url = reqwest::Url::parse(&format!("{}{address}", self.base)).unwrap();
+            url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned()
+        };
+        let (code, state) = (part("code"), part("state"));
+        self.submit("/me", "/me/accounts/slack", &[("code", &code), ("state", &state)])
+    }
+
+    fn answer(&mut self, begin: &str, callback: &str, who: &str) -> String {
+        let back = |url: &str| url.contains(callback);
+        let begin = format!("{}{begin}", self.base);
         let asked = self.until(begin, |url| url.contains("/sign-in/") || back(url));
         if back(&asked) {
             return asked; // the provider remembers them

@@ -48,6 +48,15 @@ impl Idp {
         )
     }
 
+    /// What the gateway is told of it where it stands for Slack's *Sign in with Slack*.
+    pub(crate) fn as_slack(&self, settings: &str) -> String {
+        format!(
+            "\n[slack.sign_in]\nissuer = \"{}\"\nclient_id = \"countersign\"\nclient_secret = {{ file = \"{}\" }}\n{settings}\n",
+            self.issuer(),
+            self.dir.join("secret").display()
+        )
+    }
+
     pub(crate) fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

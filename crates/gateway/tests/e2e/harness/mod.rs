@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     emulated: Option<Shape>,
     /// Whether people are asked in Slack.
     slack: bool,
+    /// More settings of `[slack.sign_in]`, where people link their accounts themselves at the identity provider.
+    slack_sign_in: Option<&'static str>,
     /// Whether a webhook hears of every review.
     webhook: bool,
     /// Whether the target is labelled as of low sensitivity.
@@ -157,6 +159,12 @@ impl Plan {
         self
     }
 
+    /// People link their accounts in Slack themselves; the identity provider stands for Slack.
+    pub(crate) fn slack_sign_in(mut self, settings: &'static str) -> Self {
+        self.slack_sign_in = Some(settings);
+        self.slack()
+    }
+
     /// A webhook hears of every review.
     pub(crate) fn webhook(mut self) -> Self {
         self.webhook = true;
@@ -247,6 +255,9 @@ impl Plan {
         let slack = self.slack.then(|| Slack::prepare(&dir, sweeper.clone()));
         if let Some(slack) = &slack {
             configuration.push_str(&slack.configuration());
+        }
+        if let (Some(idp), Some(settings)) = (&idp, self.slack_sign_in) {
+            configuration.push_str(&idp.as_slack(settings));
         }
         let receiver = self.webhook.then(Receiver::start);
         if let Some(receiver) = &receiver {
