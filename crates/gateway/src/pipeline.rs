@@ -5,7 +5,9 @@
 //! is recorded before it is answered. Streams, wire formats and waiting clients are the protocols' business.
 
 mod alike;
+mod instead;
 mod outcomes;
+mod refusals;
 mod stricter;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,7 @@ use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLeve
 use countersign_core::pattern::{Likeness, Offer, Unlike};
 use countersign_core::policy::{Decision, Mask, MaskedColumn, Memo, Quorum, Terms};
 use countersign_core::record::Event;
-use countersign_core::review::{Closed, Matter, Review, Verdict, Vote, tokens};
+use countersign_core::review::{Closed, Matter, Review, Vote, tokens};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, summary};
@@ -28,6 +30,7 @@ use crate::resolve::{self, Glass};
 use crate::waiting::Turn;
 
 pub use self::outcomes::Outcomes;
+use self::refusals::{denied, left, outcome, still_open};
 
 /// The largest integer that canonical JSON keeps exactly (RFC 8785 §3.2.2.3): 2^53 - 1.
 const EXACT_INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -237,7 +240,7 @@ async fn review<C: Call>(
     for _ in 0..TURNS_MAX {
         let terms = match decision {
             Decision::Permit(permitted) => return Ok((Authority::Policy(permitted), None)),
-            Decision::Deny(denial) => return Err(Refusal::denied(denial)),
+            Decision::Deny(denial) => return Err(denied(gate, request, denial)),
             Decision::Review(terms) => terms,
         };
         call.reviewable()?;
@@ -339,11 +342,11 @@ async fn wait<C: Call>(gate: &Gate, call: &mut C, review: &Review, terms: &Terms
     let ticket = gate.waiting.join(&matter.id);
     call.tell(&waiting).await.map_err(|Left| left(&matter.id))?;
     if let Some(closed) = closed(gate, &matter.id).await? {
-        return outcome(&closed).map(|()| None); // it closed before this call had its place
+        return outcome(gate, &closed).map(|()| None); // it closed before this call had its place
     }
     match call.hold(ticket.turn(), hold_seconds).await {
         Held::Ready(turn) => match closed(gate, &matter.id).await? {
-            Some(closed) => outcome(&closed).map(|()| turn),
+            Some(closed) => outcome(gate, &closed).map(|()| turn),
             None => Err(Refusal::new(Code::RecordUnavailable, "the gateway is stopping").review(&matter.id)),
         },
         Held::TimedOut => Err(still_open(&waiting)),
@@ -362,30 +365,6 @@ async fn closed(gate: &Gate, id: &ReviewId) -> Result<Option<Closed>, Refusal> {
         },
         None => Err(Refusal::new(Code::ApprovalVoid, "the review is gone").review(id)),
     }
-}
-
-fn outcome(closed: &Closed) -> Result<(), Refusal> {
-    if closed.outcome().grants() {
-        return Ok(());
-    }
-    let review = Review::Closed(closed.clone());
-    let no = review.votes().iter().find(|vote| vote.verdict == Verdict::Reject);
-    let reason = no.map(|vote| match &vote.reason {
-        Some(reason) => format!("{}: {reason}", vote.name),
-        None => vote.name.clone(),
-    });
-    Err(Refusal::closed(&review.matter().id, closed.outcome(), reason.as_deref()))
-}
-
-fn still_open(waiting: &Waiting) -> Refusal {
-    let message = format!("nobody decided within {} seconds; the review is still open", waiting.hold_seconds);
-    Refusal::new(Code::HoldEnded, message)
-        .hint(format!("{} : once it is approved, send the same again and it runs at once", waiting.url))
-        .review(&waiting.review)
-}
-
-fn left(review: &ReviewId) -> Refusal {
-    Refusal::new(Code::Cancelled, "the client left while its action waited").review(review)
 }
 
 /// Decides again with the approvals behind a grant, each approver asked about freshly, under the stricter of the policy

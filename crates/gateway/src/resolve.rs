@@ -31,6 +31,7 @@ mod newer;
 pub mod pattern;
 mod retract;
 mod signed;
+mod standpoint;
 #[cfg(test)]
 mod tests;
 mod voter;
@@ -42,6 +43,7 @@ pub use follow_up::{is_asked, may_sign_off, sign_off};
 pub use newer::meets;
 pub use retract::retract;
 pub use signed::{Asked, break_challenge, challenge};
+pub use standpoint::{Standing, Words, is_own_side};
 pub use voter::Voter;
 
 /// How often a vote is tried again when another changed the review first.

@@ -132,7 +132,9 @@ pub(super) async fn list(
     let found = api.gate.store.reviews(filter, read).await?;
     let mine = found.iter().filter(|review| caller.reads(&review.matter().described)).take(limit as usize);
     let mine: Vec<&Review> = mine.collect();
-    Ok(Json(Reviews { reviews: views(&api.gate, &mine).await? }))
+    let moment = api.gate.moment();
+    let views = views(&api.gate, &mine).await?.into_iter().zip(&mine);
+    Ok(Json(Reviews { reviews: views.map(|(view, review)| view.told_to(&moment, review, &caller)).collect() }))
 }
 
 /// Look at a review
@@ -152,7 +154,8 @@ pub(super) async fn show(
 ) -> Result<Json<ReviewView>, Problem> {
     let found = find(&api.gate, &id).await?.filter(|found| caller.reads(&found.review.matter().described));
     let found = found.ok_or_else(|| Problem::absent("review", &id))?;
-    Ok(Json(view(&api.gate, &found.review).await?))
+    let view = view(&api.gate, &found.review).await?;
+    Ok(Json(view.told_to(&api.gate.moment(), &found.review, &caller)))
 }
 
 /// Vote on a review

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use countersign_core::action::digest::NotCanonical;
 use countersign_core::action::redact::ShownStream;
-use countersign_core::action::{BundleDigest, Described, Job, PersonId, Sensitivity};
+use countersign_core::action::{Job, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
-use countersign_core::policy::{Obligations, Quorum, Terms};
+use countersign_core::policy::Quorum;
 use countersign_core::review::attention::{Attention, Escalation};
 use countersign_core::review::{Breaking, PasskeyUse, Review, Verdict, Vote, tokens};
 use serde::Serialize;
@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 
 use super::patterns::{ChoiceView, OfferView};
 use crate::config::{Config, Target};
-use crate::gate::Gate;
-use crate::ports::Attempt;
-use crate::resolve;
+use crate::gate::{Gate, Moment};
+use crate::identity::Caller;
+use crate::resolve::{self, Standing};
 use crate::targets::Targets;
 
 /// A review as scripts see it.
@@ -65,6 +65,10 @@ pub(super) struct ReviewView {
     /// The smallest sets of quorums of which any one suffices, as `group:people`.
     #[schema(example = json!([["dba:1"]]))]
     suffices: Vec<Vec<String>>,
+    /// Whether an approval needs a reason.
+    reason_required: bool,
+    /// Whether an approval must be signed by a passkey.
+    passkey_required: bool,
     /// The quorums that the approvals so far make up.
     approvals: Vec<String>,
     /// What can be approved besides this once, where policy allows patterns.
@@ -104,6 +108,22 @@ pub(super) struct ReviewView {
     seconds_left: i64,
     /// Where people look at it.
     url: String,
+    /// Where the person who reads stands towards it; absent for an agent's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    you: Option<StandingView>,
+}
+
+/// Where a person stands towards a review, as things are now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Standing)]
+pub(super) struct StandingView {
+    /// Whether their vote would count.
+    may_decide: bool,
+    /// In a few words.
+    #[schema(example = "You can decide")]
+    label: String,
+    /// In a sentence.
+    why: String,
 }
 
 /// Who asks.
@@ -232,43 +252,19 @@ pub(super) struct PasskeyView {
     local: bool,
 }
 
-/// An attempt at an action.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Action)]
-pub(super) struct ActionView {
-    id: String,
-    /// `running`, `refused`, `succeeded`, `uncommitted`, `failed`, `rolled_back`, `not_executed` or `unknown`.
-    status: String,
-    /// The stable code of a refusal, or the upstream's error class.
-    #[schema(required = true)]
-    code: Option<String>,
-    requester: RequesterView,
-    /// The person for whom it was done.
-    on_behalf_of: String,
-    /// The target's name.
-    target: String,
-    /// `dev`, `staging` or `production`.
-    environment: String,
-    #[schema(example = "sql:write")]
-    action: String,
-    resource: ResourceView,
-    /// The statement, redacted.
-    statement: String,
-    /// How many bytes at the statement's end are not shown.
-    statement_cut_bytes: usize,
-    /// The requester's stated reason: its own words, unchecked.
-    #[schema(required = true)]
-    reason: Option<String>,
-    /// The action by meaning.
-    action_digest: String,
-    /// The grant it used, if people approved it.
-    #[schema(required = true)]
-    grant: Option<String>,
-    /// The pattern that it took a use of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pattern: Option<String>,
-    /// When it was captured, RFC 3339.
-    at: String,
+impl ReviewView {
+    /// With where a caller stands.
+    pub(super) fn told_to(mut self, moment: &Moment, review: &Review, caller: &Caller) -> Self {
+        self.you = match caller {
+            Caller::Person(who) => {
+                let standing = Standing::of(moment, review, who);
+                let (may_decide, words) = (standing.decides(), standing.words());
+                Some(StandingView { may_decide, label: words.label, why: words.sentence })
+            }
+            Caller::Agent(_) => None,
+        };
+        self
+    }
 }
 
 /// Data that comes with a statement: all of it by length and hash, its first rows in words.
@@ -351,6 +347,8 @@ pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Res
         settings: card.settings,
         policies: card.policies.into_iter().map(|note| PolicyNoteView { id: note.id, text: note.text }).collect(),
         suffices: card.suffices.iter().map(|set| set.iter().map(Quorum::to_string).collect()).collect(),
+        reason_required: matter.terms.obligations.justify,
+        passkey_required: matter.terms.obligations.passkey,
         pattern: offered.as_ref().ok().map(|(shape, most)| OfferView::new(shape, *most)),
         no_pattern: offered.err().flatten().map(str::to_owned),
         approvals: tokens(review.votes()).iter().map(Quorum::to_string).collect(),
@@ -367,6 +365,7 @@ pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Res
         closed_at,
         seconds_left,
         url: format!("{}/reviews/{}", gate.config.public_url, matter.id),
+        you: None,
     })
 }
 
@@ -386,29 +385,6 @@ fn broken(breaking: &Breaking) -> BrokenView {
         reason: breaking.reason.clone(),
         asked: breaking.asked.iter().cloned().collect(),
         at: breaking.at.to_string(),
-    }
-}
-
-/// An attempt, as recorded.
-pub(super) fn action(attempt: &Attempt) -> ActionView {
-    let card = bare_card(&attempt.described, attempt);
-    ActionView {
-        id: attempt.id.to_string(),
-        status: attempt.status.clone(),
-        code: attempt.code.clone(),
-        requester: requester(&card),
-        on_behalf_of: card.on_behalf_of,
-        target: card.target,
-        environment: card.environment,
-        action: card.action,
-        resource: resource(card.resource),
-        statement: card.statement.text,
-        statement_cut_bytes: card.statement.cut_bytes,
-        reason: card.reason,
-        action_digest: attempt.digest.to_string(),
-        grant: attempt.grant.as_ref().map(ToString::to_string),
-        pattern: attempt.pattern.as_ref().map(ToString::to_string),
-        at: attempt.at.to_string(),
     }
 }
 
@@ -446,19 +422,15 @@ fn names<'a>(gate: &Gate, ids: impl Iterator<Item = &'a PersonId>) -> Vec<String
     names
 }
 
-/// The card of an attempt: nobody was asked, so it has no terms.
-fn bare_card(described: &Described, attempt: &Attempt) -> Card {
-    let (policies, suffices, bundle) = (Vec::new(), Vec::new(), BundleDigest::of(b""));
-    Card::new(described, attempt.digest, &Terms { policies, suffices, obligations: Obligations::default(), bundle })
-}
-
-fn requester(card: &Card) -> RequesterView {
+/// Who asks.
+pub(super) fn requester(card: &Card) -> RequesterView {
     let asker = card.requester.clone();
     let named = |job: &Job| job.attributes().map(|(name, value)| (name, value.to_owned())).collect();
     RequesterView { job: asker.job.as_ref().map(named), kind: asker.kind, name: asker.name, owner: asker.owner }
 }
 
-fn resource(touched: Touched) -> ResourceView {
+/// What would be touched.
+pub(super) fn resource(touched: Touched) -> ResourceView {
     ResourceView {
         kind: touched.kind,
         name: touched.name,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+mod card;
 mod channel;
 mod describe;
 mod doctor;
@@ -26,6 +27,7 @@ mod review;
 mod secrets;
 mod target;
 mod token;
+mod watch;
 
 use crate::app::App;
 use crate::config::Config;

@@ -7,8 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::card::suffices;
 use super::output::{self, Coded, FAILED};
-use super::review::{Api, state_painted, suffices, text};
+use super::review::{Api, state_painted, text};
 
 /// Proposes the files in the gateway's policies folder, as they are at this moment.
 pub(super) async fn propose(context: &Context, reason: Option<String>) -> anyhow::Result<ExitCode> {

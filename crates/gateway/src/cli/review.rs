@@ -1,6 +1,7 @@
 //! `countersign review …`: the command line as a place to decide, over the API.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -8,8 +9,13 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::card::{self, plain, suffices};
 use super::follow_up::{self, Judgement};
 use super::output::{self, Coded, FAILED, Paint, REFUSED, USAGE};
+use super::watch;
+
+/// How long one stream of changes is listened to; the gateway ends it sooner.
+const EVENTS_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReviewCommand {
@@ -19,6 +25,8 @@ pub(super) enum ReviewCommand {
         #[arg(long, default_value = "open")]
         state: String,
     },
+    /// Watch the open reviews live, and decide with a key; a line a change where there is no terminal
+    Watch(watch::WatchArgs),
     /// Show a review's whole card
     Show {
         /// The review
@@ -92,9 +100,10 @@ pub(super) async fn run(context: &Context, command: ReviewCommand) -> anyhow::Re
             let list = api.call(Method::GET, &format!("reviews?state={state}"), None).await?;
             if context.json { output::json(&list)? } else { print_list(&list) }
         }
+        ReviewCommand::Watch(args) => return watch::run(context, api, &args).await,
         ReviewCommand::Show { id } => {
             let review = api.call(Method::GET, &path(&id, "")?, None).await?;
-            if context.json { output::json(&review)? } else { print_card(&review) }
+            if context.json { output::json(&review)? } else { card::print(&review) }
         }
         ReviewCommand::Approve { id, reason, pattern, uses, time } => {
             let values = pattern.map(|values| if values == "same" { String::new() } else { values });
@@ -205,8 +214,22 @@ impl Api {
             code: "unauthenticated".to_owned(),
             message: "COUNTERSIGN_TOKEN is not set; mint one with `countersign person token create NAME`".to_owned(),
         })?;
-        let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// The stream of changes; it lasts as long as the gateway lets it.
+    pub(super) async fn events(&self) -> anyhow::Result<reqwest::Response> {
+        let url = format!("{}/api/v1/events", self.url);
+        let request = self.client.get(&url).bearer_auth(&self.token).timeout(EVENTS_MAX);
+        let response =
+            request.send().await.with_context(|| format!("the gateway at `{}` does not answer", self.url))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let problem = response.json().await.unwrap_or(Value::Null); // its status says enough
+        Err(refused(status, &problem).into())
     }
 
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
@@ -242,14 +265,6 @@ pub(super) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).map(output::safe).unwrap_or_default()
 }
 
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => output::safe(text),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
-}
-
 pub(super) fn state_painted(state: &str) -> String {
     let paint = match state {
         "approved" => Paint::Good,
@@ -257,30 +272,6 @@ pub(super) fn state_painted(state: &str) -> String {
         _ => Paint::Bad,
     };
     output::painted(paint, state)
-}
-
-pub(super) fn suffices(review: &Value) -> String {
-    let sets = review["suffices"].as_array().into_iter().flatten();
-    let sets: Vec<String> = sets
-        .map(|set| {
-            let quorums = set.as_array().into_iter().flatten().filter_map(Value::as_str);
-            quorums.map(output::safe).collect::<Vec<_>>().join(" and ")
-        })
-        .collect();
-    sets.join(", or ")
-}
-
-/// Data that comes with a statement: its size and hash, then its first rows.
-fn stream(stream: &Value) -> String {
-    let rows = stream["rows"].as_u64().map_or_else(|| "rows not counted".to_owned(), |rows| format!("{rows} rows"));
-    let mut said = format!("{} bytes, {rows}, SHA-256 {}", stream["bytes"], text(stream, "sha256"));
-    for row in stream["sample"].as_str().unwrap_or_default().lines() {
-        said.push_str(&format!("\n{:<14} {}", "", output::safe(row)));
-    }
-    if stream["cut_bytes"].as_u64().is_some_and(|cut| cut > 0) {
-        said.push_str(&format!("\n{:<14} ({} bytes are not shown)", "", stream["cut_bytes"]));
-    }
-    said
 }
 
 fn print_list(list: &Value) {
@@ -301,90 +292,4 @@ fn print_list(list: &Value) {
         })
         .collect();
     output::table(&["ID", "STATE", "REQUESTER", "TARGET", "SUFFICES", "STATEMENT"], &rows);
-}
-
-fn print_card(review: &Value) {
-    let field = |name: &str, value: String| {
-        if !value.is_empty() {
-            output::line(&format!("{} {value}", output::painted(Paint::Strong, &format!("{name:<14}"))));
-        }
-    };
-    let requester = &review["requester"];
-    field("review", format!("{}  {}", text(review, "id"), state_painted(&text(review, "state"))));
-    field(
-        "requester",
-        format!("{} {} (owner {})", text(requester, "kind"), text(requester, "name"), text(requester, "owner")),
-    );
-    field("on behalf of", text(review, "on_behalf_of"));
-    let job = requester["job"].as_object().into_iter().flatten();
-    let job: Vec<String> = job.map(|(name, value)| format!("{} {}", output::safe(name), plain(value))).collect();
-    field("job", job.join(", "));
-    field("target", format!("{} ({})", text(review, "target"), text(review, "environment")));
-    field("action", text(review, "action"));
-    field("statement", text(review, "statement"));
-    field("parameters", plain(&review["statement_parameters"]).replace("null", ""));
-    if review["statement_stream"].is_object() {
-        field("data", stream(&review["statement_stream"]));
-    }
-    field("reads", plain(&review["resource"]["tables"]["read"]).replace("null", ""));
-    field("writes", plain(&review["resource"]["tables"]["write"]).replace("null", ""));
-    for (name, value) in review["settings"].as_object().into_iter().flatten() {
-        field("setting", format!("{} = {}", output::safe(name), plain(value)));
-    }
-    let reason = text(review, "reason");
-    if !reason.is_empty() {
-        field("reason", format!("“{reason}” (the requester's own words, unchecked)"));
-    }
-    for line in review["impact"]["words"].as_array().into_iter().flatten() {
-        field("impact", plain(line));
-    }
-    for policy in review["policies"].as_array().into_iter().flatten() {
-        field("asked by", format!("{}: {}", text(policy, "id"), text(policy, "text")));
-    }
-    field("suffices", suffices(review));
-    let pattern = &review["pattern"];
-    if pattern.is_object() {
-        field("as a pattern", text(pattern, "text"));
-        field("", format!("at most {} uses within {} seconds", pattern["uses_max"], pattern["seconds_max"]));
-        for value in pattern["values"].as_array().into_iter().flatten() {
-            let may = match (value["range"] == true, value["any"] == true) {
-                (true, _) => "may be a range",
-                (false, true) => "may be any",
-                (false, false) => "stays the same",
-            };
-            field("", format!("{}: {}, {may}", value["number"], text(value, "value")));
-        }
-    }
-    field("no pattern", text(review, "no_pattern"));
-    for vote in review["votes"].as_array().into_iter().flatten() {
-        let reason = text(vote, "reason");
-        let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-        field(
-            "vote",
-            format!(
-                "{} {} by {} at {}{reason}",
-                text(vote, "person"),
-                text(vote, "verdict"),
-                text(vote, "method"),
-                text(vote, "at")
-            ),
-        );
-    }
-    let broken = &review["glass_broken"];
-    if broken.is_object() {
-        let by = format!("{} by {} at {}", text(broken, "person"), text(broken, "method"), text(broken, "at"));
-        field("glass broken", format!("{by}: {}", text(broken, "reason")));
-    }
-    for escalation in review["escalations"].as_array().into_iter().flatten() {
-        field("escalated", format!("to {} at {}", text(escalation, "group"), text(escalation, "at")));
-    }
-    let next = &review["next_escalation"];
-    if next.is_object() {
-        field("escalates", format!("to {} at {}", text(next, "group"), text(next, "at")));
-    }
-    field("reminded", text(review, "reminded_at"));
-    field("opened", text(review, "opened_at"));
-    field("expires", text(review, "expires_at"));
-    field("action digest", text(review, "action_digest"));
-    field("card digest", text(review, "card_digest"));
 }

@@ -19,10 +19,9 @@ use super::inbox::{Which, effect, object, unfolded, verbs};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, Statement, block, line, when};
-use super::standing::Standing;
 use crate::gate::Moment;
 use crate::ports::ReviewFilter;
-use crate::resolve::{self, VoteRequest};
+use crate::resolve::{self, Standing, VoteRequest};
 
 /// Open reviews that are looked through, the oldest first.
 const READ_MAX: u32 = 1_000;

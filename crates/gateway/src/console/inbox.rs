@@ -20,9 +20,9 @@ use super::follow_ups::{self, Banner};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, excerpt, line, span, when};
-use super::standing::Standing;
 use crate::gate::Moment;
 use crate::ports::{CredentialKind, ReviewFilter};
+use crate::resolve::Standing;
 
 /// Reviews read for one look at the inbox.
 const READ_MAX: u32 = 1_000;

@@ -20,11 +20,11 @@ use super::page::{Failure, Frame, advice, render, status};
 use super::patterns::{self, Offered};
 use super::session::Session;
 use super::show::{Data, Html, Statement, block, difference, line, span, when};
-use super::standing::{self, Standing};
+use super::standing;
 use crate::gate::Moment;
 use crate::identity::passkeys::RelyingParty;
 use crate::ports::{Attempt, Passkey};
-use crate::resolve::{self, Denied, Voter};
+use crate::resolve::{self, Denied, Standing, Voter};
 
 /// Names listed of a kind; more are counted.
 const NAMES_MAX: usize = 100;

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod record;
 pub(crate) mod slack;
+pub(crate) mod terminal;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -368,7 +369,7 @@ pub(crate) struct World {
     pub(crate) login: String,
     pub(crate) dir: PathBuf,
     // Last: it removes the directory once everything in it has ended.
-    sweeper: Arc<Sweeper>,
+    pub(crate) sweeper: Arc<Sweeper>,
 }
 
 impl World {
