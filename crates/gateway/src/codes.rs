@@ -121,6 +121,10 @@ codes! {
     ProposalsOff => "proposals_off",
     /// A change was made for policies, or for a person or agent, that are not in force any more as they were.
     ProposalStale => "proposal_stale",
+    /// What is hidden and decides what an action does was not looked at by whoever would approve it.
+    NotRevealed => "not_revealed",
+    /// Somebody compared a hidden value as often as one may.
+    ComparedTooOften => "compared_too_often",
     /// A reason is needed, or too long.
     ReasonInvalid => "reason_invalid",
     /// The policy asks for a vote that a passkey signed.

@@ -13,7 +13,7 @@ mod stricter;
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_core::action::impact::Impact;
-use countersign_core::action::redact::Shown;
+use countersign_core::action::redact::Redacted;
 use countersign_core::action::{ActionId, ActionRequest, ReviewId, SealedPayload};
 use countersign_core::card::Card;
 use countersign_core::grant::{self, Authority, Grant, Intent, Permit, RecordLevel, Recorder, ReleaseError};
@@ -57,8 +57,8 @@ pub trait Call: Send {
     /// It would take away the ground that descriptions stand on.
     fn permissible(&self) -> Result<(), Refusal>;
 
-    /// What a card shows of it; asked only when somebody may look.
-    fn shown(&self) -> Shown;
+    /// What a card shows of it, and what that hides; asked only when somebody may look.
+    fn shown(&self) -> Redacted;
 
     /// The statement's shape: literals do not count.
     fn fingerprint(&self) -> String;
@@ -321,7 +321,14 @@ pub(crate) async fn ask(
     };
     let asked = terms.suffices.iter().flatten().map(|quorum| quorum.group.as_str());
     let places = gate.config.places(&terms.obligations.channels, asked);
-    let ask = Ask { matter, fingerprint, limits: gate.config.limits, places, record: gate.scribe.record(event) };
+    let ask = Ask {
+        matter,
+        fingerprint,
+        limits: gate.config.limits,
+        places,
+        hidden: request.values().clone(),
+        record: gate.scribe.record(event),
+    };
     gate.store.ask(ask).await.map_err(unrecorded)
 }
 

@@ -24,6 +24,7 @@ use crate::ports::{Role, Scope, StoreError, Versioned};
 mod attention;
 mod break_glass;
 mod chat;
+mod disclose;
 pub mod duty;
 mod follow_up;
 pub mod incidents;
@@ -36,9 +37,12 @@ mod standpoint;
 mod tests;
 mod voter;
 
+use disclose::have_looked;
+
 pub use attention::{attend_due, attention};
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
 pub use chat::chat_decides;
+pub use disclose::{Revealed, compare, may_look, reveal, unseen};
 pub use follow_up::{is_asked, may_sign_off, sign_off};
 pub use newer::meets;
 pub use retract::retract;
@@ -107,8 +111,12 @@ pub async fn cast(gate: &Gate, id: &ReviewId, caller: &Caller, vote: VoteRequest
         Ok(signed) => signed,
         Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
     };
+    let looked = match (vote.verdict, caller) {
+        (Verdict::Approve, Caller::Person(signed_in)) => have_looked(gate, &found.review, &signed_in.person.id).await,
+        (Verdict::Approve, Caller::Agent(_)) | (Verdict::Reject, _) => Ok(()), // an agent has no vote, and a no needs no look
+    };
     for _ in 0..TRIES_MAX {
-        match try_cast(gate, &found, caller, &vote, signed.as_ref()) {
+        match try_cast(gate, &found, caller, &vote, (signed.as_ref(), looked.clone())) {
             Ok((next, issued, records)) => match save(gate, found.version, &next, issued, records).await {
                 Ok(()) => {
                     announce(gate, &next);
@@ -241,7 +249,7 @@ fn try_cast(
     found: &Versioned,
     caller: &Caller,
     request: &VoteRequest,
-    signed: Option<&Asserted>,
+    (signed, looked): (Option<&Asserted>, Result<(), Denied>),
 ) -> Result<Resolved, Denied> {
     let passkey = signed.map(|signed| signed.passkey().as_used());
     let voter = &Voter { signed_in: voter(caller)?, passkey };
@@ -252,6 +260,7 @@ fn try_cast(
     seen(&found.review, request.action, request.card)?;
     in_time(&moment, &found.review, request)?;
     reason(&newer::obligations(&moment, &found.review), request)?;
+    looked?;
     let described = &found.review.matter().described;
     let satisfied = |votes: &[Vote]| {
         let meets = |vote: &&Vote| meets(&moment, &found.review, described, vote);

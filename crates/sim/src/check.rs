@@ -154,7 +154,11 @@ impl Checker {
                 Ok(())
             }
             Event::ReviewClosed { review, outcome } => self.closed(review, *outcome),
-            Event::ReviewEscalated { .. } | Event::ReviewGlassBroken { .. } | Event::ReviewFollowedUp { .. } => Ok(()),
+            Event::ReviewEscalated { .. }
+            | Event::ReviewRevealed { .. }
+            | Event::ReviewCompared { .. }
+            | Event::ReviewGlassBroken { .. }
+            | Event::ReviewFollowedUp { .. } => Ok(()),
             Event::GrantIssued { grant, review, action_digest, expires_at, .. } => {
                 self.issued(grant, review, *action_digest, *expires_at)
             }

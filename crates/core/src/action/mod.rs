@@ -316,6 +316,7 @@ pub struct ActionRequest {
     described: Described,
     digest: ActionDigest,
     payload: SealedPayload,
+    values: redact::Values,
 }
 
 impl ActionRequest {
@@ -328,7 +329,7 @@ impl ActionRequest {
             return Err(Mismatch::Payload);
         }
         let digest = described.digest().map_err(Mismatch::Canonical)?;
-        Ok(Self { described, digest, payload })
+        Ok(Self { described, digest, payload, values: redact::Values::default() })
     }
 
     /// As [`ActionRequest::new`], for an action that may have come before with other bytes.
@@ -340,7 +341,7 @@ impl ActionRequest {
             return Err(Mismatch::Payload);
         }
         let digest = before.digest(&described).map_err(Mismatch::Canonical)?;
-        Ok(Self { described, digest, payload })
+        Ok(Self { described, digest, payload, values: redact::Values::default() })
     }
 
     /// What it is.
@@ -353,11 +354,21 @@ impl ActionRequest {
         self.digest
     }
 
-    /// Adds what a card shows of it; not part of its meaning, so the digest stays.
+    /// Adds what a card shows of it, and what that hides; not part of its meaning, so the digest stays.
     #[must_use]
-    pub fn showing(mut self, shown: redact::Shown) -> Self {
+    pub fn showing(mut self, redacted: redact::Redacted) -> Self {
+        let redact::Redacted { shown, reason, values } = redacted;
         self.described.shown = shown;
+        if reason.is_some() {
+            self.described.reason = reason;
+        }
+        self.values = values;
         self
+    }
+
+    /// What the card hides, for whoever seals it.
+    pub fn values(&self) -> &redact::Values {
+        &self.values
     }
 
     /// Adds what was measured of its effect; not part of its meaning, so the digest stays.

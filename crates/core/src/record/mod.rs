@@ -19,6 +19,8 @@ use crate::review::{Judgement, Method, Outcome, Verdict};
 
 /// The largest leaf: what a C2SP entry tile can hold.
 pub const LEAF_BYTES_MAX: usize = 65_535;
+/// The most placeholders that one record names: 64 of them take some 2 KiB.
+pub const MARKS_MAX: usize = 64;
 
 /// One record: when, by which gateway, and what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,6 +247,38 @@ pub enum Event {
         review: ReviewId,
         /// The group.
         group: String,
+    },
+    /// Somebody was shown values that the card hides. Which, never what.
+    #[serde(rename = "review.revealed")]
+    ReviewRevealed {
+        /// The review.
+        review: ReviewId,
+        /// Who.
+        person: PersonId,
+        /// By which way.
+        method: Method,
+        /// Whether a second factor was fresh.
+        mfa: bool,
+        /// The placeholders, at most [`MARKS_MAX`] of them.
+        marks: Vec<String>,
+        /// How many there were.
+        count: u64,
+    },
+    /// Somebody compared a value that the card hides with one that they expected.
+    #[serde(rename = "review.compared")]
+    ReviewCompared {
+        /// The review.
+        review: ReviewId,
+        /// Who.
+        person: PersonId,
+        /// By which way.
+        method: Method,
+        /// Whether a second factor was fresh.
+        mfa: bool,
+        /// The placeholder.
+        mark: String,
+        /// Whether it was the same.
+        equal: bool,
     },
     /// Somebody took their own vote back before anything came of it.
     #[serde(rename = "review.retracted")]

@@ -23,6 +23,7 @@ use crate::identity::refusals::Refusals;
 
 mod actions;
 mod directory;
+mod disclosures;
 mod document;
 mod duties;
 mod events;

@@ -210,9 +210,10 @@ pub fn status(code: Code) -> StatusCode {
         | Code::ProposalNeeded
         | Code::ProposalsOff
         | Code::ProposalStale
+        | Code::NotRevealed
         | Code::NameTaken => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::TooManyReviews => StatusCode::TOO_MANY_REQUESTS,
+        Code::TooManyReviews | Code::ComparedTooOften => StatusCode::TOO_MANY_REQUESTS,
         Code::Unsupported | Code::PasskeysUnavailable => StatusCode::NOT_IMPLEMENTED,
         Code::UpstreamUnavailable | Code::NamesUnresolved => StatusCode::BAD_GATEWAY,
         Code::RecordUnavailable | Code::TooManyConnections | Code::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -270,6 +271,8 @@ fn title(code: Code) -> &'static str {
         Code::ProposalNeeded => "people are asked about what permits more",
         Code::ProposalsOff => "changes are taken as they are here",
         Code::ProposalStale => "what it was made for is in force no more",
+        Code::NotRevealed => "a hidden value has to be looked at first",
+        Code::ComparedTooOften => "the value was compared too often",
         Code::ReasonInvalid => "the reason is missing or too long",
         Code::NoBreakGlass => "no policy yields to broken glass here",
         Code::IncidentDeclared => "an incident goes on already",

@@ -320,7 +320,14 @@ impl World {
         };
         let record = self.gate.scribe.record(Event::ConfigChanged { what: "test".to_owned() });
         let places = self.gate.config.places(&BTreeSet::new(), std::iter::empty());
-        let ask = Ask { matter, fingerprint: statement.to_owned(), limits: self.gate.config.limits, places, record };
+        let ask = Ask {
+            matter,
+            fingerprint: statement.to_owned(),
+            limits: self.gate.config.limits,
+            places,
+            hidden: redact::Values::default(),
+            record,
+        };
         match self.gate.store.ask(ask).await.expect("asks") {
             Asked::Opened(review) => review,
             other => panic!("expected a new review, got {other:?}"),
@@ -441,7 +448,7 @@ pub(crate) fn described(agent: &str, statement: &str, at: Timestamp) -> Describe
         .into(),
         facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![update] }).into(),
         session: SessionFacts::default().into(),
-        shown: redact::redact(statement, &[], &[Some("7".to_owned()), None]),
+        shown: redact::redact(statement, &[], &[Some("7".to_owned()), None]).shown,
         reason: Some("close a stuck order".to_owned()),
         payload: PayloadDigest::of(statement.as_bytes()),
         at,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use countersign_core::action::digest::NotCanonical;
-use countersign_core::action::redact::ShownStream;
+use countersign_core::action::redact::{Hidden, ShownStream};
 use countersign_core::action::{Job, PersonId, Sensitivity};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::Quorum;
@@ -52,6 +52,8 @@ pub(super) struct ReviewView {
     statement_stream: Option<StreamView>,
     /// How many values are hidden behind placeholders.
     redacted: usize,
+    /// What is hidden, one entry for each value.
+    hidden: Vec<HiddenView>,
     /// The requester's stated reason: its own words, unchecked.
     #[schema(required = true)]
     reason: Option<String>,
@@ -267,6 +269,35 @@ impl ReviewView {
     }
 }
 
+/// A value that is hidden behind a placeholder.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Hidden)]
+pub(super) struct HiddenView {
+    /// What stands between the placeholder's marks: `email 1` for `‹email 1›`.
+    #[schema(example = "email 1")]
+    mark: String,
+    /// Where it stands: `written` (or nobody can say), `predicate` (it decides what is touched), `output` (it is only given
+    /// back) or `remark` (in a comment or the stated reason).
+    #[schema(example = "written")]
+    position: &'static str,
+    /// The column it is written to or compared with, where that is known.
+    #[schema(required = true)]
+    column: Option<String>,
+    /// Whether whoever approves has to reveal it first, or compare it with what they expect.
+    must_look: bool,
+}
+
+impl From<&Hidden> for HiddenView {
+    fn from(hidden: &Hidden) -> Self {
+        Self {
+            mark: hidden.mark.clone(),
+            position: hidden.position.name(),
+            column: hidden.column.clone(),
+            must_look: hidden.is_decisive(),
+        }
+    }
+}
+
 /// Data that comes with a statement: all of it by length and hash, its first rows in words.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stream)]
@@ -336,6 +367,7 @@ pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Res
         statement_cut_bytes: card.statement.cut_bytes,
         statement_stream: card.statement.stream.map(stream),
         redacted: card.statement.redacted,
+        hidden: card.statement.hidden.iter().map(HiddenView::from).collect(),
         reason: card.reason,
         impact: ImpactView {
             known: card.impact.known,

@@ -68,6 +68,9 @@ fn notes(statement: &Shown, missing: usize) -> Vec<String> {
         notes.push("Placeholders are imitated: open it.".to_owned());
     } else if statement.redacted > 0 {
         notes.push(format!("{} hidden values: equal marks stand for equal values.", statement.redacted));
+        if statement.decisive().next().is_some() {
+            notes.push("Some of them decide what it does: open it to look at them before you approve.".to_owned());
+        }
     }
     if statement.stream.is_some() {
         notes.push("Data comes with it: open it to see the first rows.".to_owned());

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::disclose;
 use super::output::{self, Paint};
 use super::review::{state_painted, text};
 
@@ -49,6 +50,9 @@ pub(super) fn fields(review: &Value) -> Vec<Field> {
     field("parameters", parameters(&review["statement_parameters"]));
     if review["statement_stream"].is_object() {
         field("data", stream(&review["statement_stream"]));
+    }
+    for hidden in review["hidden"].as_array().into_iter().flatten() {
+        field("hidden", disclose::words(hidden));
     }
     field("reads", plain(&review["resource"]["tables"]["read"]));
     field("writes", plain(&review["resource"]["tables"]["write"]));

@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 mod card;
 mod channel;
 mod describe;
+mod disclose;
 mod doctor;
 mod duty;
 mod follow_up;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::card::{self, plain, suffices};
+use super::disclose;
 use super::follow_up::{self, Judgement};
 use super::output::{self, Coded, FAILED, Paint, REFUSED, USAGE};
 use super::watch;
@@ -48,6 +49,22 @@ pub(super) enum ReviewCommand {
         /// For how long, as in `30m`
         #[arg(long = "for", requires = "pattern", value_name = "TIME")]
         time: Option<String>,
+    },
+    /// Show what a card hides; the record says that you looked
+    Reveal {
+        /// The review
+        id: String,
+        /// Which placeholders, as in `email 1`; all of them when none is named
+        marks: Vec<String>,
+    },
+    /// Compare what a card hides with what you expect; five times for one value
+    Compare {
+        /// The review
+        id: String,
+        /// Which placeholder, as in `email 1`
+        mark: String,
+        /// What it should be; read from standard input when it is not given
+        expected: Option<String>,
     },
     /// Reject it
     Reject {
@@ -109,6 +126,10 @@ pub(super) async fn run(context: &Context, command: ReviewCommand) -> anyhow::Re
             let values = pattern.map(|values| if values == "same" { String::new() } else { values });
             let wish = values.map(|values| super::pattern::wish(&values, uses, time.as_deref())).transpose()?;
             return vote(context, &api, &id, Said { verdict: "approve", reason, pattern: wish }).await;
+        }
+        ReviewCommand::Reveal { id, marks } => return disclose::reveal(context, &api, &id, marks).await,
+        ReviewCommand::Compare { id, mark, expected } => {
+            return disclose::compare(context, &api, &id, mark, expected).await;
         }
         ReviewCommand::Reject { id, reason } => {
             let said = Said { verdict: "reject", reason: Some(reason), pattern: None };

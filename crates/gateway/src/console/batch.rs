@@ -162,6 +162,7 @@ fn row(moment: &Moment, review: &Review) -> Option<Row> {
         && card.statement.stream.is_none()
         && card.settings.is_empty()
         && !statement.imitated
+        && card.statement.decisive().next().is_none()
         && card.digest().ok() == Some(matter.card);
     let one_click = !matter.terms.obligations.justify && !matter.terms.obligations.passkey;
     (whole && one_click).then(|| Row {

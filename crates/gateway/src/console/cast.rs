@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::page::Failure;
+use super::review::{self, Said};
 use super::session::Session;
-use super::{Console, passkeys, patterns, review};
+use super::{Console, passkeys, patterns};
 use crate::codes::Code;
 use crate::identity::passkeys::Assertion;
 use crate::resolve::{self, Denied, VoteRequest};
@@ -125,7 +126,7 @@ pub(super) async fn answer(
     match done {
         Ok(()) => Ok(Redirect::to(&format!("/reviews/{id}")).into_response()),
         Err(denied) if denied.code == Code::NotFound => Err(Failure::not_found("review")),
-        Err(denied) => match review::show(console, session, id, Some((denied.clone(), written))).await {
+        Err(denied) => match review::show(console, session, id, Said::Refused(denied.clone(), written)).await {
             Ok(page) => Ok(page),
             Err(_) => Err(denied.into()), // the review is not theirs to see, but what became of their vote is
         },

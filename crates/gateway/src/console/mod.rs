@@ -24,6 +24,7 @@ mod activity;
 mod assets;
 mod batch;
 mod cast;
+mod disclosures;
 mod duties;
 mod events;
 mod filter;
@@ -105,6 +106,8 @@ fn signed_in() -> Router<Console> {
         .route("/reviews/batch", get(batch::page).post(batch::decide))
         .route("/reviews/{id}", get(review::page))
         .route("/reviews/{id}/vote", post(cast::vote))
+        .route("/reviews/{id}/reveal", post(disclosures::reveal))
+        .route("/reviews/{id}/compare", post(disclosures::compare))
         .route("/reviews/{id}/break-glass", post(follow_ups::break_glass))
         .route("/reviews/{id}/break-glass/challenge", post(follow_ups::challenge))
         .route("/reviews/{id}/retract", post(cast::retract))

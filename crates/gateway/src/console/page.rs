@@ -270,6 +270,10 @@ pub(super) fn advice(code: Code) -> &'static str {
         Code::ReviewClosed => "Nothing is left to decide; the outcome is shown on this page.",
         Code::VotedAlready => "Your first vote stands; take it back before you vote again.",
         Code::DigestMismatch => "What you saw is not what waits here. Read the page as it is now, then decide again.",
+        Code::NotRevealed => {
+            "Nothing was counted. Reveal the hidden values below, or compare them with what you expect."
+        }
+        Code::ComparedTooOften => "Reveal the value instead.",
         Code::ReasonInvalid => "Write why you decide so, in at most 2,000 bytes, and send it again.",
         Code::PolicyError => "A policy failed while your vote was checked. Tell whoever maintains the policies.",
         Code::RecordUnavailable => {

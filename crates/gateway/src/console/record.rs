@@ -160,6 +160,14 @@ fn words(event: &Event, names: &BTreeMap<String, String>) -> String {
         Event::ReviewEscalated { review, group } => {
             format!("review {} is escalated to {group}", short(review.as_str()))
         }
+        Event::ReviewRevealed { person, review, count, .. } => {
+            let values = if *count == 1 { "value" } else { "values" };
+            format!("{} was shown {count} hidden {values} of review {}", name(person.as_str()), short(review.as_str()))
+        }
+        Event::ReviewCompared { person, review, mark, equal, .. } => {
+            let found = if *equal { "as expected" } else { "not as expected" };
+            format!("{} found {mark} of review {} {found}", name(person.as_str()), short(review.as_str()))
+        }
         Event::ReviewRetracted { person, .. } => format!("{} took their vote back", name(person.as_str())),
         Event::ReviewGlassBroken { person, review, .. } => {
             format!("{} broke the glass on review {}", name(person.as_str()), short(review.as_str()))

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::Console;
 use super::activity::status_words;
+use super::disclosures::{self, HiddenRow};
 use super::follow_ups::{self, Breaks, Broken};
 use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
@@ -24,7 +25,7 @@ use super::standing;
 use crate::gate::Moment;
 use crate::identity::passkeys::RelyingParty;
 use crate::ports::{Attempt, Passkey};
-use crate::resolve::{self, Denied, Standing, Voter};
+use crate::resolve::{self, Denied, Revealed, Standing, Voter};
 
 /// Names listed of a kind; more are counted.
 const NAMES_MAX: usize = 100;
@@ -37,6 +38,8 @@ struct ReviewPage {
     frame: Frame,
     view: View,
     refused: Option<Refused>,
+    /// What came of comparing a hidden value: its mark, and whether it was the same.
+    compared: Option<(Html, bool)>,
     /// What the person had written when their vote was refused.
     written: String,
 }
@@ -52,6 +55,20 @@ struct Refused {
     code: &'static str,
     message: Html,
     advice: &'static str,
+}
+
+/// What is said on top of the page, or in it, of what was just done.
+pub(super) enum Said {
+    Nothing,
+    /// It was refused; with what the person had written.
+    Refused(Denied, String),
+    /// Hidden values, to be shown this once.
+    Revealed(Vec<Revealed>),
+    /// A hidden value was compared.
+    Compared {
+        mark: String,
+        equal: bool,
+    },
 }
 
 /// A list of names, and how many are not in it.
@@ -101,6 +118,12 @@ struct View {
     is_pattern: bool,
     justify: bool,
     reason_bytes_max: usize,
+    /// What the card hides.
+    hidden: Vec<HiddenRow>,
+    /// How many of these the reader has to look at before they approve.
+    unseen: usize,
+    /// Whether the reader may look at all.
+    may_look: bool,
     /// The card as shown is not the one the review was opened with: nobody may vote on it here.
     altered: bool,
     paths: Vec<standing::Path>,
@@ -185,7 +208,7 @@ pub(super) async fn page(
     Extension(session): Extension<Session>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    show(&console, &session, &ReviewId::new(id), None).await
+    show(&console, &session, &ReviewId::new(id), Said::Nothing).await
 }
 
 /// What changes while one looks; tells htmx to load the whole page anew when the review's state is another by now.
@@ -203,24 +226,23 @@ pub(super) async fn part(
 }
 
 /// The page, with a refusal on top when there is one.
-pub(super) async fn show(
-    console: &Console,
-    session: &Session,
-    id: &ReviewId,
-    refused: Option<(Denied, String)>,
-) -> Result<Response, Failure> {
-    let view = view(console, session, id).await?;
+pub(super) async fn show(console: &Console, session: &Session, id: &ReviewId, said: Said) -> Result<Response, Failure> {
+    let mut view = view(console, session, id).await?;
     let title = format!("Review of {} on {}", view.card.action, view.card.environment);
     let place = if view.closed.is_some() { "/history" } else { "/" };
     let frame = Frame::new(title, place, session);
-    let code = refused.as_ref().map_or(StatusCode::OK, |(denied, _)| status(denied.code));
-    let (refused, written) = match refused {
-        None => (None, String::new()),
-        Some((Denied { code, message }, written)) => {
-            (Some(Refused { code: code.name(), message: line(&message), advice: advice(code) }), written)
+    let (mut refused, mut compared, mut written, mut answer) = (None, None, String::new(), StatusCode::OK);
+    match said {
+        Said::Nothing => {}
+        Said::Refused(Denied { code, message }, words) => {
+            answer = status(code);
+            refused = Some(Refused { code: code.name(), message: line(&message), advice: advice(code) });
+            written = words;
         }
-    };
-    Ok(render(code, &ReviewPage { frame, view, refused, written }))
+        Said::Compared { mark, equal } => compared = Some((line(&mark), equal)),
+        Said::Revealed(values) => disclosures::fill(&mut view.hidden, &values),
+    }
+    Ok(render(answer, &ReviewPage { frame, view, refused, compared, written }))
 }
 
 async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<View, Failure> {
@@ -254,6 +276,7 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     };
     let decides = |voter: Voter<'_>| Standing::of_voter(&moment, &review, &voter).decides();
     let with = |passkey: &Passkey| decides(Voter { signed_in: who, passkey: Some(passkey.as_used()) });
+    let (hidden, may_look) = disclosures::rows(&console.gate, &moment, &review, who, &passkeys).await?;
     let party = RelyingParty::of(&console.gate.config.public_url).ok();
     Ok(View {
         id: id.to_string(),
@@ -278,6 +301,9 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         is_pattern,
         justify: matter.terms.obligations.justify,
         reason_bytes_max: REASON_BYTES_MAX,
+        unseen: hidden.iter().filter(|row| row.must_look()).count(),
+        hidden,
+        may_look,
         altered,
         paths: standing::paths(&moment, &review),
         cannot: own_side(&moment, &review),

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use countersign_core::action::redact::Values;
 use countersign_core::action::{ActionDigest, ActionId, Described, GrantId, PatternId, ReviewId, Timestamp};
 use countersign_core::grant::Grant;
 use countersign_core::record::{Record, Status};
 use countersign_core::review::{Matter, Review};
 use serde::{Deserialize, Serialize};
 
-use super::{Attentions, Destination, FollowUps, JournalError, Outbox, Patterns, StoreError};
+use super::{Attentions, Destination, Disclosures, FollowUps, JournalError, Outbox, Patterns, StoreError};
 
 /// Bounds that keep reviewers from being flooded (threat 16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Ask {
     pub limits: ReviewLimits,
     /// Where it is told of.
     pub places: BTreeSet<Destination>,
+    /// What its card hides: sealed, and kept as long as the review is open.
+    pub hidden: Values,
     /// The record of its opening.
     pub record: Record,
 }
@@ -131,7 +134,7 @@ pub enum IntentError {
 
 /// Reviews, grants and attempts. State and records commit in one transaction, synced before the method returns.
 #[async_trait]
-pub trait Store: FollowUps + Attentions + Outbox + Patterns {
+pub trait Store: FollowUps + Attentions + Disclosures + Outbox + Patterns {
     /// Opens a review, joins the open one, or finds the unused grant, in one transaction.
     async fn ask(&self, ask: Ask) -> Result<Asked, StoreError>;
     /// One review.

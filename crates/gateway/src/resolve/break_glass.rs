@@ -20,7 +20,7 @@ use countersign_core::review::{
 
 use super::{
     Denied, Issued, TRIES_MAX, Voter, already_closed, announce, asked_groups, attention, denied, find, grant,
-    known_well, newer, record_denied, signed, standing_votes, voter,
+    have_looked, known_well, newer, record_denied, signed, standing_votes, voter,
 };
 use crate::codes::Code;
 use crate::gate::{Gate, Moment};
@@ -67,13 +67,18 @@ pub async fn break_glass(
         Ok(signed) => signed,
         Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
     };
+    let looked = match caller {
+        Caller::Person(signed_in) => have_looked(gate, &find(gate, id).await?.review, &signed_in.person.id).await,
+        Caller::Agent(_) => Ok(()), // an agent breaks no glass
+    };
     for _ in 0..TRIES_MAX {
         let found = find(gate, id).await?;
         let attention = attention(gate, id).await?;
-        let (next, grant, records) = match try_break(gate, (&found, &attention), caller, request, signed.as_ref()) {
-            Ok(broken) => broken,
-            Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
-        };
+        let (next, grant, records) =
+            match try_break(gate, (&found, &attention), caller, request, (signed.as_ref(), looked.clone())) {
+                Ok(broken) => broken,
+                Err(denied) => return Err(record_denied(gate, id, caller, method, denied).await),
+            };
         match gate.store.save_review(found.version, &next, grant, records).await {
             Ok(()) => {
                 tracing::error!(review = %id, "the glass was broken");
@@ -165,7 +170,7 @@ fn try_break(
     (found, attention): (&Versioned, &Attention),
     caller: &Caller,
     request: &BreakRequest,
-    signed: Option<&Asserted>,
+    (signed, looked): (Option<&Asserted>, Result<(), Denied>),
 ) -> Result<Broken, Denied> {
     let passkey = signed.map(|signed| signed.passkey().as_used());
     let voter = &Voter { signed_in: voter(caller)?, passkey };
@@ -173,6 +178,7 @@ fn try_break(
     let (independent, proof) = eligible(&moment, review, voter)?;
     let Review::Open(open) = review else { return Err(already_closed(review)) };
     super::seen(review, request.action, request.card)?;
+    looked?;
     let mut breaking = breaking(&moment, review, voter, request)?;
     breaking.asked.extend(attention.escalated.iter().map(|there| there.group.clone()));
     let permitted = permitted(&moment, review, voter)?;

@@ -14,6 +14,9 @@ const MEMBERS_MAX: usize = 50;
 /// Whether policy would take a click of anybody who was asked and stands outside the requester's side.
 pub fn chat_decides(moment: &Moment, review: &Review) -> bool {
     let matter = review.matter();
+    if matter.described.shown.decisive().next().is_some() {
+        return false; // what is hidden and decides has to be looked at first, which no click does
+    }
     if matter.terms.obligations.passkey || !moment.counts(Method::Chat, &matter.described) {
         return false;
     }

@@ -5,11 +5,11 @@
 
 use countersign_core::action::{ActionDigest, CardDigest, PatternDigest, ReviewId, Timestamp};
 use countersign_core::review::intent::{Intent, Word};
-use countersign_core::review::{Method, Review};
+use countersign_core::review::{Method, Review, Verdict};
 
 use super::{
-    BreakRequest, Denied, VoteRequest, Voter, already_closed, break_glass, eligible, find, known_well, pattern, reason,
-    record_denied, seen, voter,
+    BreakRequest, Denied, VoteRequest, Voter, already_closed, break_glass, eligible, find, have_looked, known_well,
+    pattern, reason, record_denied, seen, voter,
 };
 use crate::codes::Code;
 use crate::gate::Gate;
@@ -101,6 +101,7 @@ async fn ask_to_break(
     let Review::Open(_) = &found.review else { return Err(already_closed(&found.review)) };
     seen(&found.review, request.action, request.card)?;
     break_glass::words(&request.reason)?;
+    have_looked(gate, &found.review, &signed_in.person.id).await?;
     give(gate, &found.review, (signed_in, &passkeys), &Statement::from(request), None).await
 }
 
@@ -119,6 +120,9 @@ async fn ask(gate: &Gate, found: &Versioned, caller: &Caller, vote: &VoteRequest
     }
     seen(&found.review, vote.action, vote.card)?;
     reason(&super::newer::obligations(&moment, &found.review), vote)?;
+    if vote.verdict == Verdict::Approve {
+        have_looked(gate, &found.review, &signed_in.person.id).await?;
+    }
     let pattern = choice.and_then(|choice| pattern::digest(&found.review, &choice));
     give(gate, &found.review, (signed_in, &passkeys), &Statement::from(vote), pattern).await
 }
@@ -178,7 +182,7 @@ pub(super) async fn take(
 }
 
 /// The strongest of a person's passkeys.
-fn best(passkeys: &[Passkey]) -> Option<&Passkey> {
+pub(super) fn best(passkeys: &[Passkey]) -> Option<&Passkey> {
     passkeys.iter().find(|passkey| !passkey.local).or(passkeys.first())
 }
 

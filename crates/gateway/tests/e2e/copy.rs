@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::process::{Finished, run, wait_until};
 use xtask::test_tools_dir;
 
@@ -68,6 +68,8 @@ fn what_is_approved_is_what_is_sent() {
         assert_eq!(world.upstream_busy(), 0, "nothing of it has reached the upstream");
         let shown = world.gateway.as_person(world.dora().token(), &["review", "show", review.id()]);
         assert!(shown.stdout.contains("2 rows, SHA-256") && !shown.stdout.contains("ember@"), "{shown:?}");
+        world.dora().approve(review).refused(409, "not_revealed");
+        world.dora().reveal(review, &json!([])).ok();
         world.dora().approve(review).ok();
     });
     assert_eq!(said.stdout.lines().collect::<Vec<_>>(), ["COPY 2", "1"], "{said:?}");
@@ -106,6 +108,7 @@ fn an_approval_is_for_these_rows() {
     let review = world.review_beyond(0);
     child.kill().unwrap();
     child.wait().unwrap();
+    world.dora().reveal(&review, &json!([])).ok();
     world.dora().approve(&review).ok();
     let other = ROWS.replace("Ember", "Other");
     let mut client = psql(&world, &other, &[COPY]);
@@ -152,7 +155,10 @@ fn large_data_is_bounded() {
 fn in_a_transaction() {
     let world = world(Plan::default());
     let mut client = psql(&world, ROWS, &["BEGIN", COPY, "ROLLBACK"]);
-    let said = decided(&world, &mut client, |review| drop(world.dora().approve(review).ok()));
+    let said = decided(&world, &mut client, |review| {
+        world.dora().reveal(review, &json!([])).ok();
+        world.dora().approve(review).ok();
+    });
     assert_eq!(said.stdout.lines().collect::<Vec<_>>(), ["BEGIN", "COPY 2", "ROLLBACK"], "{said:?}");
     assert_eq!(world.truth(COUNT), "4");
     let mut client =
@@ -204,6 +210,9 @@ fn by_psycopg_in_text_and_binary() {
     for (how, rows) in [("text", "6"), ("binary", "6")] {
         let said = decided(&world, &mut psycopg(&world, how), |review| {
             assert_eq!(stream(review)["rows"], 2, "{}", review.0);
+            if how == "text" {
+                world.dora().reveal(review, &json!([])).ok(); // nothing of the binary format is shown
+            }
             world.dora().approve(review).ok();
         });
         assert_eq!((said.stdout.trim(), world.truth(COUNT).as_str()), ("2 1", rows), "{how}: {said:?}");

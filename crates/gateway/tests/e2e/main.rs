@@ -37,6 +37,7 @@ mod policy;
 mod protocol;
 mod provisioning;
 mod raw;
+mod redaction;
 mod secrets;
 mod self_approval;
 mod separation;

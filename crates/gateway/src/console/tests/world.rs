@@ -189,6 +189,7 @@ impl World {
 
     /// The same, escalated to these groups after so many seconds.
     pub(super) async fn ask_and_escalate(&self, wish: Wish, escalations: &[(u32, &str)]) -> Review {
+        let hidden = redacted(&wish).values;
         let described = described(wish, self.gate.scribe.now());
         let digest = described.digest().expect("canonical");
         let moment = self.gate.moment();
@@ -215,7 +216,7 @@ impl World {
         match self
             .gate
             .store
-            .ask(Ask { matter, fingerprint, limits: self.gate.config.limits, places: BTreeSet::new(), record })
+            .ask(Ask { matter, fingerprint, limits: self.gate.config.limits, places: BTreeSet::new(), hidden, record })
             .await
         {
             Ok(Asked::Opened(review)) => review,
@@ -346,12 +347,24 @@ impl Wish {
     }
 }
 
-pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
-    let ada = PersonRef { id: PersonId::new("p-ada"), name: "ada".to_owned() };
+/// What its card shows, and hides.
+pub(super) fn redacted(wish: &Wish) -> redact::Redacted {
     let literals = wish.hide.as_ref().and_then(|value| {
         let start = wish.statement.find(value.as_str())?;
-        Some(vec![redact::Literal { start, end: start + value.len(), value: value.clone(), secret: false }])
+        Some(vec![redact::Literal {
+            start,
+            end: start + value.len(),
+            value: value.clone(),
+            secret: false,
+            place: redact::Place::default(),
+        }])
     });
+    redact::redact(&wish.statement, &literals.unwrap_or_default(), &wish.parameters)
+}
+
+pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
+    let ada = PersonRef { id: PersonId::new("p-ada"), name: "ada".to_owned() };
+    let shown = redacted(&wish).shown;
     let statement = SqlStatement {
         verb: wish.verb,
         class: wish.class,
@@ -382,7 +395,7 @@ pub(super) fn described(wish: Wish, at: Timestamp) -> Described {
         .into(),
         facts: Facts::Sql(SqlFacts { class: wish.class, statements: vec![statement] }).into(),
         session: SessionFacts { in_transaction: wish.in_transaction, ..SessionFacts::default() }.into(),
-        shown: redact::redact(&wish.statement, &literals.unwrap_or_default(), &wish.parameters),
+        shown,
         reason: wish.reason,
         payload: PayloadDigest::of(wish.statement.as_bytes()),
         at,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use countersign_core::action::impact::Impact;
-use countersign_core::action::redact::{self, Shown};
+use countersign_core::action::redact::{self, Place, Position, Redacted, Redactor, Shown};
 use countersign_core::action::sql::SqlClass;
 use countersign_core::action::{
     ActionId, ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload,
@@ -217,7 +217,6 @@ impl Captured {
         before: &mut Before,
     ) -> Result<ActionRequest, Refusal> {
         let payload = SealedPayload::seal(self.payload());
-        let description = self.description();
         let described = Described {
             impact: Impact::default(),
             id: ActionId::new(uuid::Uuid::now_v7().to_string()),
@@ -228,11 +227,7 @@ impl Captured {
             facts: self.meaning().facts.clone(),
             session: before.session_facts(self, session),
             shown: Shown::default(),
-            reason: description
-                .reason
-                .clone()
-                .or_else(|| subject.stated_reason.clone())
-                .map(|said| redact::words(&said)),
+            reason: self.stated(subject.stated_reason.as_deref()).map(redact::words),
             payload: payload.digest(),
             at: scribe.now(),
         };
@@ -267,17 +262,13 @@ impl Captured {
         }
     }
 
-    /// The statement as a card shows it, with the text of the prepared statements that it executes.
-    pub(super) fn shown(&self, session: &Session) -> Shown {
-        let parameters = match self {
-            Captured::Query { .. } => Vec::new(),
-            Captured::Portal { bind, prepared, .. } | Captured::Function { bind, prepared, .. } => {
-                parameters(bind, &prepared.types)
-            }
-        };
-        let mut shown = shown(self.sql(), self.description(), &parameters);
+    /// The statement as a card shows it, with the text of the prepared statements that it executes, and the stated reason.
+    pub(super) fn shown(&self, session: &Session, reason: Option<&str>) -> Redacted {
+        let mut redactor = Redactor::default();
+        let mut shown = shown(&mut redactor, self.sql(), self.description());
+        shown.parameters = self.shown_parameters(&mut redactor);
         if let Captured::Query { spool: Some(spool), .. } = self {
-            shown.stream = Some(spool.shown());
+            shown.stream = Some(spool.shown(&mut redactor));
         }
         if let Captured::Portal { prepared, .. } | Captured::Function { prepared, .. } = self
             && !prepared.part.is_empty()
@@ -288,13 +279,33 @@ impl Captured {
             if let Effect::Execute { name, .. } = effect
                 && let Some(known) = session.statement(name)
             {
-                let inner = self::shown(&known.sql, &known.description, &[]);
+                let inner = self::shown(&mut redactor, &known.sql, &known.description);
                 shown.text = format!("{}\n-- {name:?} {}:\n{}", shown.text, known.part, inner.text);
-                shown.redacted += inner.redacted;
                 shown.cut_bytes += inner.cut_bytes;
             }
         }
-        shown
+        let reason = self.stated(reason).map(|said| redactor.words(said));
+        Redacted { reason, ..redactor.finish(shown) }
+    }
+
+    fn shown_parameters(&self, redactor: &mut Redactor) -> Vec<Option<String>> {
+        let (Captured::Portal { bind, prepared, .. } | Captured::Function { bind, prepared, .. }) = self else {
+            return Vec::new();
+        };
+        let values = parameters(bind, &prepared.types);
+        if values.is_empty() {
+            return values;
+        }
+        let places = describe::places(self.sql());
+        let show = |(index, value): (usize, Option<String>)| {
+            value.map(|value| redactor.value(&value, &places.parameter(index + 1)))
+        };
+        values.into_iter().enumerate().map(show).collect()
+    }
+
+    /// The reason that the statement states, or else its session.
+    fn stated<'a>(&'a self, session: Option<&'a str>) -> Option<&'a str> {
+        self.description().reason.as_deref().or(session)
     }
 }
 
@@ -303,29 +314,33 @@ fn second_stream() -> Refusal {
     Refusal::new(Code::Unsupported, message).hint("send each COPY in a message of its own")
 }
 
-fn shown(sql: &str, description: &Description, parameters: &[Option<String>]) -> Shown {
+fn shown(redactor: &mut Redactor, sql: &str, description: &Description) -> Shown {
     let found = describe::literals(sql);
     if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
-        let text = format!("‹{} bytes that cannot be read as SQL›", sql.len());
-        return Shown { text, redacted: 1, cut_bytes: sql.len(), ..Shown::default() };
+        return Shown { text: redactor.whole(sql), cut_bytes: sql.len(), ..Shown::default() };
     }
     // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
     let rights = description.facts.statements.iter().any(|statement| statement.apart >= SqlClass::Admin);
     let secret = description.parse_error.is_some() || rights;
+    let places = if found.is_empty() { describe::Places::default() } else { describe::places(sql) };
     let literals: Vec<redact::Literal> = found
         .into_iter()
         .filter(|literal| literal.kind != LiteralKind::Parameter)
-        .filter_map(|l| {
-            let value = unquoted(sql.get(l.start..l.end)?).to_owned();
-            Some(redact::Literal {
-                start: l.start,
-                end: l.end,
-                value,
-                secret: secret && l.kind != LiteralKind::Comment,
-            })
-        })
+        .filter_map(|literal| constant(sql, literal, &places, secret))
         .collect();
-    redact::redact(sql, &literals, parameters)
+    let (text, cut_bytes) = redactor.text(sql, &literals);
+    Shown { text, cut_bytes, ..Shown::default() }
+}
+
+fn constant(sql: &str, literal: describe::Literal, places: &describe::Places, secret: bool) -> Option<redact::Literal> {
+    let remark = literal.kind == LiteralKind::Comment;
+    Some(redact::Literal {
+        start: literal.start,
+        end: literal.end,
+        value: unquoted(sql.get(literal.start..literal.end)?).to_owned(),
+        secret: secret && !remark,
+        place: if remark { Place::of(Position::Remark) } else { places.literal(sql, &literal) },
+    })
 }
 
 /// A literal's value near enough to tell what it looks like: the quotes and their prefix are taken off.

@@ -9,7 +9,7 @@
 //!
 //! Bind parameters are values too; their types and formats are fixed.
 
-use countersign_core::action::redact::{self, Literal as Shown};
+use countersign_core::action::redact::{self, Literal as Shown, Place};
 use countersign_core::action::{ValueDigest, sql::SqlStatement};
 use countersign_core::pattern::{Skeleton, TEXT_BYTES_MAX, Unlike, Value};
 
@@ -149,8 +149,8 @@ fn is_plain_quoted(raw: &str) -> bool {
 
 /// A value for people, and whether it is hidden from them.
 fn shown(raw: &str, value: &str) -> (String, bool) {
-    let literal = Shown { start: 0, end: raw.len(), value: value.to_owned(), secret: false };
-    let shown = redact::redact(raw, &[literal], &[]);
+    let literal = Shown { start: 0, end: raw.len(), value: value.to_owned(), secret: false, place: Place::default() };
+    let shown = redact::redact(raw, &[literal], &[]).shown;
     let short: String = shown.text.chars().take(SHOWN_CHARS_MAX).collect();
     (if short.len() < shown.text.len() { format!("{short}…") } else { short }, shown.redacted > 0)
 }

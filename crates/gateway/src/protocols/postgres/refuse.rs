@@ -56,6 +56,8 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ReasonInvalid
+        | Code::NotRevealed
+        | Code::ComparedTooOften
         | Code::ProposalNeeded
         | Code::ProposalsOff
         | Code::ProposalStale

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_core::action::{PersonId, Timestamp};
 use countersign_core::record::Record;
 
-use super::{SqliteStore, agents, credentials, people};
+use super::{SqliteStore, agents, credentials, disclosures, people};
 use crate::ports::{
     Account, Agent, AgentKey, Credential, CredentialKind, Directory, NewAgentKey, Once, Person, ScramVerifier,
     SealError, Sealed, SecretHash, StoreError,
@@ -16,7 +16,11 @@ use crate::ports::{
 impl Sealed for SqliteStore {
     async fn seal_anew(&self) -> Result<(), SealError> {
         let seal = Arc::clone(&self.seal);
-        let sealed = self.db.write(move |c| agents::seal_all(c, &*seal, false)).await;
+        let all = self.db.write(move |c| {
+            agents::seal_all(c, &*seal, false)?;
+            disclosures::seal_all(c, &*seal)
+        });
+        let sealed = all.await;
         sealed.map_err(|error| SealError::Unavailable(error.to_string()))
     }
 }

@@ -26,6 +26,7 @@ mod bundles;
 mod credentials;
 mod db;
 mod directory;
+mod disclosures;
 mod duties;
 mod follow_ups;
 mod incidents;
@@ -57,7 +58,10 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when another process holds it, it cannot be opened, or something in it cannot be
     /// unsealed.
     pub fn open(data_dir: &Path, seal: Arc<dyn Seal>) -> Result<Self, StoreError> {
-        let prepare = |c: &Connection, version: u32| agents::seal_all(c, &*seal, version < agents::SEALED_SINCE);
+        let prepare = |c: &Connection, version: u32| {
+            agents::seal_all(c, &*seal, version < agents::SEALED_SINCE)?;
+            disclosures::seal_all(c, &*seal)
+        };
         let db = Db::open(&data_dir.join("countersign.db"), prepare)?;
         Ok(Self { db, seal })
     }
@@ -98,7 +102,8 @@ fn taken(error: rusqlite::Error, name: &str) -> StoreError {
 #[async_trait]
 impl Store for SqliteStore {
     async fn ask(&self, ask: Ask) -> Result<Asked, StoreError> {
-        self.db.write(move |c| reviews::ask(c, ask)).await
+        let seal = Arc::clone(&self.seal);
+        self.db.write(move |c| reviews::ask(c, &*seal, ask)).await
     }
 
     async fn review(&self, id: &ReviewId) -> Result<Option<Versioned>, StoreError> {

@@ -6,13 +6,13 @@ use countersign_core::record::{Event, Record};
 use countersign_core::review::{Open, Review};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{attention, failed, follow_ups, from_json, outbox, passkeys, records, to_json};
-use crate::ports::{Ask, Asked, ReviewFilter, StoreError, Versioned};
+use super::{attention, disclosures, failed, follow_ups, from_json, outbox, passkeys, records, to_json};
+use crate::ports::{Ask, Asked, ReviewFilter, Seal, StoreError, Versioned};
 
 /// The most reviews that one timer run closes; the rest follow in the next.
 const DUE_MAX: u32 = 1_000;
 
-pub(super) fn ask(c: &Connection, ask: Ask) -> Result<Asked, StoreError> {
+pub(super) fn ask(c: &Connection, seal: &dyn Seal, ask: Ask) -> Result<Asked, StoreError> {
     let now = ask.matter.opened_at;
     let requester = ask.matter.described.requester.handle().to_owned();
     let action = *ask.matter.action.as_bytes();
@@ -30,6 +30,7 @@ pub(super) fn ask(c: &Connection, ask: Ask) -> Result<Asked, StoreError> {
     }
     let review = Review::Open(Open::new(ask.matter));
     insert(c, &review, &ask.fingerprint)?;
+    disclosures::begin(c, seal, &review.matter().id, &ask.hidden)?;
     attention::begin(c, &review)?;
     outbox::begin(c, &review.matter().id, &ask.places)?;
     records::append(c, &[ask.record])?;
@@ -149,6 +150,7 @@ pub(super) fn save(
         passkeys::newest_vote_stands(c, review)?;
     }
     attention::end(c, review)?;
+    disclosures::end(c, review)?;
     outbox::touch(c, &review.matter().id)?;
     follow_ups::begin(c, review)?;
     if let Some(grant) = grant {

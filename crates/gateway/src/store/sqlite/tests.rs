@@ -74,7 +74,14 @@ fn ask(id: &str, statement: &str) -> Ask {
         expires_at: at(1_800),
     };
     let limits = ReviewLimits { open_per_owner_max: 2, open_max: 10, rejected_wait_seconds: 3_600 };
-    Ask { matter, fingerprint: "shape".to_owned(), limits, places: BTreeSet::new(), record: record(0) }
+    Ask {
+        matter,
+        fingerprint: "shape".to_owned(),
+        limits,
+        places: BTreeSet::new(),
+        hidden: redact::Values::default(),
+        record: record(0),
+    }
 }
 
 fn store() -> (tempfile::TempDir, SqliteStore) {

@@ -139,6 +139,11 @@ impl Api {
         self.vote(review, "approve", "looked at it")
     }
 
+    /// Looks at what a card hides; at all of it where no mark is named.
+    pub(crate) fn reveal(&self, review: &Review, marks: &Value) -> Answer {
+        self.post(&format!("/api/v1/reviews/{}/reveal", review.id()), &json!({ "marks": marks }))
+    }
+
     pub(crate) fn reject(&self, review: &Review, reason: &str) -> Answer {
         self.vote(review, "reject", reason)
     }

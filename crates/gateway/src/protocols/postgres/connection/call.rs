@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_core::action::impact::Impact;
-use countersign_core::action::redact::Shown;
+use countersign_core::action::redact::Redacted;
 use countersign_core::action::sql::{SqlClass, SqlStatement};
 use countersign_core::action::{ActionDigest, ActionRequest, SealedPayload};
 use countersign_core::grant::{Permit, RecordLevel};
@@ -312,8 +312,8 @@ impl Call for PgCall<'_> {
         self.captured.check()
     }
 
-    fn shown(&self) -> Shown {
-        self.captured.shown(&self.connection.session)
+    fn shown(&self) -> Redacted {
+        self.captured.shown(&self.connection.session, self.connection.subject.stated_reason.as_deref())
     }
 
     fn fingerprint(&self) -> String {

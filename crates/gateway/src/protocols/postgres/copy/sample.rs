@@ -3,7 +3,7 @@
 //! Fields are found well enough to judge each on its own; which value a field means is the server's business. Nothing of
 //! the binary format is shown: without the columns' types its bytes say nothing to a reader.
 
-use countersign_core::action::redact::{self, Literal, ShownStream};
+use countersign_core::action::redact::{Literal, Place, Redactor, ShownStream};
 
 use super::Summary;
 use crate::protocols::postgres::describe::{CopyFormat, CopyIn};
@@ -14,19 +14,20 @@ pub(super) const SAMPLE_BYTES_MAX: usize = 8 * 1024;
 const SAMPLE_ROWS_MAX: usize = 10;
 
 /// What a card shows of a stream that begins with `head`.
-pub(super) fn shown(copy: &CopyIn, head: &[u8], summary: &Summary) -> ShownStream {
+pub(super) fn shown(redactor: &mut Redactor, copy: &CopyIn, head: &[u8], summary: &Summary) -> ShownStream {
     let head = match copy.format {
         CopyFormat::Text | CopyFormat::Csv if copy.readable => first_rows(copy, head),
         CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => "",
     };
-    let hidden = redact::redact(head, &fields(copy, head), &[]);
+    let before = redactor.redacted();
+    let (sample, cut_bytes) = redactor.text(head, &fields(copy, head));
     ShownStream {
         bytes: summary.bytes,
         rows: summary.rows,
         sha256: hex::encode(summary.sha256),
-        sample: hidden.text,
-        redacted: hidden.redacted,
-        cut_bytes: summary.bytes - head.len() as u64 + hidden.cut_bytes as u64,
+        sample,
+        redacted: redactor.redacted() - before,
+        cut_bytes: summary.bytes - head.len() as u64 + cut_bytes as u64,
     }
 }
 
@@ -67,7 +68,7 @@ fn field(copy: &CopyIn, text: &str, (start, end): (usize, usize)) -> Literal {
     let quote = char::from(copy.quote);
     let csv = copy.format == CopyFormat::Csv;
     let value = raw.strip_prefix(quote).and_then(|raw| raw.strip_suffix(quote)).filter(|_| csv).unwrap_or(raw);
-    Literal { start, end, value: value.to_owned(), secret: false }
+    Literal { start, end, value: value.to_owned(), secret: false, place: Place::default() }
 }
 
 #[cfg(test)]
@@ -78,7 +79,12 @@ mod tests {
     fn sample(sql: &str, data: &str) -> ShownStream {
         let effects = describe(sql, &NoSession).effects;
         let Some(Effect::CopyIn(copy)) = effects.into_iter().next() else { return ShownStream::default() };
-        shown(&copy, data.as_bytes(), &Summary { bytes: data.len() as u64, rows: None, sha256: [0; 32] })
+        shown(
+            &mut Redactor::default(),
+            &copy,
+            data.as_bytes(),
+            &Summary { bytes: data.len() as u64, rows: None, sha256: [0; 32] },
+        )
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
-use countersign_core::action::redact::ShownStream;
+use countersign_core::action::redact::{Redactor, ShownStream};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
@@ -119,8 +119,8 @@ impl Spool {
     }
 
     /// What a card shows of it.
-    pub(in crate::protocols::postgres) fn shown(&self) -> ShownStream {
-        sample::shown(&self.copy, &self.head, &self.summary())
+    pub(in crate::protocols::postgres) fn shown(&self, redactor: &mut Redactor) -> ShownStream {
+        sample::shown(redactor, &self.copy, &self.head, &self.summary())
     }
 
     /// Reads it through once, to see that it is what was approved, and goes back to its beginning.

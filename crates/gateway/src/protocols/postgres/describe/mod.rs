@@ -40,6 +40,7 @@ mod copy;
 mod effect;
 pub(super) mod names;
 mod parser;
+mod place;
 mod referents;
 mod size;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub(super) use names::quoted;
 pub use parser::STACK_BYTES;
 pub(super) use parser::with_tree;
+pub use place::{Places, places};
 pub use referents::{Events, Name, Referents};
 pub(super) use size::SHORT_BYTES_MAX;
 pub use text::{Literal, LiteralKind, fingerprint, literals};
