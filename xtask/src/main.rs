@@ -1,7 +1,9 @@
-//! Commands for people who work on Countersign: `cargo demo`, `cargo xtask test`, `cargo xtask tidy`.
+//! Commands for people who work on Countersign: `cargo demo`, `cargo xtask test`, `cargo xtask screens`,
+//! `cargo xtask tidy`.
 
 mod demo;
 mod peers;
+mod screens;
 mod test;
 mod tidy;
 mod voice;
@@ -30,6 +32,10 @@ Commands of the workshop:
       --quick                 only what takes a few minutes (part of `cargo xtask test`)
       --only NAME             only this suite; may be repeated
       --json                  the comparison as JSON
+      --no-install            names what is missing instead of installing it
+
+  cargo xtask screens         every page of the console with data on it: pictures under docs/screens, flaws, bytes
+      --lighthouse            asks Lighthouse too, which takes minutes and a machine that does nothing else
       --no-install            names what is missing instead of installing it
 
   cargo xtask tidy            the house rules: directions between folders, module docs, file lengths, links, error pages
@@ -66,6 +72,9 @@ fn command(args: &[String]) -> Result<ExitCode> {
         }
         Some("peers") if peers::Wishes::parse(&flags).is_some() => {
             peers::Wishes::parse(&flags).map_or(Ok(ExitCode::from(2)), |wishes| peers::run(&wishes))
+        }
+        Some("screens") if known(&flags, &["--lighthouse", "--no-install"]) => {
+            screens::run(flags.contains(&"--lighthouse"), !flags.contains(&"--no-install"))
         }
         Some("tidy") if flags.is_empty() => tidy::run(),
         Some("help" | "--help" | "-h") => {

@@ -81,6 +81,52 @@
   }
   document.addEventListener("htmx:afterSettle", count);
 
+  // ---- searches that somebody keeps in this browser: a name and an address each ----
+
+  const SAVED_MAX = 20;
+  function saved() {
+    try { return JSON.parse(kept.get(`saved.${location.pathname}`)) || []; } catch { return []; }
+  }
+  function showSaved() {
+    const place = document.querySelector(".saved");
+    if (!place) return;
+    const list = place.querySelector("ul");
+    const chips = saved().map(({ name, query }) => {
+      const item = document.createElement("li");
+      const link = document.createElement("a");
+      link.href = location.pathname + query;
+      link.textContent = name;
+      if (query === location.search) link.setAttribute("aria-current", "true");
+      const drop = document.createElement("button");
+      drop.type = "button";
+      drop.className = "quiet";
+      drop.textContent = "×";
+      drop.setAttribute("aria-label", `Forget the search ${name}`);
+      drop.addEventListener("click", () => keep(saved().filter((one) => one.name !== name)));
+      item.append(link, drop);
+      return item;
+    });
+    list.replaceChildren(...chips);
+    list.hidden = chips.length === 0;
+    const asks = new URLSearchParams(location.search);
+    const isNew = [...asks].length > 0 && !saved().some(({ query }) => query === location.search);
+    place.querySelector("form").hidden = !isNew;
+    place.hidden = chips.length === 0 && !isNew;
+  }
+  function keep(list) {
+    kept.set(`saved.${location.pathname}`, JSON.stringify(list.slice(-SAVED_MAX)));
+    showSaved();
+  }
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches(".save")) return;
+    event.preventDefault();
+    const field = event.target.querySelector("input");
+    const name = field.value.trim();
+    if (name) keep([...saved().filter((one) => one.name !== name), { name, query: location.search }]);
+    field.value = "";
+  });
+  document.addEventListener("htmx:replacedInHistory", showSaved);
+
   // ---- single keys ----
 
   const keysOn = () => kept.get("keys") !== "off";
@@ -131,12 +177,25 @@
     button.hidden = false;
     button.addEventListener("click", help);
   }
-  const box = at("keys-on");
-  if (box) {
+  for (const box of document.querySelectorAll("#keys-on, [data-setting=keys]")) {
     box.checked = keysOn();
-    box.addEventListener("change", () => kept.set("keys", box.checked ? "on" : "off"));
+    box.addEventListener("change", () => {
+      kept.set("keys", box.checked ? "on" : "off");
+      document.querySelectorAll("#keys-on, [data-setting=keys]").forEach((other) => { other.checked = box.checked; });
+    });
+  }
+  const notify = document.querySelector("[data-setting=notify]");
+  if (notify) {
+    notify.checked = Boolean(wanted());
+    notify.disabled = !window.Notification || Notification.permission === "denied";
+    notify.addEventListener("change", async () => {
+      const granted = notify.checked && await Notification.requestPermission() === "granted";
+      kept.set("notify", granted ? "yes" : "no");
+      notify.checked = granted;
+    });
   }
   if (location.hash === "#approve" || location.hash === "#reject") choose(location.hash.slice(1));
   offer();
+  showSaved();
   count();
 })();

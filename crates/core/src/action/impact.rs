@@ -99,8 +99,8 @@ impl Impact {
     }
 }
 
-/// A count with its thousands apart.
-fn grouped(count: u64) -> String {
+/// A count with its thousands apart: `1,234`.
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -132,6 +132,11 @@ impl Bundle {
         &self.schema_text
     }
 
+    /// The text of one policy as its file has it; none where there is no such policy.
+    pub fn policy_text(&self, id: &str) -> Option<String> {
+        self.policies.policy(&PolicyId::new(id))?.to_cedar()
+    }
+
     /// The ids of all policies, compiled-in ones included, in order.
     pub fn policy_ids(&self) -> impl Iterator<Item = &str> {
         self.meta.keys().map(String::as_str)

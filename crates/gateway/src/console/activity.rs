@@ -2,20 +2,25 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::action::{Facts, Timestamp};
+use serde::Deserialize;
 
 use super::Console;
+use super::filter::{Choice, choices, given, words as sought_words};
 use super::inbox::verbs;
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, excerpt, line, when};
+use super::trends::{Span, Trends};
 use crate::ports::Attempt;
 
+/// Attempts looked through.
+const READ_MAX: u32 = 1_000;
 /// Attempts on the page.
-const SHOWN_MAX: u32 = 80;
+const SHOWN_MAX: usize = 60;
 /// Of a statement in a row, in characters.
 const EXCERPT_CHARS: usize = 120;
 
@@ -23,8 +28,46 @@ const EXCERPT_CHARS: usize = 120;
 #[template(path = "activity.html")]
 struct ActivityPage {
     frame: Frame,
+    /// For people who may see what others ask.
+    trends: Option<Trends>,
+    spans: Vec<Choice>,
+    sought: String,
+    targets: Vec<Choice>,
+    agents: Vec<Choice>,
+    outcomes: Vec<Choice>,
+    narrows: bool,
     rows: Vec<Row>,
-    shown_max: u32,
+    /// Those that match beyond the rows.
+    more: usize,
+    read_max: u32,
+}
+
+/// What is looked for; an empty field asks for nothing.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    q: Option<String>,
+    target: Option<String>,
+    agent: Option<String>,
+    outcome: Option<String>,
+    #[serde(default)]
+    span: Span,
+}
+
+impl Wanted {
+    fn narrows(&self) -> bool {
+        [&self.q, &self.target, &self.agent, &self.outcome].into_iter().any(|field| given(field.as_deref()).is_some())
+    }
+
+    fn wants(&self, attempt: &Attempt, words: &[String]) -> bool {
+        let described = &attempt.described;
+        let is = |wanted: &Option<String>, value: &str| given(wanted.as_deref()).is_none_or(|wanted| wanted == value);
+        let texts = [described.shown.text.as_str(), described.requester.name(), attempt.code.as_deref().unwrap_or("")];
+        let texts = texts.map(|text| if words.is_empty() { String::new() } else { text.to_lowercase() });
+        is(&self.target, &described.target.name)
+            && is(&self.agent, described.requester.name())
+            && is(&self.outcome, &attempt.status)
+            && words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
+    }
 }
 
 struct Row {
@@ -45,14 +88,33 @@ struct Row {
 pub(super) async fn page(
     State(console): State<Console>,
     Extension(session): Extension<Session>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Response, Failure> {
-    let attempts = console.gate.store.attempts(SHOWN_MAX).await?;
     let now = console.gate.scribe.now();
-    let seen = attempts.iter().filter(|attempt| session.signed_in.reads(&attempt.described));
+    let trends = match session.signed_in.reads_all() {
+        true => Some(Trends::new(&console, wanted.span, now).await?),
+        false => None,
+    };
+    let attempts = console.gate.store.attempts(READ_MAX).await?;
+    let seen: Vec<&Attempt> = attempts.iter().filter(|attempt| session.signed_in.reads(&attempt.described)).collect();
+    let words = sought_words(wanted.q.as_deref().unwrap_or_default());
+    let found: Vec<&Attempt> = seen.iter().copied().filter(|attempt| wanted.wants(attempt, &words)).collect();
+    let mut outcomes = choices(seen.iter().map(|attempt| attempt.status.as_str()), &wanted.outcome);
+    outcomes.iter_mut().for_each(|choice| choice.label = line(status_words(&choice.value).0));
+    let span =
+        |span: Span| Choice { value: span.name().to_owned(), label: line(span.words()), chosen: span == wanted.span };
     let page = ActivityPage {
         frame: Frame::new("Activity", "/activity", &session),
-        rows: seen.map(|attempt| row(attempt, now)).collect(),
-        shown_max: SHOWN_MAX,
+        trends,
+        spans: Span::ALL.map(span).into(),
+        targets: choices(seen.iter().map(|attempt| attempt.described.target.name.as_str()), &wanted.target),
+        agents: choices(seen.iter().map(|attempt| attempt.described.requester.name()), &wanted.agent),
+        outcomes,
+        narrows: wanted.narrows(),
+        more: found.len().saturating_sub(SHOWN_MAX),
+        rows: found.iter().take(SHOWN_MAX).map(|attempt| row(attempt, now)).collect(),
+        sought: wanted.q.unwrap_or_default(),
+        read_max: READ_MAX,
     };
     Ok(render(StatusCode::OK, &page))
 }

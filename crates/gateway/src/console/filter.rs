@@ -132,16 +132,7 @@ impl Filter {
     /// The form, with what there is to choose from.
     pub(super) fn form(&self, live: &[Review]) -> Form {
         let of = |name: fn(&Described) -> &str, chosen: &Option<String>| {
-            let there: BTreeSet<&str> = live.iter().map(|review| name(&review.matter().described)).collect();
-            let chosen = given(chosen.as_deref());
-            there
-                .into_iter()
-                .chain(chosen)
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .take(CHOICES_MAX)
-                .map(move |name| Choice { value: name.to_owned(), label: line(name), chosen: chosen == Some(name) })
-                .collect::<Vec<_>>()
+            choices(live.iter().map(|review| name(&review.matter().described)), chosen)
         };
         let mut classes = of(class, &self.class);
         classes.iter_mut().for_each(|choice| choice.label = line(effect(&choice.value)));
@@ -157,12 +148,21 @@ impl Filter {
     }
 }
 
+/// What there is to choose from, in the order of the names; what is chosen is always among it.
+pub(super) fn choices<'a>(there: impl Iterator<Item = &'a str>, chosen: &'a Option<String>) -> Vec<Choice> {
+    let chosen = given(chosen.as_deref());
+    let all: BTreeSet<&str> = there.chain(chosen).collect();
+    let choice = |name: &str| Choice { value: name.to_owned(), label: line(name), chosen: chosen == Some(name) };
+    all.into_iter().take(CHOICES_MAX).map(choice).collect()
+}
+
 /// A field that somebody filled in.
-fn given(field: Option<&str>) -> Option<&str> {
+pub(super) fn given(field: Option<&str>) -> Option<&str> {
     field.map(str::trim).filter(|value| !value.is_empty())
 }
 
-fn words(sought: &str) -> Vec<String> {
+/// The words that are looked for.
+pub(super) fn words(sought: &str) -> Vec<String> {
     let sought: String = sought.chars().take(SOUGHT_CHARS_MAX).collect();
     sought.to_lowercase().split_whitespace().take(WORDS_MAX).map(str::to_owned).collect()
 }

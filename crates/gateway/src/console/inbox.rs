@@ -20,6 +20,7 @@ use super::follow_ups::{self, Banner};
 use super::page::{Failure, Frame, render};
 use super::session::Session;
 use super::show::{Html, excerpt, line, span, when};
+use super::start;
 use crate::gate::Moment;
 use crate::ports::{CredentialKind, ReviewFilter};
 use crate::resolve::Standing;
@@ -73,6 +74,8 @@ pub(super) struct Which {
 
 /// What the list shows.
 struct List {
+    /// How many first steps are still to be done, where nothing waits.
+    missing: usize,
     /// The review whose burst is unfolded; none shows everything.
     like: Option<String>,
     form: Form,
@@ -221,7 +224,10 @@ async fn list(console: &Console, session: &Session, filter: &Filter) -> Result<L
             ..row(&moment, burst.first, attention(burst.first), session)
         })
     };
+    let quiet = live.is_empty() && session.signed_in.reads_all();
+    let steps = if quiet { start::steps(console, session).await? } else { Vec::new() };
     Ok(List {
+        missing: steps.iter().filter(|step| !step.done).count(),
         mine: part(&mine, Show::Mine),
         others: part(&others, Show::Others),
         like,

@@ -21,16 +21,21 @@ use crate::identity::Authenticator;
 use crate::identity::refusals::Refusals;
 
 mod activity;
+mod agents;
 mod assets;
 mod batch;
 mod cast;
+mod chart;
 mod disclosures;
 mod duties;
 mod events;
+mod evidence;
 mod filter;
 mod follow_ups;
 mod guard;
+mod health;
 mod history;
+mod impact;
 mod inbox;
 mod incidents;
 mod linking;
@@ -45,11 +50,15 @@ mod proposals;
 mod record;
 mod review;
 mod session;
+mod settings;
 mod setup;
 mod show;
+mod sql;
 mod standing;
+mod start;
 #[cfg(test)]
 mod tests;
+mod trends;
 
 /// The largest form: digests, a token, a reason of 2,000 bytes, each byte as `%XX`, and a signature, or a new passkey with
 /// its maker's certificates.
@@ -119,6 +128,7 @@ fn signed_in() -> Router<Console> {
         .route("/incidents", get(incidents::page).post(incidents::declare))
         .route("/incidents/{id}/end", post(incidents::end))
         .route("/activity", get(activity::page))
+        .route("/settings", get(settings::page))
         .route("/me", get(me::page))
         .route("/me/accounts/slack", get(linking::confirm).post(linking::link))
         .route("/me/accounts/slack/begin", get(linking::begin))
@@ -142,7 +152,12 @@ fn readers() -> Router<Console> {
         .route("/follow-ups", get(follow_ups::page))
         .route("/follow-ups/{id}", post(follow_ups::sign_off))
         .route("/policies/proposals", post(proposals::propose))
+        .route("/start", get(start::page))
+        .route("/agents", get(agents::page))
+        .route("/evidence", get(evidence::page))
+        .route("/evidence/reviews.csv", get(evidence::reviews))
         .route("/targets", get(setup::targets))
+        .route("/targets/{name}/health", get(health::part))
         .route("/targets/proposals", post(proposals::propose_target))
         .route("/people", get(people::page))
         .route("/people/proposals", post(proposals::propose_people))

@@ -24,8 +24,18 @@ const PLACES: [(&str, &[Entry]); 3] = [
             ("/incidents", "Incidents", false),
         ],
     ),
-    ("Watch", &[("/activity", "Activity", true), ("/record", "Record", false)]),
-    ("Set up", &[("/targets", "Targets", false), ("/people", "People", false), ("/policies", "Policies", false)]),
+    ("Watch", &[("/activity", "Activity", true), ("/record", "Record", false), ("/evidence", "Evidence", false)]),
+    (
+        "Set up",
+        &[
+            ("/targets", "Targets", false),
+            ("/agents", "Agents", false),
+            ("/people", "People", false),
+            ("/policies", "Policies", false),
+            ("/settings", "Settings", true),
+            ("/start", "First steps", false),
+        ],
+    ),
 ];
 
 /// Address, name, and whether everybody sees it.

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use countersign_core::action::{Job, PersonId, ReviewId, Timestamp};
 use countersign_core::card::Card;
+use countersign_core::policy::PolicyNote;
 use countersign_core::review::{Method, REASON_BYTES_MAX, Review, Verdict, Vote};
 use serde::Deserialize;
 
@@ -16,6 +17,7 @@ use super::Console;
 use super::activity::status_words;
 use super::disclosures::{self, HiddenRow};
 use super::follow_ups::{self, Breaks, Broken};
+use super::impact::Effect;
 use super::inbox::{effect, left, object, verbs};
 use super::page::{Failure, Frame, advice, render, status};
 use super::patterns::{self, Offered};
@@ -127,7 +129,8 @@ struct View {
     /// The card as shown is not the one the review was opened with: nobody may vote on it here.
     altered: bool,
     paths: Vec<standing::Path>,
-    cannot: Vec<Html>,
+    /// Who cannot approve because it is their side that asks, and how it is theirs.
+    cannot: Vec<(Html, &'static str)>,
     opened: Html,
     expires: Html,
     left: String,
@@ -168,9 +171,20 @@ struct CardView {
     /// Whether the gateway could measure the impact.
     measured: bool,
     impact: Vec<String>,
-    policies: Vec<(Html, Html)>,
+    /// The impact at a glance.
+    glance: Effect,
+    policies: Vec<PolicyView>,
     action_digest: String,
     card_digest: String,
+}
+
+/// A policy that asked.
+struct PolicyView {
+    id: Html,
+    /// What it says to reviewers.
+    words: Html,
+    /// Its own text, where the policies in force are those that asked.
+    text: Option<Html>,
 }
 
 /// A vote on the timeline.
@@ -318,12 +332,18 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         votes: review.votes().iter().map(|vote| vote_view(&moment, &review, vote)).collect(),
         attempts: attempts_at(attempts, &review, &moment),
         hold: matter.terms.obligations.hold_seconds.map(|seconds| span(i64::from(seconds))),
-        card: card_view(card, &review),
+        card: card_view(card, &review, &moment),
         standing,
     })
 }
 
-fn card_view(card: Card, review: &Review) -> CardView {
+fn card_view(card: Card, review: &Review, moment: &Moment) -> CardView {
+    let is_in_force = moment.bundle.digest() == review.matter().terms.bundle;
+    let policy = |note: &PolicyNote| PolicyView {
+        id: line(&note.id),
+        words: block(&note.text),
+        text: moment.bundle.policy_text(&note.id).filter(|_| is_in_force).as_deref().map(block),
+    };
     CardView {
         who: line(&card.requester.name),
         kind: card.requester.kind.clone(),
@@ -352,7 +372,8 @@ fn card_view(card: Card, review: &Review) -> CardView {
         in_transaction: card.in_transaction,
         measured: card.impact.known,
         impact: card.impact.words(),
-        policies: card.policies.iter().map(|note| (line(&note.id), block(&note.text))).collect(),
+        glance: Effect::of(&card.impact),
+        policies: card.policies.iter().map(policy).collect(),
         action_digest: card.action_digest.to_string(),
         card_digest: review.matter().card.to_string(),
     }
@@ -363,13 +384,27 @@ fn names<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> Names {
     Names { shown: all.take(NAMES_MAX).map(|name| line(name)).collect(), more }
 }
 
-/// Everyone on the requester's side, by name where a name is known.
-fn own_side(moment: &Moment, review: &Review) -> Vec<Html> {
+/// Everyone on the requester's side, by name where a name is known, and how they are on it.
+fn own_side(moment: &Moment, review: &Review) -> Vec<(Html, &'static str)> {
     let request = &review.matter().described;
     let names = standing::names(moment);
     let own = moment.people.linked_now(request, moment.now);
     let name = |id: &PersonId| line(names.get(id).map_or_else(|| id.as_str(), String::as_str));
-    own.iter().map(name).collect()
+    let is_agent = request.requester.kind() == "agent";
+    let how = |id: &PersonId| {
+        if &request.requester.owner().id == id {
+            return if is_agent { "answers for the agent" } else { "asks" };
+        }
+        if &request.on_behalf_of.id == id {
+            return "it is done for them";
+        }
+        if request.closure.contains(id) {
+            "made, owned or lent what asks"
+        } else {
+            "came to its side since it was asked"
+        }
+    };
+    own.iter().map(|id| (name(id), how(id))).collect()
 }
 
 fn vote_view(moment: &Moment, review: &Review, vote: &Vote) -> VoteView {

@@ -32,6 +32,8 @@ struct TargetsPage {
 
 struct TargetView {
     name: Html,
+    /// For addresses.
+    handle: String,
     protocol: &'static str,
     environment: &'static str,
     sensitivity: i64,
@@ -58,6 +60,7 @@ pub(super) async fn targets(State(console): State<Console>, Extension(session): 
         in_force: in_force.contains_key(&target.name),
         waits: waiting(&console, &target.name),
         name: line(&target.name),
+        handle: target.name.clone(),
         protocol: target.protocol.name(),
         environment: target.environment.name(),
         sensitivity: target.sensitivity.level(),

@@ -2,8 +2,8 @@
 //!
 //! Everything that an agent, a person or an upstream wrote passes through here. Characters that reorder, hide or imitate
 //! text (bidirectional and other controls, zero-width and odd spaces) become badges that name them, so that what a
-//! reviewer reads is what would run (threat 3). Keywords are set bold wherever they stand, also in strings and comments:
-//! a highlighter that had its own idea of where a string ends could make code look like a comment.
+//! reviewer reads is what would run (threat 3). Colours follow PostgreSQL's own lexical rules ([`sql`]); text is never left out
+//! or changed for their sake.
 
 use std::fmt::{self, Write as _};
 
@@ -11,6 +11,8 @@ use askama::filters::HtmlSafe;
 use countersign_core::action::Timestamp;
 use countersign_core::action::redact::{Shown, ShownStream};
 use countersign_core::card::unseen::badge;
+
+use super::sql::{self, Kind};
 
 /// Markup that was built here, and may stand in a page as it is. Only this module makes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,10 +81,10 @@ impl Statement {
             || std::iter::once(shown.text.as_str()).chain(shown.parameters.iter().flatten().map(String::as_str));
         let marked: usize = texts().map(|text| pieces(text).filter(|piece| piece.is_placeholder()).count()).sum();
         let imitated = marked > shown.redacted;
-        let show = |text: &str| statement_text(text, !imitated);
+        let value = |text: &str| statement_text(text, !imitated, false);
         Self {
-            text: show(&shown.text),
-            parameters: shown.parameters.iter().map(|value| value.as_deref().map(show)).collect(),
+            text: statement_text(&shown.text, !imitated, true),
+            parameters: shown.parameters.iter().map(|shown| shown.as_deref().map(value)).collect(),
             imitated,
         }
     }
@@ -145,20 +147,35 @@ impl Data {
     }
 }
 
-fn statement_text(text: &str, mark: bool) -> Html {
-    let mut out = Writer::default();
+/// Strings, comments, numbers and keywords of SQL, each in their own way; placeholders stand before all of that.
+fn statement_text(text: &str, mark: bool, is_sql: bool) -> Html {
+    let parts = if is_sql { sql::parts(text) } else { vec![(0..text.len(), Kind::Other)] };
+    let mut parts = parts.into_iter().peekable();
+    let (mut out, mut at) = (Writer::default(), 0);
     for piece in pieces(text) {
-        match piece {
-            Piece::Placeholder(inner) if mark => out.wrap("mark", "hidden", inner),
-            Piece::Placeholder(inner) => {
-                out.put('‹');
-                inner.chars().for_each(|c| out.put(c));
-                out.put('›');
-            }
-            Piece::Text(text) => words(text, &mut out),
+        let end = at + piece.len();
+        if let (Piece::Placeholder(inner), true) = (&piece, mark) {
+            out.wrap("mark", "hidden", inner);
+            at = end;
+        }
+        while at < end {
+            while parts.next_if(|(range, _)| range.end <= at).is_some() {}
+            let (to, kind) = parts.peek().map_or((end, Kind::Other), |(range, kind)| (range.end.min(end), *kind));
+            part(&text[at..to], kind, &mut out);
+            at = to;
         }
     }
     out.finish()
+}
+
+fn part(text: &str, kind: Kind, out: &mut Writer) {
+    match kind {
+        Kind::Word => words(text, out),
+        Kind::Number => out.wrap("span", "num", text),
+        Kind::Text => out.wrap("span", "str", text),
+        Kind::Comment => out.wrap("span", "com", text),
+        Kind::Other => lines(text, out),
+    }
 }
 
 /// A part of a shown statement.
@@ -170,6 +187,14 @@ enum Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// How many bytes of the text it is.
+    fn len(&self) -> usize {
+        match self {
+            Piece::Text(text) => text.len(),
+            Piece::Placeholder(inner) => '‹'.len_utf8() + inner.len() + '›'.len_utf8(),
+        }
+    }
+
     fn is_placeholder(&self) -> bool {
         matches!(self, Piece::Placeholder(_))
     }
@@ -332,7 +357,7 @@ impl Writer {
             "" => write!(self.out, "<{element}>"),
             class => write!(self.out, "<{element} class=\"{class}\">"),
         };
-        inner.chars().for_each(|c| self.put(c));
+        lines(inner, self);
         self.leave_badge();
         let _ = write!(self.out, "</{element}>");
     }
@@ -413,7 +438,19 @@ mod tests {
         assert!(!statement.imitated);
         let forged = Statement::new(&Shown { redacted: 0, ..real });
         assert!(forged.imitated);
-        assert_eq!(forged.text.to_string(), "<b>SELECT</b> ‹email 1›");
+        assert_eq!(forged.text.to_string(), "<b>SELECT</b> ‹email <span class=\"num\">1</span>›");
+    }
+
+    #[test]
+    fn a_statement_is_coloured_and_unchanged() {
+        let text = "SELECT 'a ‹email 1› -- b', 1 -- c 'd'\nFROM \"x\"";
+        let shown = Shown { text: text.to_owned(), redacted: 1, ..Shown::default() };
+        let expected = "<b>SELECT</b> <span class=\"str\">&#39;a </span><mark class=\"hidden\">email 1</mark>\
+            <span class=\"str\"> -- b&#39;</span>, <span class=\"num\">1</span> <span class=\"com\">-- c &#39;d&#39;</span>\n\
+            <b>FROM</b> &#34;x&#34;";
+        assert_eq!(Statement::new(&shown).text.to_string(), expected);
+        let value = Shown { parameters: vec![Some("'--x' OR 1".to_owned())], ..shown };
+        assert_eq!(Statement::new(&value).parameters, [Some(line("'--x' OR 1"))], "a value is no SQL");
     }
 
     #[test]
@@ -430,6 +467,7 @@ mod tests {
             let shown = Shown { text: text.to_owned(), redacted: 9, ..Shown::default() };
             let plain =
                 Statement::new(&shown).text.to_string().replace("<mark class=\"hidden\">", "‹").replace("</mark>", "›");
+            let plain = plain.replace("<span class=\"num\">", "").replace("</span>", "");
             assert_eq!(plain, text);
         }
     }

@@ -24,6 +24,7 @@ mod patterns;
 mod provisioning;
 mod seal;
 mod store;
+mod tallies;
 mod targets;
 
 pub use attention::*;
@@ -41,6 +42,7 @@ pub use patterns::*;
 pub use provisioning::*;
 pub use seal::*;
 pub use store::*;
+pub use tallies::*;
 pub use targets::*;
 
 /// The time, never earlier than what was last recorded.

@@ -35,6 +35,23 @@ const commands = {
   async count({ page, selector }) { return page.locator(selector).count(); },
   async run({ page, script }) { return page.evaluate(script); },
   async resize({ page, width }) { await page.setViewportSize({ width, height: 900 }); },
+  async screen({ page, path, dark, width, height }) {
+    await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
+    await page.setViewportSize({ width, height });
+    await page.screenshot({ path, type: "jpeg", quality: 72 });
+    await page.emulateMedia({ colorScheme: null });
+  },
+  async cookie({ page }) { return (await page.context().cookies()).map(({ name, value }) => `${name}=${value}`).join("; "); },
+  async forget({ cdp }) { await cdp.send("Network.setCacheDisabled", { cacheDisabled: true }); },
+  // What the page took: bytes as transferred, headers included, and when it first painted.
+  async weight({ page }) {
+    await page.waitForLoadState("load");
+    return page.evaluate(() => {
+      const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+      const paint = performance.getEntriesByName("first-contentful-paint")[0];
+      return { bytes: all.reduce((sum, { transferSize }) => sum + transferSize, 0), paint: paint ? Math.round(paint.startTime) : null };
+    });
+  },
   async log({ log }) { return log.splice(0); },
   // What a page that is not the console's own script would sign.
   async sign({ page, options }) {

@@ -9,7 +9,7 @@ use crate::harness::{ROW, World};
 const WRITE: &str = "UPDATE customers SET credit_limit = 950 WHERE id = 3";
 
 /// Every place of the menu, and a person's own pages.
-const PAGES: [&str; 14] = [
+pub(crate) const PAGES: [&str; 18] = [
     "/",
     "/?q=nothing+is+like+this",
     "/history",
@@ -21,6 +21,10 @@ const PAGES: [&str; 14] = [
     "/people",
     "/policies",
     "/record",
+    "/evidence",
+    "/agents",
+    "/settings",
+    "/start",
     "/me",
     "/me/passkeys",
     "/reviews/batch",
@@ -126,6 +130,61 @@ fn a_page_says_that_the_gateway_is_away_and_when_it_is_back() {
     world.gateway.start();
     browser.until("dora", "#away[hidden]");
     browser.until("dora", "#live.on");
+}
+
+#[test]
+fn the_browser_checks_the_record_and_notices_what_was_changed() {
+    let (world, mut browser) = world();
+    world.until_recorded("the start", |leaf| leaf["kind"] == "system.started");
+    browser.open("dora", "/record");
+    browser.press("dora", "#verify [data-do=page]");
+    browser.until("dora", "#verify .result.good:has-text('under a checkpoint over')");
+    browser.inspect("dora", "record-verified");
+    let said = browser.run(json!({"do": "text", "who": "dora", "selector": "#verify .result"}));
+    assert!(said.as_str().unwrap().contains("keeps no key yet"), "{said}");
+    browser.press("dora", "#verify [data-do=keep]");
+    browser.press("dora", "#verify [data-do=page]");
+    browser.until("dora", "#verify .result.good:has-text('the one that this browser keeps')");
+
+    // what the page shows, the bytes, the proof, and the key, each changed on the way to the browser
+    seen(&mut browser, "dora", "document.querySelector('#leaf-0 pre code').textContent += ' '");
+    browser.press("dora", "#leaf-0 summary");
+    browser.press("dora", "#leaf-0 button");
+    browser.until("dora", "#verify .result.bad:has-text('is not what this page shows')");
+    for part in ["leaf", "proof"] {
+        browser.open("dora", "/record");
+        let script = format!(
+            "const real = window.fetch; window.fetch = async (url, more) => {{ const answer = await real(url, more);              if (!url.endsWith('/{part}')) return answer; const bytes = new Uint8Array(await answer.arrayBuffer());              bytes[bytes.length - 12] ^= 1; return new Response(bytes); }}; true"
+        );
+        seen(&mut browser, "dora", &script);
+        browser.press("dora", "#leaf-0 summary");
+        browser.press("dora", "#leaf-0 button");
+        browser.until("dora", "#verify .result.bad");
+        let found = browser.run(json!({"do": "text", "who": "dora", "selector": "#verify .result"}));
+        assert!(found.as_str().unwrap().starts_with("Not verified: "), "{part}: {found}");
+    }
+    browser.open("dora", "/record");
+    seen(&mut browser, "dora", "localStorage.setItem('countersign.log-key', 'other+00000000+AA==')");
+    browser.press("dora", "#verify [data-do=page]");
+    browser.until("dora", "#verify .result.bad:has-text('another key')");
+}
+
+#[test]
+fn a_search_is_kept_by_its_name() {
+    let (world, mut browser) = world();
+    browser.open("dora", "/activity?outcome=refused");
+    browser.until("dora", ".save:not([hidden])");
+    browser.run(json!({"do": "fill", "who": "dora", "selector": "#save-as", "value": "<b>Refused</b>"}));
+    browser.press("dora", ".save button");
+    browser.open("dora", "/activity");
+    browser.press("dora", ".chips a:has-text('<b>Refused</b>')");
+    browser.until("dora", ".chips a[aria-current]");
+    assert_eq!(seen(&mut browser, "dora", "location.search"), "?outcome=refused");
+    browser.inspect("dora", "activity-saved");
+    browser.press("dora", ".chips button");
+    browser.open("dora", "/activity");
+    assert_eq!(browser.run(json!({"do": "count", "who": "dora", "selector": ".chips li"})), 0);
+    drop(world);
 }
 
 #[test]

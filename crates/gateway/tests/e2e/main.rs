@@ -27,6 +27,7 @@ mod hostile;
 mod impact;
 mod incidents;
 mod ledger;
+mod looks;
 mod main_job;
 mod mask;
 mod names;

@@ -2,6 +2,7 @@
 
 mod decide;
 mod hostile;
+mod pages;
 mod rings;
 mod sign_in;
 mod world;

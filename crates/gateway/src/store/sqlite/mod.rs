@@ -37,6 +37,7 @@ mod people;
 mod provisioning;
 mod records;
 mod reviews;
+mod tallies;
 mod targets;
 #[cfg(test)]
 mod tests;
