@@ -130,7 +130,7 @@
   // ---- single keys ----
 
   const keysOn = () => kept.get("keys") !== "off";
-  const rows = () => [...document.querySelectorAll(".queue h3 a, .log a[data-row]")];
+  const rows = () => [...document.querySelectorAll(".queue h2 a, .queue h3 a")];
   function step(by) {
     const all = rows();
     if (all.length === 0) return;

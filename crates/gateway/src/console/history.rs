@@ -45,6 +45,7 @@ struct Row {
     statement: Html,
     is_excerpt: bool,
     voters: Html,
+    nobody: bool,
     closed: Html,
 }
 
@@ -86,6 +87,7 @@ fn row(moment: &Moment, review: &Review, closed: &Closed) -> Row {
         verbs: verbs(&card.resource.verbs),
         statement,
         is_excerpt: is_excerpt || card.statement.cut_bytes > 0,
+        nobody: voters.is_empty(),
         voters: line(&voters.join(", ")),
         closed: when(closed.closed_at(), moment.now),
     }

@@ -195,7 +195,7 @@ mod tests {
             "SELECT 1+--x\n2, 3*/*y*/4",
             "SELECT type'x', e 'a\\', 1.5e3",
             "DO $$ BEGIN /* x */ END $$",
-            "SELECT 'ä', ‹email 1›, \"ü\" --ö",
+            "SELECT 'ä', ‹email›, \"ü\" --ö",
         ] {
             check(sql);
             assert!(theirs(sql).is_some(), "{sql:?}");

@@ -63,7 +63,7 @@ pub(super) async fn steps(console: &Console, session: &Session) -> Result<Vec<St
         Step {
             done: agents > 0,
             name: "An agent that asks",
-            words: counted(agents, "agent", "Its owner answers for it, and can never approve what it asks."),
+            words: counted(agents, "agent", "agents", "Its owner answers for it, and can never approve what it asks."),
             command: Some((
                 "on the gateway’s host",
                 line(&format!("countersign agent create coder --owner {}", me.name)),
@@ -76,6 +76,7 @@ pub(super) async fn steps(console: &Console, session: &Session) -> Result<Vec<St
             words: counted(
                 reviewers,
                 "person in a group",
+                "people in groups",
                 "Nobody approves their own side’s actions, so that one person alone decides nothing.",
             ),
             command: Some((
@@ -87,7 +88,7 @@ pub(super) async fn steps(console: &Console, session: &Session) -> Result<Vec<St
         Step {
             done: passkeys > 0,
             name: "A passkey of yours",
-            words: counted(passkeys, "passkey", "A vote that it signs proves itself in the record."),
+            words: counted(passkeys, "passkey", "passkeys", "A vote that it signs proves itself in the record."),
             command: None,
             link: Some(("/me/passkeys", "Your passkeys")),
         },
@@ -111,7 +112,7 @@ fn target(count: usize) -> Step {
     Step {
         done: count > 0,
         name: "A target that agents reach",
-        words: counted(count, "target", "What stands behind the gateway. Restart it after the change."),
+        words: counted(count, "target", "targets", "What stands behind the gateway. Restart it after the change."),
         command: Some(("in countersign.toml", super::show::block(text))),
         link: Some(("/targets", "Targets")),
     }
@@ -121,18 +122,23 @@ fn policy(count: usize) -> Step {
     Step {
         done: count > 0,
         name: "Policies that ask people",
-        words: counted(count, "policy", "Without one nothing is permitted. The starter policies are a safe first day."),
+        words: counted(
+            count,
+            "policy",
+            "policies",
+            "Without one nothing is permitted. The starter policies are a safe first day.",
+        ),
         command: Some(("on the gateway’s host", line("countersign policy check"))),
         link: Some(("/policies", "Policies")),
     }
 }
 
 /// How many there are, or why one is needed.
-fn counted(count: usize, name: &str, why: &str) -> String {
+fn counted(count: usize, one: &str, many: &str, why: &str) -> String {
     match count {
         0 => why.to_owned(),
-        1 if name.starts_with("person") => format!("One {name} so far. {why}"),
-        1 => format!("One {name} is there."),
-        _ => format!("{count} there."),
+        1 if one.starts_with("person") => format!("One {one} so far. {why}"),
+        1 => format!("One {one} is there."),
+        _ => format!("{count} {many} are there."),
     }
 }

@@ -35,21 +35,34 @@ const commands = {
   async count({ page, selector }) { return page.locator(selector).count(); },
   async run({ page, script }) { return page.evaluate(script); },
   async resize({ page, width }) { await page.setViewportSize({ width, height: 900 }); },
+  // More windows of the same browser on one address, each waited for.
+  async tabs({ page, url, count, selector }) {
+    for (let at = 0; at < count; at += 1) {
+      const tab = await page.context().newPage();
+      await tab.goto(url, { timeout: 10000 });
+      await tab.locator(selector).first().waitFor({ state: "attached", timeout: 10000 });
+    }
+  },
+  async everywhere({ page, selector }) {
+    for (const tab of page.context().pages()) await tab.locator(selector).first().waitFor({ state: "attached", timeout: 20000 });
+  },
+  async leave_first({ page }) { await page.goto("about:blank"); },
   async screen({ page, path, dark, width, height }) {
-    await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
+    await page.emulateMedia({ colorScheme: dark ? "dark" : "light", reducedMotion: "reduce" });
     await page.setViewportSize({ width, height });
     await page.screenshot({ path, type: "jpeg", quality: 72 });
-    await page.emulateMedia({ colorScheme: null });
+    await page.emulateMedia({ colorScheme: null, reducedMotion: null });
   },
   async cookie({ page }) { return (await page.context().cookies()).map(({ name, value }) => `${name}=${value}`).join("; "); },
-  async forget({ cdp }) { await cdp.send("Network.setCacheDisabled", { cacheDisabled: true }); },
+  async forget({ cdp }) { await cdp.send("Network.enable"); await cdp.send("Network.setCacheDisabled", { cacheDisabled: true }); },
   // What the page took: bytes as transferred, headers included, and when it first painted.
   async weight({ page }) {
     await page.waitForLoadState("load");
+    await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
     return page.evaluate(() => {
       const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
-      const paint = performance.getEntriesByName("first-contentful-paint")[0];
-      return { bytes: all.reduce((sum, { transferSize }) => sum + transferSize, 0), paint: paint ? Math.round(paint.startTime) : null };
+      const [paint] = performance.getEntriesByName("first-contentful-paint");
+      return { bytes: all.reduce((sum, { transferSize }) => sum + transferSize, 0), paint: Math.round(paint.startTime) };
     });
   },
   async log({ log }) { return log.splice(0); },

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::browser::Chromium;
-use crate::harness::{ROW, World};
+use crate::harness::{Plan, ROW, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 950 WHERE id = 3";
 
@@ -117,6 +117,25 @@ fn a_filter_is_kept_by_what_comes_in_and_keys_can_be_switched_off() {
     assert_eq!(seen(&mut browser, "dora", "document.querySelector('dialog').open"), false);
     assert_eq!(seen(&mut browser, "dora", "Boolean(document.activeElement.closest('.queue'))"), false);
     call.leave();
+}
+
+/// More windows than a browser opens connections; and the one that has the stream goes.
+#[test]
+fn many_windows_of_one_browser_share_a_stream() {
+    let world = Plan::default().named().start(); // locks need a secure context
+    let mut browser = Chromium::start(&world);
+    browser.sign_in(&world, "dora", json!({}));
+    browser.open("dora", "/");
+    let url = format!("{}/", world.gateway.page_url());
+    browser.run(json!({"do": "tabs", "who": "dora", "url": url, "count": 9, "selector": "#live.on"}));
+    let (call, review) = world.paused(WRITE);
+    let row = format!("#review-{}", review.id());
+    browser.run(json!({"do": "everywhere", "who": "dora", "selector": row}));
+    browser.run(json!({"do": "leave_first", "who": "dora"}));
+    browser.open("dora", "/");
+    world.dora().reject(&review, "no").ok();
+    browser.run(json!({"do": "everywhere", "who": "dora", "selector": "#inbox .empty"}));
+    call.outcome().refused("42501");
 }
 
 #[test]

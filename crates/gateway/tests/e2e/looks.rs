@@ -22,6 +22,8 @@ const SCORE_MIN: u64 = 95;
 /// that is over.
 fn lived_in() -> (World, Vec<Call>, [String; 2]) {
     let world = Plan::default().named().patterns().people(&[("sam", "sre")]).start();
+    world.truth("INSERT INTO orders SELECT id, 1 + id % 4, 'lamp', 45, 'open' FROM generate_series(1000, 4995) AS id");
+    world.truth("ANALYZE orders");
     let (dora, finn) = (world.dora(), world.finn());
     let (call, review) = world.paused("/* reason: ticket 4711 */ UPDATE customers SET credit_limit = 950 WHERE id = 3");
     dora.approve(&review).ok();
@@ -33,7 +35,7 @@ fn lived_in() -> (World, Vec<Call>, [String; 2]) {
     let wishes = [
         "/* reason: the customer asked for it */ UPDATE orders SET state = 'open' WHERE customer_id = 4 -- order 105",
         "ALTER TABLE customers ADD COLUMN vip boolean NOT NULL DEFAULT false",
-        "DELETE FROM orders WHERE id IN (101, 104)",
+        "/* reason: rows of a failed import, ticket 4720 */ DELETE FROM orders WHERE id BETWEEN 1100 AND 1400",
     ];
     let calls: Vec<(Call, String)> = wishes
         .into_iter()
@@ -42,7 +44,7 @@ fn lived_in() -> (World, Vec<Call>, [String; 2]) {
             (call, format!("/reviews/{}", review.id()))
         })
         .collect();
-    let open = calls[0].1.clone();
+    let open = calls[2].1.clone();
     let calls = calls.into_iter().map(|(call, _)| call).collect();
     (world, calls, [open, format!("/reviews/{}", over.id())])
 }
@@ -53,7 +55,8 @@ fn name(page: &str, reviews: &[String; 2]) -> String {
         "/" => "inbox".to_owned(),
         page if page == reviews[0] => "review".to_owned(),
         page if page == reviews[1] => "review-over".to_owned(),
-        page => page.trim_matches('/').replace(['/', '?', '=', '+'], "-"),
+        "/?q=nothing+is+like+this" => "inbox-nothing".to_owned(),
+        page => page.trim_matches('/').replace('/', "-"),
     }
 }
 

@@ -319,9 +319,15 @@ fn without_a_group_people_see_their_own_side_only() {
     let eve = signed_in(&world, "eve");
     assert_eq!(eve.get(&page).status, 404);
     assert!(!eve.get("/").text.contains(review.id()) && !eve.get("/activity").text.contains("customers"));
-    for place in ["/people", "/policies", "/record", "/targets", "/api/v1/agents", "/api/v1/events"] {
+    let own = ["/people", "/policies", "/record", "/targets", "/api/v1/agents", "/api/v1/events"];
+    let new = ["/agents", "/evidence", "/evidence/reviews.csv", "/start", "/targets/orders/health"];
+    for place in own.into_iter().chain(new) {
         assert_eq!(eve.get(place).status, 403, "{place}");
     }
+    assert!(
+        !eve.get("/settings").text.contains("review.open_max")
+            && !eve.get("/activity").text.contains("How reviews ended")
+    );
     assert_eq!(eve.get(&format!("/api/v1{page}")).status, 404);
     world.idp().person("ada", json!({"email": "ada@example.org", "email_verified": true}));
     assert_eq!(signed_in(&world, "ada").get(&page).status, 200, "her own agent's");

@@ -80,7 +80,7 @@ async fn no_page_has_inline_script_or_style() {
             assert!(!page.body.contains(inline), "{path} has {inline}");
         }
         for script in page.body.split("<script").skip(1) {
-            let known = ["vendor/", "console.js?", "passkeys.js?", "verify.js?"]
+            let known = ["vendor/", "console.js?", "live.js?", "passkeys.js?", "verify.js?"]
                 .map(|name| format!(" defer src=\"/assets/{name}"));
             assert!(known.iter().any(|known| script.starts_with(known)), "{path}: {script}");
         }
