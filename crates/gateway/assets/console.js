@@ -27,7 +27,20 @@
     document.documentElement.classList.toggle("is-away", yes);
   }
   document.addEventListener("htmx:sseOpen", () => connected(true));
-  document.addEventListener("htmx:sseError", () => { connected(false); away(true); });
+  // A stream ends with the gateway or with the session; a request tells which.
+  document.addEventListener("htmx:sseError", async () => {
+    connected(false);
+    const status = await fetch("/settings", { method: "HEAD" }).then((answer) => answer.status, () => 0);
+    if (status === 0) away(true);
+    else if (status === 401) ended();
+  });
+  document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) ended(); });
+  function ended() {
+    connected(false);
+    away(false);
+    const banner = at("ended");
+    if (banner) banner.hidden = false;
+  }
   document.addEventListener("htmx:sendError", () => away(true));
   document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) away(false); });
   window.addEventListener("offline", () => away(true));
@@ -68,7 +81,7 @@
     const button = at("notify");
     if (!button || !window.Notification) return;
     const show = () => {
-      button.hidden = Notification.permission === "denied";
+      button.classList.toggle("unready", Notification.permission === "denied");
       button.textContent = wanted() ? "Stop notifications" : "Notify me";
       button.setAttribute("aria-pressed", String(wanted()));
     };

@@ -43,6 +43,7 @@ const commands = {
       await tab.locator(selector).first().waitFor({ state: "attached", timeout: 10000 });
     }
   },
+  async press_last({ page, selector }) { await page.context().pages().at(-1).locator(selector).first().click(); },
   async everywhere({ page, selector }) {
     for (const tab of page.context().pages()) await tab.locator(selector).first().waitFor({ state: "attached", timeout: 20000 });
   },

@@ -119,6 +119,18 @@ fn a_filter_is_kept_by_what_comes_in_and_keys_can_be_switched_off() {
     call.leave();
 }
 
+#[test]
+fn a_page_says_that_the_session_has_ended() {
+    let (_world, mut browser) = world();
+    browser.open("dora", "/");
+    browser.until("dora", "#live.on");
+    let url = seen(&mut browser, "dora", "location.href");
+    browser.run(json!({"do": "tabs", "who": "dora", "url": url, "count": 1, "selector": "#live.on"}));
+    browser.run(json!({"do": "press_last", "who": "dora", "selector": "form[action='/logout'] button"}));
+    browser.until("dora", "#ended:not([hidden])");
+    assert_eq!(browser.run(json!({"do": "count", "who": "dora", "selector": "#away[hidden]"})), 1);
+}
+
 /// More windows than a browser opens connections; and the one that has the stream goes.
 #[test]
 fn many_windows_of_one_browser_share_a_stream() {

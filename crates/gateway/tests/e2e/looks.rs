@@ -102,15 +102,17 @@ fn lighthouse_finds_every_page_good() {
     let asked = json!({
         "base": world.gateway.page_url(), "pages": pages, "cookie": cookie, "agent": agent, "port": free_port().unwrap(),
     });
-    let scores = lighthouse(&asked);
+    let (scores, mut flawed) = (lighthouse(&asked), Vec::new());
     for page in pages {
         let found = &scores[page];
         println!("{page}: {found}");
         assert!(found["at"].as_str().unwrap().ends_with(page), "{page}: {found}");
-        for category in ["performance", "accessibility", "best-practices", "seo"] {
-            assert!(found[category].as_u64().unwrap() >= SCORE_MIN, "{page}: {found}");
+        let categories = ["performance", "accessibility", "best-practices", "seo"];
+        if !categories.into_iter().all(|category| found[category].as_u64().unwrap() >= SCORE_MIN) {
+            flawed.push(format!("{page}: {found}"));
         }
     }
+    assert!(flawed.is_empty(), "{}", flawed.join("\n"));
     calls.into_iter().for_each(Call::leave);
 }
 
