@@ -20,7 +20,7 @@ use crate::ports::Attempt;
 /// Attempts looked through.
 const READ_MAX: u32 = 1_000;
 /// Attempts on the page.
-const SHOWN_MAX: usize = 60;
+const SHOWN_MAX: usize = 40;
 /// Of a statement in a row, in characters.
 const EXCERPT_CHARS: usize = 120;
 
