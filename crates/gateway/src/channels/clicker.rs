@@ -14,7 +14,7 @@ use crate::resolve::Denied;
 
 /// The person whom an account is linked to, who proved by the click that they command it, and nothing more. Where people sign
 /// in with a provider, an account that the gateway's host linked is worth what else the host makes: nothing for production.
-pub(super) async fn caller(gate: &Gate, account: Option<Account>, unlinked: &str) -> Result<Caller, Denied> {
+pub(super) async fn person_behind(gate: &Gate, account: Option<Account>, unlinked: &str) -> Result<Caller, Denied> {
     let unlinked = || Denied::new(Code::AccountUnlinked, unlinked);
     let account = account.ok_or_else(unlinked)?;
     let person = gate.directory.person(&account.person).await?.ok_or_else(unlinked)?;

@@ -21,7 +21,9 @@ use serde_json::Value;
 use crate::fetch;
 use crate::gate::Gate;
 
+use clicker::{Door, person_behind};
 pub use delivery::deliver_all;
+use excerpt::{Excerpt, Room, cut, open_words};
 use notice::Notice;
 
 /// Why a message was not brought up to date.

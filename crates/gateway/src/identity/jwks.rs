@@ -42,6 +42,13 @@ pub enum Source {
     Uri(Url),
     /// Where the issuer's own metadata says (OpenID Connect Discovery 1.0 §4). The text is the issuer, as tokens name it.
     Discovery(String),
+    /// Where this metadata of an issuer says, which stands at another place than its name says.
+    Metadata {
+        /// Where it stands.
+        url: Url,
+        /// The issuer, as tokens name it.
+        issuer: String,
+    },
     /// In a file: for an issuer that the gateway cannot reach.
     File(PathBuf),
 }
@@ -51,6 +58,8 @@ pub enum Source {
 pub(super) struct Key {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
+    /// What the issuer says that it is good for, where it says so (`endorsements`).
+    pub(super) endorsements: Vec<String>,
     pub(super) key: DecodingKey,
 }
 
@@ -164,21 +173,24 @@ impl Keys {
     async fn fetch(&self) -> Result<Vec<Key>, String> {
         let text = match &self.source {
             Source::Uri(url) => self.get(url.clone()).await?,
-            Source::Discovery(issuer) => self.get(self.discover(issuer).await?).await?,
+            Source::Discovery(issuer) => {
+                let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                let place = Url::parse(&place).map_err(|error| error.to_string())?;
+                self.get(self.discover(&place, issuer).await?).await?
+            }
+            Source::Metadata { url, issuer } => self.get(self.discover(url, issuer).await?).await?,
             Source::File(path) => read(path).await?,
         };
         parse(&text)
     }
 
     /// Where the issuer's metadata says that the keys are.
-    async fn discover(&self, issuer: &str) -> Result<Url, String> {
+    async fn discover(&self, place: &Url, issuer: &str) -> Result<Url, String> {
         #[derive(Deserialize)]
         struct Metadata {
             issuer: String,
             jwks_uri: String,
         }
-        let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let place = Url::parse(&place).map_err(|error| error.to_string())?;
         let text = self.get(place.clone()).await?;
         let metadata: Metadata =
             serde_json::from_slice(&text).map_err(|error| format!("its metadata is not valid: {error}"))?;
@@ -234,12 +246,14 @@ fn parse(text: &[u8]) -> Result<Vec<Key>, String> {
         keys: Vec<serde_json::Value>,
     }
     let set: Set = serde_json::from_slice(text).map_err(|error| format!("its keys are not valid: {error}"))?;
-    let keys = set.keys.into_iter().take(KEYS_MAX).filter_map(|key| usable(&serde_json::from_value(key).ok()?));
+    let keys = set.keys.into_iter().take(KEYS_MAX).filter_map(usable);
     let keys: Vec<Key> = keys.collect();
     if keys.is_empty() { Err("it has no keys for signatures".to_owned()) } else { Ok(keys) }
 }
 
-fn usable(jwk: &Jwk) -> Option<Key> {
+fn usable(key: serde_json::Value) -> Option<Key> {
+    let endorsements = key.get("endorsements").cloned().map(serde_json::from_value).transpose().ok()?;
+    let jwk: Jwk = serde_json::from_value(key).ok()?;
     let common = &jwk.common;
     let signs = match &common.public_key_use {
         None | Some(PublicKeyUse::Signature) => true,
@@ -263,8 +277,13 @@ fn usable(jwk: &Jwk) -> Option<Key> {
     };
     let named = |algorithm: &Algorithm| common.key_algorithm.is_none_or(|named| is(named, *algorithm));
     let algorithms: Vec<Algorithm> = fitting.iter().copied().filter(named).collect();
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    (signs && verifies && !algorithms.is_empty()).then(|| Key { id: common.key_id.clone(), algorithms, key })
+    let key = DecodingKey::from_jwk(&jwk).ok()?;
+    (signs && verifies && !algorithms.is_empty()).then(|| Key {
+        id: common.key_id.clone(),
+        algorithms,
+        endorsements: endorsements.unwrap_or_default(),
+        key,
+    })
 }
 
 fn is(named: KeyAlgorithm, algorithm: Algorithm) -> bool {

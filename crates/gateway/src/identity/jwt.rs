@@ -20,7 +20,7 @@ pub use crate::config::issuer::Signing;
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// The longest name of a key.
 const KEY_ID_BYTES_MAX: usize = 512;
-/// How far the clocks of issuer and gateway may be apart, in seconds.
+/// How far the clocks of issuer and gateway may be apart, in seconds, unless an issuer says otherwise.
 pub const LEEWAY_SECONDS: i64 = 60;
 
 /// The algorithm of a name in a header.
@@ -56,6 +56,10 @@ pub struct Expectations<'a> {
     pub types: &'a [&'a str],
     /// How long ago it may have been issued, in seconds; then it must say when that was.
     pub age_seconds_max: Option<i64>,
+    /// How far the issuer's clock may be off, in seconds.
+    pub leeway_seconds: i64,
+    /// What the issuer must have endorsed its key for (Bot Framework's key sets say so of each).
+    pub endorsement: Option<&'a str>,
 }
 
 /// Why a token is not believed.
@@ -70,6 +74,9 @@ pub enum Error {
     /// The signature is not the issuer's.
     #[error("the token's signature is not the issuer's")]
     Signature,
+    /// The issuer uses that key for something else.
+    #[error("the token's key is not endorsed for `{0}`")]
+    Endorsement(String),
     /// Somebody else issued it.
     #[error("the token was issued by somebody else")]
     Issuer,
@@ -202,6 +209,11 @@ pub async fn verify(keys: &Keys, token: &str, expected: &Expectations<'_>, now: 
         serde_json::from_slice(&decoded(parts.header)?).map_err(|_| malformed("its header is not valid"))?;
     let algorithm = allowed(&header, expected)?;
     let key = keys.key(header.kid.as_deref(), algorithm).await?;
+    if let Some(wanted) = expected.endorsement
+        && !key.endorsements.iter().any(|endorsed| endorsed == wanted)
+    {
+        return Err(Error::Endorsement(wanted.to_owned()));
+    }
     let claims = signed(token, &key.key, algorithm)?;
     check(&claims, expected, now)?;
     Ok(claims)
@@ -247,7 +259,7 @@ fn check(claims: &Claims, expected: &Expectations<'_>, now: Timestamp) -> Result
     if !audiences(claims).contains(expected.audience) {
         return Err(Error::Audience(expected.audience.to_owned()));
     }
-    in_force(claims, expected.age_seconds_max, now)
+    in_force(claims, expected, now)
 }
 
 fn audiences(claims: &Claims) -> BTreeSet<&str> {
@@ -258,23 +270,24 @@ fn audiences(claims: &Claims) -> BTreeSet<&str> {
     }
 }
 
-fn in_force(claims: &Claims, age_seconds_max: Option<i64>, now: Timestamp) -> Result<(), Error> {
+fn in_force(claims: &Claims, expected: &Expectations<'_>, now: Timestamp) -> Result<(), Error> {
+    let leeway = expected.leeway_seconds;
     let at = |name: &'static str| match claims.get(name) {
         None => Ok(None),
         Some(value) => moment(value).map(Some).ok_or(Error::Time("one of its times is not a time")),
     };
     let ends = at("exp")?.ok_or(Error::Time("it does not say when it ends"))?;
-    if now >= ends.plus_seconds(LEEWAY_SECONDS) {
+    if now >= ends.plus_seconds(leeway) {
         return Err(Error::Time("it has expired"));
     }
     let (begins, issued) = (at("nbf")?, at("iat")?);
-    if begins.max(issued).is_some_and(|begins| begins > now.plus_seconds(LEEWAY_SECONDS)) {
+    if begins.max(issued).is_some_and(|begins| begins > now.plus_seconds(leeway)) {
         return Err(Error::Time("it is from the future"));
     }
-    match (age_seconds_max, issued) {
+    match (expected.age_seconds_max, issued) {
         (None, _) => Ok(()),
         (Some(_), None) => Err(Error::Time("it does not say when it was issued")),
-        (Some(age), Some(issued)) if now.seconds_since(issued) > age.saturating_add(LEEWAY_SECONDS) => {
+        (Some(age), Some(issued)) if now.seconds_since(issued) > age.saturating_add(leeway) => {
             Err(Error::Time("it was issued too long ago"))
         }
         (Some(_), Some(_)) => Ok(()),

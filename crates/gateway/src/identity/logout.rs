@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::jwks::Keys;
-use super::jwt::{self, Claims, Expectations, Signing};
+use super::jwt::{self, Claims, Expectations, LEEWAY_SECONDS, Signing};
 use crate::config::Oidc;
 use crate::ports::{Credential, CredentialKind, Directory, Once, ProviderSession, Scribe, StoreError};
 
@@ -82,6 +82,8 @@ async fn read(keys: &Keys, oidc: &Oidc, token: &str, now: Timestamp) -> Result<E
         // providers older than the final specification say `JWT`, or nothing; what makes it a logout token is its event
         types: &["logout+jwt", "jwt", ""],
         age_seconds_max: Some(AGE_SECONDS_MAX),
+        leeway_seconds: LEEWAY_SECONDS,
+        endorsement: None,
     };
     let claims = jwt::verify(keys, token, &expected, now).await.map_err(|error| Error::Invalid(error.to_string()))?;
     let invalid = |detail: &str| Error::Invalid(detail.to_owned());

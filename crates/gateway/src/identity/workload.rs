@@ -251,6 +251,8 @@ impl Workloads {
             algorithms: &issuer.algorithms,
             types: &["", "jwt", "at+jwt", "jose"],
             age_seconds_max: issuer.age_seconds_max.map(i64::from),
+            leeway_seconds: LEEWAY_SECONDS,
+            endorsement: None,
         };
         let claims = jwt::verify(&trusted.keys, token, &expected, now).await;
         let claims = claims.map_err(|error| Refused::from(error).of(&issuer.name))?;

@@ -7,8 +7,7 @@ use countersign_core::card::unseen::{visible, visible_line};
 use countersign_core::review::{Outcome, Verdict};
 use serde_json::{Value, json};
 
-use super::super::Notice;
-use super::super::excerpt::{Excerpt, Room, cut, open_words};
+use super::super::{Excerpt, Notice, Room, cut, open_words};
 
 /// The longest header (Block Kit: 150 characters).
 const HEADER_CHARS_MAX: usize = 150;

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::clicker::{self, Door};
+use super::super::{Door, person_behind};
 use super::{Slack, blocks, signature};
 use crate::codes::Code;
 use crate::gate::Gate;
@@ -224,5 +224,5 @@ async fn caller(shared: &Shared, user: &User, team: Option<&Team>) -> Result<Cal
         Some(_) => format!("link it on your own page, {}/me", shared.gate.config.public_url),
         None => "whoever runs the gateway links it with `countersign person link`, or decide in the console".to_owned(),
     };
-    clicker::caller(&shared.gate, account, &format!("your Slack account is linked to nobody here; {how}")).await
+    person_behind(&shared.gate, account, &format!("your Slack account is linked to nobody here; {how}")).await
 }

@@ -86,6 +86,8 @@ impl Issuer {
             algorithms: &Signing::ALL,
             types: &["", "jwt"],
             age_seconds_max,
+            leeway_seconds: LEEWAY_SECONDS,
+            endorsement: None,
         };
         verify(&self.keys, token, &expected, NOW).await
     }
