@@ -188,7 +188,7 @@ impl App {
         }
         let registry = Registry::new(gate).context("the channels")?;
         let router = api::router(gate.clone()).merge(scim::router(gate.clone())).merge(console::router(gate.clone()));
-        let router = router.merge(channels::router(gate.clone(), &registry));
+        let router = router.merge(channels::router(gate, &registry));
         let postgres = async {
             match postgres {
                 Some(listener) => listener.serve().await,

@@ -15,6 +15,8 @@ pub(super) struct Room {
     pub(super) statement: usize,
     /// For its parameters, and for the settings that it would run under.
     pub(super) part: usize,
+    /// For each of these, in lines.
+    pub(super) lines: usize,
 }
 
 /// What would run, as far as it fits.
@@ -45,7 +47,7 @@ impl Excerpt {
         ];
         let (mut shown, mut missing) = (Vec::new(), statement.cut_bytes);
         for (title, text, max) in parts.into_iter().filter(|(title, text, _)| title.is_empty() || !text.is_empty()) {
-            let (text, left_out) = cut(&text, max);
+            let (text, left_out) = cut(&text, max.min(length(&text, room.lines)));
             missing += left_out;
             shown.push((title, text));
         }
@@ -93,12 +95,18 @@ pub(super) fn open_words(notice: &Notice, decides: bool) -> &'static str {
     }
 }
 
+/// How many characters so many lines have.
+fn length(text: &str, lines: usize) -> usize {
+    let mut breaks = text.chars().enumerate().filter(|(_, c)| *c == '\n').map(|(at, _)| at);
+    breaks.nth(lines.saturating_sub(1)).unwrap_or(usize::MAX)
+}
+
 /// The first characters of a text, and how many are missing.
 pub(super) fn cut(text: &str, chars: usize) -> (String, usize) {
     let count = text.chars().count();
     if count <= chars {
         return (text.to_owned(), 0);
     }
-    let kept: String = text.chars().take(chars - 1).chain(['…']).collect();
-    (kept, count - (chars - 1))
+    let kept: String = text.chars().take(chars.saturating_sub(1)).chain(['…']).collect();
+    (kept, count - chars.saturating_sub(1))
 }

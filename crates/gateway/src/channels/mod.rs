@@ -1,6 +1,6 @@
 //! Channels: the places besides the console where people are told of reviews and decide on them.
 //!
-//! A channel is a folder here and a line in [`Registry::new`]. It puts a [`Notice`] into its own words and brings one message up
+//! A channel is a folder here and a line in [`ALL`]. It puts a [`Notice`] into its own words and brings one message up
 //! to date; what is told where, how often it is tried, and when it is given up is [`delivery`]'s. A click in a channel becomes
 //! a vote by [`resolve::cast`](crate::resolve::cast), as everywhere; a channel knows no rules.
 
@@ -9,6 +9,7 @@ mod delivery;
 mod excerpt;
 mod notice;
 mod slack;
+mod teams;
 mod webhook;
 
 use std::sync::Arc;
@@ -60,24 +61,38 @@ trait Channel: Send + Sync {
     fn render_burst(&self, notice: &Notice, waiting: usize) -> Value;
     /// Posts a message, or changes the one that stands there. Returns how to find it again.
     async fn tell(&self, place: &str, message: Option<&str>, body: &Value) -> Result<String, Failure>;
+    /// Where its service tells the gateway what people clicked, if it does.
+    fn router(self: Arc<Self>, _gate: Arc<Gate>) -> Router {
+        Router::new()
+    }
+}
+
+/// Makes a channel, if it is configured.
+type Make = fn(&Gate) -> Result<Option<Arc<dyn Channel>>, fetch::Error>;
+
+/// Every channel there is, by name.
+const ALL: [(&str, Make); 3] = [
+    ("slack", |gate| Ok(slack::Slack::new(gate)?.map(|slack| Arc::new(slack) as Arc<dyn Channel>))),
+    ("teams", |gate| Ok(teams::Teams::new(gate)?.map(|teams| Arc::new(teams) as Arc<dyn Channel>))),
+    ("webhook", |gate| Ok(Some(Arc::new(webhook::Webhooks::new(gate)?)))),
+];
+
+/// The names of all channels, configured or not.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.into_iter().map(|(name, _)| name)
 }
 
 /// The channels that are configured.
 pub struct Registry {
     channels: Vec<Arc<dyn Channel>>,
-    slack: Option<Arc<slack::Slack>>,
 }
 
 impl Registry {
     /// # Errors
     /// No client for their services can be made.
     pub fn new(gate: &Gate) -> Result<Self, fetch::Error> {
-        let slack = gate.config.slack.as_ref().map(|config| slack::Slack::new(config, gate.vault.clone()));
-        let slack = slack.transpose()?.map(Arc::new);
-        let webhooks = webhook::Webhooks::new(&gate.config, gate.vault.clone(), gate.scribe.clone())?;
-        let mut channels: Vec<Arc<dyn Channel>> = vec![Arc::new(webhooks)];
-        channels.extend(slack.iter().map(|slack| Arc::clone(slack) as Arc<dyn Channel>));
-        Ok(Self { channels, slack })
+        let made = ALL.into_iter().map(|(_, make)| make(gate));
+        Ok(Self { channels: made.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect() })
     }
 
     fn named(&self, name: &str) -> Option<&dyn Channel> {
@@ -94,6 +109,7 @@ fn pause(answer: &http::Response<Vec<u8>>) -> Duration {
 }
 
 /// Where the services of the channels tell the gateway what people clicked.
-pub fn router(gate: Arc<Gate>, registry: &Registry) -> Router {
-    registry.slack.as_ref().map_or_else(Router::new, |slack| slack::router(gate, slack.clone()))
+pub fn router(gate: &Arc<Gate>, registry: &Registry) -> Router {
+    let routers = registry.channels.iter().map(|channel| Arc::clone(channel).router(gate.clone()));
+    routers.fold(Router::new(), Router::merge)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::action::{CardDigest, ReviewId, Timestamp};
+use countersign_core::action::{CardDigest, PersonId, ReviewId, Timestamp};
 use countersign_core::card::unseen::visible_line;
 use countersign_core::card::{self, Card};
 use countersign_core::policy::Quorum;
@@ -39,6 +39,8 @@ pub(super) struct Notice {
     pub(super) needs_passkey: bool,
     /// Whether an approval has to say why.
     pub(super) needs_reason: bool,
+    /// Who stands on the requester's side by now, and decides nothing of it.
+    pub(super) side: BTreeSet<PersonId>,
 }
 
 /// One vote.
@@ -77,6 +79,7 @@ impl Notice {
             clicks_decide: resolve::chat_decides(moment, review),
             needs_passkey: matter.terms.obligations.passkey,
             needs_reason: matter.terms.obligations.justify,
+            side: moment.people.linked_now(&matter.described, moment.now),
         }
     }
 

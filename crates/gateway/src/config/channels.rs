@@ -1,5 +1,5 @@
-//! `[slack]` and `[[webhook]]`: where people are asked besides the console. Where a review is told of is said here and by policies, never by
-//! who asks.
+//! `[slack]` and `[[webhook]]`: where people are asked besides the console, and which of the configured places a review is told
+//! of at: it is said here and by policies, never by who asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ pub(super) fn webhooks(check: &Check<'_>, raw: Vec<RawWebhook>) -> Result<Vec<We
 }
 
 /// The address of a service: over TLS, unless it is on this host.
-fn service(check: &Check<'_>, key: &str, url: String) -> Result<String, Error> {
+pub(super) fn service(check: &Check<'_>, key: &str, url: String) -> Result<String, Error> {
     match reqwest::Url::parse(&url).ok().filter(is_trustworthy) {
         Some(_) => Ok(url.trim_end_matches('/').to_owned()),
         None => check.fail(key, format!("is `{url}`; write an `https://` address")),
@@ -163,16 +163,44 @@ impl Config {
         let mut places: BTreeSet<Destination> = named.iter().filter_map(|name| name.parse().ok()).collect();
         let all = self.webhooks.iter().filter(|webhook| webhook.all);
         places.extend(all.map(|webhook| Destination::new("webhook", &webhook.name)));
-        let Some(slack) = self.slack.as_ref().filter(|_| !places.iter().any(|place| place.channel() == "slack")) else {
-            return places;
-        };
-        let of_groups = asked.filter_map(|group| slack.groups.get(group));
-        places.extend(slack.channel.iter().chain(of_groups).map(|name| Destination::new("slack", name)));
+        let asked: Vec<&str> = asked.collect();
+        for chat in self.chats().filter(|chat| !named.iter().any(|name| chat.has(name))) {
+            let of_groups = asked.iter().filter_map(|group| chat.groups.get(*group));
+            let names = chat.channel.into_iter().chain(of_groups);
+            places.extend(names.map(|name| Destination::new(chat.name, name)));
+        }
         places
     }
 
     /// Where the people of a group are told of what they are asked.
-    pub fn place_of(&self, group: &str) -> Option<Destination> {
-        Some(Destination::new("slack", self.slack.as_ref()?.groups.get(group)?))
+    pub fn places_of(&self, group: &str) -> impl Iterator<Item = Destination> {
+        self.chats().filter_map(move |chat| Some(Destination::new(chat.name, chat.groups.get(group)?)))
+    }
+
+    fn chats(&self) -> impl Iterator<Item = Chat<'_>> {
+        let slack = self.slack.as_ref().map(|slack| Chat {
+            name: "slack",
+            channel: slack.channel.as_ref(),
+            groups: &slack.groups,
+        });
+        let teams = self.teams.as_ref().map(|teams| Chat {
+            name: "teams",
+            channel: teams.channel.as_ref(),
+            groups: &teams.groups,
+        });
+        slack.into_iter().chain(teams)
+    }
+}
+
+/// Where a chat service is told of reviews whose policies name no place there.
+struct Chat<'a> {
+    name: &'static str,
+    channel: Option<&'a String>,
+    groups: &'a BTreeMap<String, String>,
+}
+
+impl Chat<'_> {
+    fn has(&self, place: &str) -> bool {
+        place.split_once(':').is_some_and(|(channel, _)| channel == self.name)
     }
 }

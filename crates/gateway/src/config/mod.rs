@@ -18,6 +18,7 @@ mod identity;
 pub mod issuer;
 mod raw;
 mod secrets;
+mod teams;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use channels::{Slack, SlackSignIn, Webhook};
 pub use identity::{Oidc, Scim, Subject};
 pub use raw::CredentialSource;
 pub use secrets::{MasterKeySource, Secrets};
+pub use teams::Teams;
 
 /// Everything the gateway was told, checked.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// The Slack app that people are asked by.
     pub slack: Option<Slack>,
+    /// The Teams app that people are asked by.
+    pub teams: Option<Teams>,
     /// Where events about reviews are sent.
     pub webhooks: Vec<Webhook>,
     /// The upstreams.

@@ -150,7 +150,9 @@ impl From<jwt::Error> for Refused {
         let code = match &error {
             jwt::Error::Malformed(_) => Code::TokenMalformed,
             jwt::Error::Keys(jwks::Error::Unavailable(_)) => Code::IssuerUnavailable,
-            jwt::Error::Keys(jwks::Error::UnknownKey) | jwt::Error::Signature => Code::TokenSignature,
+            jwt::Error::Keys(jwks::Error::UnknownKey) | jwt::Error::Signature | jwt::Error::Endorsement(_) => {
+                Code::TokenSignature
+            }
             jwt::Error::Issuer => Code::IssuerUnknown,
             jwt::Error::Audience(_) => Code::TokenAudience,
             jwt::Error::Time(_) => Code::TokenExpired,

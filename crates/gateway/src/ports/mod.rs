@@ -11,6 +11,7 @@ use crate::config::CredentialSource;
 
 mod attention;
 mod bundles;
+mod conversations;
 mod directory;
 mod disclosures;
 mod duties;
@@ -29,6 +30,7 @@ mod targets;
 
 pub use attention::*;
 pub use bundles::*;
+pub use conversations::*;
 pub use directory::*;
 pub use disclosures::*;
 pub use duties::*;
@@ -78,6 +80,8 @@ pub const SLACK_SIGNING_SECRET: &str = "slack:signing_secret";
 pub const SLACK_CLIENT_SECRET: &str = "slack:client_secret";
 /// What the accounts of people in Slack are linked as; their ids are `TEAM/USER`.
 pub const SLACK_ACCOUNTS: &str = "slack";
+/// What the vault calls the secret of the Teams app.
+pub const TEAMS_CLIENT_SECRET: &str = "teams:client_secret";
 /// What the vault calls the secret that a webhook's events are signed with.
 pub fn webhook_secret(name: &str) -> String {
     format!("webhook:{name}")

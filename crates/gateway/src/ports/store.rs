@@ -10,7 +10,9 @@ use countersign_core::record::{Record, Status};
 use countersign_core::review::{Matter, Review};
 use serde::{Deserialize, Serialize};
 
-use super::{Attentions, Destination, Disclosures, FollowUps, JournalError, Outbox, Patterns, StoreError, Tallies};
+use super::{
+    Attentions, Conversations, Destination, Disclosures, FollowUps, JournalError, Outbox, Patterns, StoreError, Tallies,
+};
 
 /// Bounds that keep reviewers from being flooded (threat 16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +136,7 @@ pub enum IntentError {
 
 /// Reviews, grants and attempts. State and records commit in one transaction, synced before the method returns.
 #[async_trait]
-pub trait Store: FollowUps + Attentions + Disclosures + Outbox + Patterns + Tallies {
+pub trait Store: FollowUps + Attentions + Conversations + Disclosures + Outbox + Patterns + Tallies {
     /// Opens a review, joins the open one, or finds the unused grant, in one transaction.
     async fn ask(&self, ask: Ask) -> Result<Asked, StoreError>;
     /// One review.

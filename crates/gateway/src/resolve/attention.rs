@@ -19,7 +19,7 @@ pub async fn attend_due(gate: &Gate) -> Result<(), StoreError> {
     for (review, before) in gate.store.attentions_due(now).await? {
         let matter = review.matter();
         let (after, fresh) = before.attend(matter, now);
-        let places = fresh.iter().filter_map(|escalation| gate.config.place_of(&escalation.group)).collect();
+        let places = fresh.iter().flat_map(|escalation| gate.config.places_of(&escalation.group)).collect();
         let records = fresh.into_iter().map(|escalation| {
             let event = Event::ReviewEscalated { review: matter.id.clone(), group: escalation.group };
             gate.scribe.record(event)

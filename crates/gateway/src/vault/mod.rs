@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
 use crate::ports::{
-    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET, Vault, VaultError,
-    webhook_secret,
+    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET, TEAMS_CLIENT_SECRET,
+    Vault, VaultError, webhook_secret,
 };
 
 pub mod master;
@@ -33,7 +33,7 @@ pub struct LocalVault {
 
 impl LocalVault {
     /// The sources of all targets that have one, of the identity provider's client, of its provisioning client, of the
-    /// Slack app, and of webhooks.
+    /// Slack app, of the Teams app, and of webhooks.
     pub fn new(config: &Config) -> Self {
         let of_targets = config.targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?)));
         let client = config.oidc.as_ref().and_then(|oidc| oidc.client_secret.clone());
@@ -46,8 +46,17 @@ impl LocalVault {
             let client = client.map(|client| (SLACK_CLIENT_SECRET.to_owned(), client.client_secret.clone()));
             [token, signing].into_iter().chain(client)
         });
+        let of_teams = config.teams.as_ref().map(|teams| (TEAMS_CLIENT_SECRET.to_owned(), teams.client_secret.clone()));
         let of_webhooks = config.webhooks.iter().map(|webhook| (webhook_secret(&webhook.name), webhook.secret.clone()));
-        Self { sources: of_targets.chain(of_client).chain(of_scim).chain(of_slack).chain(of_webhooks).collect() }
+        Self {
+            sources: of_targets
+                .chain(of_client)
+                .chain(of_scim)
+                .chain(of_slack)
+                .chain(of_teams)
+                .chain(of_webhooks)
+                .collect(),
+        }
     }
 }
 

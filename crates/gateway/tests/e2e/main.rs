@@ -49,6 +49,7 @@ mod slack;
 mod slack_linking;
 mod stages;
 mod stewardship;
+mod teams;
 mod threats;
 mod watch;
 mod webhook;

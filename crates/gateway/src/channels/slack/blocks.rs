@@ -14,7 +14,7 @@ const HEADER_CHARS_MAX: usize = 150;
 /// The longest text of a section (Block Kit: 3,000 characters), with room for what is escaped.
 const TEXT_CHARS_MAX: usize = 2_800;
 /// Of a statement; the rest is in the console.
-const ROOM: Room = Room { statement: 2_500, part: 800 };
+const ROOM: Room = Room { statement: 2_500, part: 800, lines: usize::MAX };
 /// Of the requester's own words.
 const REASON_CHARS_MAX: usize = 600;
 /// Votes that are told one by one.

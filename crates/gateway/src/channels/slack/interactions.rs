@@ -37,7 +37,7 @@ struct Shared {
 }
 
 /// The one address that Slack's interactivity posts to.
-pub(in super::super) fn router(gate: Arc<Gate>, slack: Arc<Slack>) -> Router {
+pub(super) fn router(gate: Arc<Gate>, slack: Arc<Slack>) -> Router {
     Router::new()
         .route("/channels/slack/interactions", post(receive))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))

@@ -7,16 +7,15 @@ mod signature;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::Router;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Channel, Failure, Notice, pause};
-use crate::config;
 use crate::fetch::{self, Fetch};
+use crate::gate::Gate;
 use crate::ports::{SLACK_BOT_TOKEN, Vault};
-
-pub(super) use interactions::router;
 
 /// What Slack says when trying again does not help.
 const FINAL: &[&str] = &[
@@ -51,10 +50,14 @@ struct Answer {
 }
 
 impl Slack {
+    /// None where none is configured.
+    ///
     /// # Errors
     /// No client can be made.
-    pub(super) fn new(config: &config::Slack, vault: Arc<dyn Vault>) -> Result<Self, fetch::Error> {
-        Ok(Self { api: config.api.clone(), vault, fetch: Fetch::new(fetch::Limits::default())? })
+    pub(super) fn new(gate: &Gate) -> Result<Option<Self>, fetch::Error> {
+        let Some(config) = &gate.config.slack else { return Ok(None) };
+        let (api, vault) = (config.api.clone(), gate.vault.clone());
+        Ok(Some(Self { api, vault, fetch: Fetch::new(fetch::Limits::default())? }))
     }
 
     /// Calls a method of the Web API.
@@ -123,5 +126,9 @@ impl Channel for Slack {
             return Err(Failure::Later("Slack does not say where the message stands".to_owned()));
         }
         Ok(format!("{channel}/{ts}"))
+    }
+
+    fn router(self: Arc<Self>, gate: Arc<Gate>) -> Router {
+        interactions::router(gate, self)
     }
 }

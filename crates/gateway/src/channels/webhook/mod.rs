@@ -21,8 +21,8 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{Channel, Failure, Notice, pause};
-use crate::config;
 use crate::fetch::{self, Fetch};
+use crate::gate::Gate;
 use crate::ports::{Scribe, Vault, webhook_secret};
 
 /// What the channel is called.
@@ -44,7 +44,8 @@ pub(super) struct Webhooks {
 impl Webhooks {
     /// # Errors
     /// No client can be made.
-    pub(super) fn new(config: &config::Config, vault: Arc<dyn Vault>, scribe: Scribe) -> Result<Self, fetch::Error> {
+    pub(super) fn new(gate: &Gate) -> Result<Self, fetch::Error> {
+        let (config, vault, scribe) = (&gate.config, gate.vault.clone(), gate.scribe.clone());
         let urls = config.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.url.clone())).collect();
         Ok(Self { urls, public_url: config.public_url.clone(), vault, scribe, fetch: Fetch::new(LIMITS)? })
     }

@@ -80,16 +80,23 @@ impl Issuer {
     }
 
     async fn verify_within(&self, token: &str, age_seconds_max: Option<i64>) -> Result<Claims, Error> {
-        let expected = Expectations {
-            issuer: Some(ISSUER),
-            audience: "countersign",
-            algorithms: &Signing::ALL,
-            types: &["", "jwt"],
-            age_seconds_max,
-            leeway_seconds: LEEWAY_SECONDS,
-            endorsement: None,
-        };
+        self.verify_as(token, Expectations { age_seconds_max, ..usual() }).await
+    }
+
+    async fn verify_as(&self, token: &str, expected: Expectations<'_>) -> Result<Claims, Error> {
         verify(&self.keys, token, &expected, NOW).await
+    }
+}
+
+fn usual() -> Expectations<'static> {
+    Expectations {
+        issuer: Some(ISSUER),
+        audience: "countersign",
+        algorithms: &Signing::ALL,
+        types: &["", "jwt"],
+        age_seconds_max: None,
+        leeway_seconds: LEEWAY_SECONDS,
+        endorsement: None,
     }
 }
 
@@ -152,6 +159,47 @@ async fn what_is_not_for_us_or_not_in_force_is_not_believed() {
     for within_leeway in [json!({"exp": now - 59}), json!({"nbf": now + 59}), json!({"aud": ["x", "countersign"]})] {
         assert!(issuer.verify(&pair.sign(&with(within_leeway))).await.is_ok());
     }
+}
+
+/// An issuer that signs for several services says of each key which ones it is for.
+#[tokio::test]
+async fn a_key_that_is_endorsed_for_something_else_signs_nothing_for_us() {
+    let (plain, other, ours) = (p256("plain"), p256("other"), p256("ours"));
+    let endorsed = |pair: &Pair, endorsements: Value| {
+        let mut jwk = pair.jwk();
+        jwk["endorsements"] = endorsements;
+        jwk
+    };
+    let odd = p256("odd");
+    let issuer = Issuer::publishing(&[
+        plain.jwk(),
+        endorsed(&other, json!(["webchat", "msteams2"])),
+        endorsed(&ours, json!(["skype", "msteams"])),
+        endorsed(&odd, json!("msteams")),
+    ]);
+    let expected = Expectations { endorsement: Some("msteams"), ..usual() };
+    for pair in [&plain, &other] {
+        let refused = Err(Error::Endorsement("msteams".to_owned()));
+        assert_eq!(issuer.verify_as(&pair.sign(&claims()), expected).await, refused, "{}", pair.id);
+        assert!(issuer.verify(&pair.sign(&claims())).await.is_ok(), "where nobody asks for it");
+    }
+    let unreadable = issuer.verify_as(&odd.sign(&claims()), expected).await;
+    assert_eq!(unreadable, Err(Error::Keys(jwks::Error::UnknownKey)), "no list: no key");
+    assert!(issuer.verify_as(&ours.sign(&claims()), expected).await.is_ok());
+}
+
+/// Bot Framework asks for five minutes.
+#[tokio::test]
+async fn an_issuers_clock_may_be_off_by_as_much_as_is_said() {
+    let now = NOW.micros() / 1_000_000;
+    let pair = p256("one");
+    let issuer = Issuer::publishing(&[pair.jwk()]);
+    let expected = Expectations { leeway_seconds: 300, ..usual() };
+    let verdict = async |change: Value| issuer.verify_as(&pair.sign(&with(change)), expected).await.map(drop);
+    assert_eq!(verdict(json!({"exp": now - 299})).await, Ok(()));
+    assert_eq!(verdict(json!({"exp": now - 300})).await, Err(time("it has expired")));
+    assert_eq!(verdict(json!({"nbf": now + 299})).await, Ok(()));
+    assert_eq!(verdict(json!({"nbf": now + 301})).await, Err(time("it is from the future")));
 }
 
 #[tokio::test]

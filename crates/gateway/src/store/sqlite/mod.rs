@@ -23,6 +23,7 @@ mod agents;
 mod attempts;
 mod attention;
 mod bundles;
+mod conversations;
 mod credentials;
 mod db;
 mod directory;

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod record;
 pub(crate) mod slack;
+pub(crate) mod teams;
 pub(crate) mod terminal;
 
 use std::fs;
@@ -34,6 +35,7 @@ use idp::Idp;
 use receiver::Receiver;
 use serde_json::Value;
 use slack::Slack;
+use teams::Teams;
 
 /// How long anything that should happen at once may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -68,6 +70,8 @@ pub(crate) struct Plan {
     slack: bool,
     /// More settings of `[slack.sign_in]`, where people link their accounts themselves at the identity provider.
     slack_sign_in: Option<&'static str>,
+    /// Whether people are asked in Teams.
+    teams: bool,
     /// Whether a webhook hears of every review.
     webhook: bool,
     /// Whether the target is labelled as of low sensitivity.
@@ -100,6 +104,13 @@ impl Plan {
     /// Writes may be approved as patterns: three times within an hour.
     pub(crate) fn patterns(mut self) -> Self {
         self.policy.push(("@expires(\"30m\")", "@expires(\"30m\")\n@pattern(\"3 in 1h\")"));
+        self
+    }
+
+    /// Reviews of writes are told of at this place too.
+    pub(crate) fn told_at(mut self, place: &str) -> Self {
+        let there = format!("@expires(\"30m\")\n@channel(\"{place}\")");
+        self.policy.push(("@expires(\"30m\")", there.leak()));
         self
     }
 
@@ -164,6 +175,12 @@ impl Plan {
     pub(crate) fn slack_sign_in(mut self, settings: &'static str) -> Self {
         self.slack_sign_in = Some(settings);
         self.slack()
+    }
+
+    /// People are asked in Teams.
+    pub(crate) fn teams(mut self) -> Self {
+        self.teams = true;
+        self
     }
 
     /// A webhook hears of every review.
@@ -260,6 +277,10 @@ impl Plan {
         if let (Some(idp), Some(settings)) = (&idp, self.slack_sign_in) {
             configuration.push_str(&idp.as_slack(settings));
         }
+        let teams = self.teams.then(|| Teams::prepare(&dir, ports.http));
+        if let Some(teams) = &teams {
+            configuration.push_str(&teams.configuration());
+        }
         let receiver = self.webhook.then(Receiver::start);
         if let Some(receiver) = &receiver {
             configuration.push_str(&receiver.configuration(&dir));
@@ -280,6 +301,7 @@ impl Plan {
             idp,
             _emulated: emulated,
             slack,
+            teams,
             receiver,
             ada: None,
             dora: None,
@@ -356,6 +378,7 @@ pub(crate) struct World {
     idp: Option<Idp>,
     _emulated: Option<Emulated>,
     slack: Option<Slack>,
+    teams: Option<Teams>,
     receiver: Option<Receiver>,
     /// Owner of the agent, and a DBA.
     ada: Option<Api>,
@@ -420,6 +443,10 @@ impl World {
 
     pub(crate) fn slack_mut(&mut self) -> &mut Slack {
         self.slack.as_mut().unwrap()
+    }
+
+    pub(crate) fn teams(&self) -> &Teams {
+        self.teams.as_ref().unwrap()
     }
 
     pub(crate) fn ada(&self) -> &Api {

@@ -1,0 +1,4 @@
+CREATE TABLE conversation (
+    place TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) STRICT;
