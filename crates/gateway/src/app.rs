@@ -203,6 +203,7 @@ impl App {
             () = gate.policies.watch(&*gate.store, &gate.scribe) => {}
             () = proposals::release_all(gate) => {}
             () = channels::deliver_all(gate, &registry) => {}
+            () = channels::listen_all(gate, &registry) => {}
             stopped = stop() => stopped?,
         }
         tracing::info!("stopping");

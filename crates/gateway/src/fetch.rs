@@ -86,6 +86,26 @@ impl Fetch {
         })
     }
 
+    /// Asks to go on in another protocol (RFC 9110 §7.8). Returns the answer's headers and the connection, which has no bound of
+    /// time any more.
+    ///
+    /// # Errors
+    /// [`Error`], also when the answer is not that it goes on.
+    pub async fn upgrade(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<(http::HeaderMap, reqwest::Upgraded), Error> {
+        let request = reqwest::Request::try_from(request).map_err(|e| Error::Unusable(e.to_string()))?;
+        let answer = self.client.execute(request).await;
+        let answer = answer.map_err(|error| Error::Unreachable(without_url(error)))?;
+        if answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::Unusable(format!("it answers {} and does not switch protocols", answer.status())));
+        }
+        let headers = answer.headers().clone();
+        let connection = answer.upgrade().await.map_err(|error| Error::Unreachable(without_url(error)))?;
+        Ok((headers, connection))
+    }
+
     /// A JSON document, asked for with a bearer token where one is needed.
     ///
     /// # Errors

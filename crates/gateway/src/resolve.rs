@@ -41,7 +41,7 @@ use disclose::have_looked;
 
 pub use attention::{attend_due, attention};
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
-pub use chat::chat_decides;
+pub use chat::{chat_decides, waits_for};
 pub use disclose::{Revealed, compare, may_look, reveal, unseen};
 pub use follow_up::{is_asked, may_sign_off, sign_off};
 pub use newer::meets;

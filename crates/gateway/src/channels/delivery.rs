@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use super::{Failure, Notice, Registry};
+use super::{Channel, Failure, Notice, Registry};
 use crate::gate::Gate;
 use crate::ports::{Due, Posting, ReviewFilter, StoreError};
 
@@ -89,18 +89,27 @@ async fn deliver(
     open: &[Review],
     told: &mut BTreeMap<String, String>,
 ) -> Result<Option<Failure>, StoreError> {
-    let Due { posting, version, review, attention } = due;
-    if posting.message.is_none() && matches!(review, Review::Closed(_)) {
+    let Due { mut posting, version, review, attention } = due;
+    let late = posting.message.is_none() && matches!(review, Review::Closed(_));
+    let channel = registry.named(posting.place.channel());
+    if late && !channel.is_some_and(Channel::tells_all) {
         // nobody was told of it, and there is nothing left to ask
         keep(gate, Posting { failed: 0, error: None, ..posting }, version).await?;
         return Ok(None);
     }
-    let Some(channel) = registry.named(posting.place.channel()) else {
+    let Some(channel) = channel else {
         let why = format!("no channel `{}` is configured", posting.place.channel());
         failed(gate, posting, version, Failure::Never(why)).await?;
         return Ok(None);
     };
     let notice = Notice::new(&gate.moment(), &review, &attention, &gate.config.public_url);
+    if late {
+        // that it is over is worth nothing to whoever never heard that it was opened
+        match channel.tell(posting.place.name(), None, &channel.render(&notice.as_opened())).await {
+            Ok(message) => posting.message = Some(message),
+            Err(failure) => return out(gate, posting, version, failure).await,
+        }
+    }
     let folds = if channel.folds() { fold(gate, &posting, &review, open).await? } else { None };
     let body = match &folds {
         Some(folds) => channel.render_burst(&notice, folds.waiting),
@@ -109,24 +118,53 @@ async fn deliver(
     let shown = hex::encode(Sha256::digest(body.to_string()));
     let message = folds.as_ref().map_or(posting.message.clone(), |folds| folds.message.clone());
     let stands = message.as_ref().and_then(|message| told.get(message)).or(posting.shown.as_ref());
-    if message.is_some() && stands == Some(&shown) {
-        let posting =
-            Posting { message, folded: folds.is_some(), shown: Some(shown), failed: 0, error: None, ..posting };
-        keep(gate, posting, version).await?;
-        return Ok(None);
+    let told_first = posting.message.is_none();
+    let folded = folds.is_some();
+    let message = if let (Some(message), true) = (&message, stands == Some(&shown)) {
+        message.clone()
+    } else {
+        match channel.tell(posting.place.name(), message.as_deref(), &body).await {
+            Ok(message) => message,
+            Err(failure) => return out(gate, posting, version, failure).await,
+        }
+    };
+    told.insert(message.clone(), shown.clone());
+    let (message, shown) = (Some(message), Some(shown));
+    let mut posting = Posting { message, shown, folded, ..posting };
+    if told_first {
+        posting.replied = notice.happenings().into_iter().map(|happening| happening.key).collect(); // the message says so
     }
-    match channel.tell(posting.place.name(), message.as_deref(), &body).await {
-        Ok(message) => {
-            told.insert(message.clone(), shown.clone());
-            let (message, shown, folded) = (Some(message), Some(shown), folds.is_some());
-            keep(gate, Posting { message, shown, folded, failed: 0, error: None, ..posting }, version).await?;
+    match reply(channel, &notice, &mut posting).await {
+        Ok(()) => {
+            keep(gate, Posting { failed: 0, error: None, ..posting }, version).await?;
             Ok(None)
         }
-        Err(failure) => {
-            failed(gate, posting, version, failure.clone()).await?;
-            Ok(Some(failure).filter(|failure| matches!(failure, Failure::Away { .. })))
-        }
+        Err(failure) => out(gate, posting, version, failure).await,
     }
+}
+
+/// Tells beneath the message what was not told there yet, as far as it can be. One that is refused for good is left out: the
+/// message itself says where the review stands.
+async fn reply(channel: &dyn Channel, notice: &Notice, posting: &mut Posting) -> Result<(), Failure> {
+    let Some(message) = posting.message.clone().filter(|_| channel.threads() && !posting.folded) else { return Ok(()) };
+    for happening in notice.happenings() {
+        if posting.replied.contains(&happening.key) {
+            continue;
+        }
+        match channel.reply(&message, &happening).await {
+            Ok(()) => {}
+            Err(Failure::Never(why)) => tracing::warn!(place = %posting.place, why, "a reply was not taken"),
+            Err(failure) => return Err(failure),
+        }
+        posting.replied.insert(happening.key);
+    }
+    Ok(())
+}
+
+/// An attempt failed. Returns why its place cannot be told at all just now.
+async fn out(gate: &Gate, posting: Posting, version: u64, failure: Failure) -> Result<Option<Failure>, StoreError> {
+    failed(gate, posting, version, failure.clone()).await?;
+    Ok(Some(failure).filter(|failure| matches!(failure, Failure::Away { .. })))
 }
 
 /// What stands at its place is up to date.

@@ -25,7 +25,7 @@ use crate::gate::Gate;
 use clicker::{Door, person_behind};
 pub use delivery::deliver_all;
 use excerpt::{Excerpt, Room, cut, open_words};
-use notice::Notice;
+use notice::{Happening, Notice};
 
 /// Why a message was not brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,13 +57,30 @@ trait Channel: Send + Sync {
     fn folds(&self) -> bool {
         true
     }
+    /// Whether it is told also of what was over before it could be told: programs keep books, people need not read it.
+    fn tells_all(&self) -> bool {
+        false
+    }
     /// The message that tells of the reviews of a burst, of which so many wait; `notice` is one of them.
     fn render_burst(&self, notice: &Notice, waiting: usize) -> Value;
     /// Posts a message, or changes the one that stands there. Returns how to find it again.
     async fn tell(&self, place: &str, message: Option<&str>, body: &Value) -> Result<String, Failure>;
+    /// Whether what happens afterwards is told beneath the message too, one by one.
+    fn threads(&self) -> bool {
+        false
+    }
+    /// Tells beneath a message that something happened.
+    async fn reply(&self, message: &str, happening: &Happening) -> Result<(), Failure> {
+        let _ = (message, happening);
+        Ok(())
+    }
     /// Where its service tells the gateway what people clicked, if it does.
     fn router(self: Arc<Self>, _gate: Arc<Gate>) -> Router {
         Router::new()
+    }
+    /// Listens at its service for what people click, where the gateway does that instead; never ends.
+    async fn listen(self: Arc<Self>, _gate: Arc<Gate>) {
+        std::future::pending().await
     }
 }
 
@@ -112,4 +129,10 @@ fn pause(answer: &http::Response<Vec<u8>>) -> Duration {
 pub fn router(gate: &Arc<Gate>, registry: &Registry) -> Router {
     let routers = registry.channels.iter().map(|channel| Arc::clone(channel).router(gate.clone()));
     routers.fold(Router::new(), Router::merge)
+}
+
+/// Listens where services are listened at for what people clicked, until the future is dropped.
+pub async fn listen_all(gate: &Arc<Gate>, registry: &Registry) {
+    let all = registry.channels.iter().map(|channel| Arc::clone(channel).listen(gate.clone()));
+    futures::future::join_all(all).await;
 }

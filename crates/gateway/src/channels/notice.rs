@@ -28,6 +28,8 @@ pub(super) struct Notice {
     pub(super) asked: String,
     /// The groups it was escalated to.
     pub(super) escalated: Vec<String>,
+    /// When those who are asked were reminded last.
+    pub(super) reminded_at: Option<Timestamp>,
     pub(super) expires_at: Timestamp,
     /// Where all of it is.
     pub(super) url: String,
@@ -43,10 +45,22 @@ pub(super) struct Notice {
     pub(super) side: BTreeSet<PersonId>,
 }
 
+/// Something that happened to a review after it was told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Happening {
+    /// What it is known by: the same thing has the same, whenever it is told.
+    pub(super) key: String,
+    /// What happened, in one sentence without markup.
+    pub(super) text: String,
+    /// Until when it can still be decided, where that is worth saying.
+    pub(super) until: Option<Timestamp>,
+}
+
 /// One vote.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub(super) name: String,
+    pub(super) at: Timestamp,
     pub(super) verdict: Verdict,
     pub(super) reason: Option<String>,
 }
@@ -61,6 +75,7 @@ impl Notice {
         };
         let said = |vote: &countersign_core::review::Vote| Said {
             name: vote.name.clone(),
+            at: vote.at,
             verdict: vote.verdict,
             reason: vote.reason.clone(),
         };
@@ -73,6 +88,7 @@ impl Notice {
             votes: review.votes().iter().map(said).collect(),
             asked: asked(&matter.terms.suffices),
             escalated: attention.escalated.iter().map(|there| there.group.clone()).collect(),
+            reminded_at: attention.reminded_at,
             expires_at: matter.expires_at,
             url: format!("{public_url}/reviews/{}", matter.id),
             burst_url: format!("{public_url}/?like={}", matter.id),
@@ -83,9 +99,40 @@ impl Notice {
         }
     }
 
+    /// The same as it was when nobody had said anything yet.
+    pub(super) fn as_opened(&self) -> Self {
+        let (votes, escalated) = (Vec::new(), Vec::new());
+        Self { outcome: None, broken_by: None, votes, escalated, reminded_at: None, ..self.clone() }
+    }
+
     /// Whether the card that is told is, to the last character, the one that the review was opened with.
     pub(super) fn is_whole(&self) -> bool {
         self.card.digest().is_ok_and(|digest| digest == self.card_digest)
+    }
+
+    /// What happened so far, in order: votes, escalations, the last reminder, the outcome. A reminder is none any more once nothing
+    /// is left to decide.
+    pub(super) fn happenings(&self) -> Vec<Happening> {
+        let votes = self.votes.iter().map(|said| {
+            let word = if said.verdict == Verdict::Approve { "approved" } else { "rejected" };
+            let why = said.reason.as_deref().map_or_else(String::new, |why| format!(": “{}”", visible_line(why)));
+            let key = format!("{word} {} {}", said.at.micros(), said.name);
+            Happening { key, text: format!("{} {word}{why}", visible_line(&said.name)), until: None }
+        });
+        let escalated = self.escalated.iter().map(|group| {
+            let text = format!("Escalated to {}, because nobody had decided", visible_line(group));
+            Happening { key: format!("escalated {group}"), text, until: None }
+        });
+        let reminded = self.reminded_at.filter(|_| self.outcome.is_none()).map(|at| {
+            let text = format!("Reminder: still waits for {}", visible_line(&self.asked));
+            Happening { key: format!("reminded {}", at.micros()), text, until: Some(self.expires_at) }
+        });
+        let closed = self.outcome.map(|outcome| Happening {
+            key: format!("closed {}", outcome.name()),
+            text: self.standing(),
+            until: None,
+        });
+        votes.chain(escalated).chain(reminded).chain(closed).collect()
     }
 
     /// Who wants what, on one line.

@@ -24,8 +24,10 @@ pub struct Slack {
     pub api: String,
     /// The bot's token (`xoxb-…`).
     pub bot_token: CredentialSource,
-    /// The secret that Slack signs its requests with.
-    pub signing_secret: CredentialSource,
+    /// The secret that Slack signs its requests with, where it posts them to the gateway.
+    pub signing_secret: Option<CredentialSource>,
+    /// The app's own token (`xapp-…`), where the gateway listens at Slack instead (Socket Mode).
+    pub app_token: Option<CredentialSource>,
     /// Where reviews are told of whose policies name no place in Slack.
     pub channel: Option<String>,
     /// Where the people of a group are told of what they are asked, as well.
@@ -97,7 +99,8 @@ pub(super) struct RawSlack {
     #[serde(default = "slack_api")]
     api: String,
     bot_token: CredentialSource,
-    signing_secret: CredentialSource,
+    signing_secret: Option<CredentialSource>,
+    app_token: Option<CredentialSource>,
     channel: Option<String>,
     #[serde(default)]
     groups: BTreeMap<String, String>,
@@ -139,6 +142,11 @@ pub(super) fn slack(check: &Check<'_>, raw: RawSlack, groups: &BTreeSet<String>)
     if let Some(group) = raw.groups.keys().find(|group| !groups.contains(*group)) {
         return check.fail("slack.groups", format!("names `{group}`, which `policy.groups` does not"));
     }
+    if raw.signing_secret.is_none() && raw.app_token.is_none() {
+        let message =
+            "has neither `signing_secret` (Slack posts to the gateway) nor `app_token` (the gateway listens at Slack)";
+        return check.fail("slack", message);
+    }
     for name in raw.channel.iter().chain(raw.groups.values()) {
         let plain = name.chars().all(|c| !c.is_whitespace() && !c.is_control());
         if name.is_empty() || name.len() > PLACE_BYTES_MAX || !plain {
@@ -148,7 +156,8 @@ pub(super) fn slack(check: &Check<'_>, raw: RawSlack, groups: &BTreeSet<String>)
     Ok(Slack {
         api,
         bot_token: check.source(raw.bot_token),
-        signing_secret: check.source(raw.signing_secret),
+        signing_secret: raw.signing_secret.map(|source| check.source(source)),
+        app_token: raw.app_token.map(|source| check.source(source)),
         channel: raw.channel,
         groups: raw.groups,
         sign_in: raw.sign_in.map(|raw| slack_sign_in(check, raw)).transpose()?,

@@ -76,6 +76,8 @@ pub const OIDC_CLIENT_SECRET: &str = "oidc:client_secret";
 pub const SLACK_BOT_TOKEN: &str = "slack:bot_token";
 /// What the vault calls the secret that Slack signs its requests with.
 pub const SLACK_SIGNING_SECRET: &str = "slack:signing_secret";
+/// What the vault calls the token by which the Slack app listens.
+pub const SLACK_APP_TOKEN: &str = "slack:app_token";
 /// What the vault calls the secret by which the Slack app asks who somebody is.
 pub const SLACK_CLIENT_SECRET: &str = "slack:client_secret";
 /// What the accounts of people in Slack are linked as; their ids are `TEAM/USER`.

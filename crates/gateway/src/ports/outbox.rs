@@ -3,6 +3,7 @@
 //! It keeps a wish, not a list of messages: one posting a review and place, which is due whenever the review has changed.
 //! However often it changes while a place cannot be reached, one message then shows where it stands.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -84,6 +85,9 @@ pub struct Posting {
     /// The SHA-256 of what stands there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<String>,
+    /// What was told beneath the message already, by the keys of what happened.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub replied: BTreeSet<String>,
     /// Attempts that failed since the last that did not.
     #[serde(default)]
     pub failed: u32,
@@ -98,7 +102,8 @@ pub struct Posting {
 impl Posting {
     /// One that nothing was done for.
     pub fn new(review: ReviewId, place: Destination) -> Self {
-        Self { review, place, message: None, folded: false, shown: None, failed: 0, error: None, dead: false }
+        let replied = BTreeSet::new();
+        Self { review, place, message: None, folded: false, shown: None, replied, failed: 0, error: None, dead: false }
     }
 }
 

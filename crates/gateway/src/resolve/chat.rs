@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use countersign_core::action::PersonId;
 use countersign_core::policy::Authn;
 use countersign_core::review::{Method, Review, separation};
 
-use super::asked_groups;
+use super::{asked_groups, duty};
 use crate::gate::Moment;
 
 /// The most members whose clicks policy is asked about; beyond them a button is offered on suspicion.
@@ -43,4 +44,22 @@ pub fn chat_decides(moment: &Moment, review: &Review) -> bool {
         }
     }
     false
+}
+
+/// Whether an open review waits for somebody who has not voted on it: whether policy would let them speak, by the best that they
+/// could prove, for a group that is asked, for themselves or in another's place.
+pub fn waits_for(moment: &Moment, review: &Review, person: &PersonId) -> bool {
+    let matter = review.matter();
+    let voted = review.votes().iter().any(|vote| vote.person == *person);
+    let linked = moment.people.linked_now(&matter.described, moment.now);
+    let outside = separation::independent(person, &matter.described, &linked).is_ok();
+    if voted || !outside || !matches!(review, Review::Open(_)) {
+        return false;
+    }
+    let (asked, none) = (asked_groups(&matter.terms.suffices), BTreeSet::new());
+    let best = Authn { mfa: true, age_seconds: 0, method: Method::Console, passkey: None };
+    let circumstances = moment.with(&matter.described, &none);
+    let may =
+        |group: &String| moment.bundle.may_approve(person, &best, &matter.described, group, &circumstances).is_ok();
+    asked.iter().any(may) || !duty::deputies(moment, &matter.described, person, &best, &asked).is_empty()
 }

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
 use crate::ports::{
-    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET, TEAMS_CLIENT_SECRET,
-    Vault, VaultError, webhook_secret,
+    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET,
+    TEAMS_CLIENT_SECRET, Vault, VaultError, webhook_secret,
 };
 
 pub mod master;
@@ -41,10 +41,14 @@ impl LocalVault {
         let of_scim = config.scim.as_ref().map(|scim| (SCIM_TOKEN.to_owned(), scim.token.clone()));
         let of_slack = config.slack.iter().flat_map(|slack| {
             let token = (SLACK_BOT_TOKEN.to_owned(), slack.bot_token.clone());
-            let signing = (SLACK_SIGNING_SECRET.to_owned(), slack.signing_secret.clone());
-            let client = slack.sign_in.as_ref();
-            let client = client.map(|client| (SLACK_CLIENT_SECRET.to_owned(), client.client_secret.clone()));
-            [token, signing].into_iter().chain(client)
+            let client = slack.sign_in.as_ref().map(|client| client.client_secret.clone());
+            let optional = [
+                (SLACK_SIGNING_SECRET, slack.signing_secret.clone()),
+                (SLACK_APP_TOKEN, slack.app_token.clone()),
+                (SLACK_CLIENT_SECRET, client),
+            ];
+            let configured = optional.into_iter().filter_map(|(name, source)| Some((name.to_owned(), source?)));
+            std::iter::once(token).chain(configured)
         });
         let of_teams = config.teams.as_ref().map(|teams| (TEAMS_CLIENT_SECRET.to_owned(), teams.client_secret.clone()));
         let of_webhooks = config.webhooks.iter().map(|webhook| (webhook_secret(&webhook.name), webhook.secret.clone()));

@@ -47,6 +47,7 @@ mod sign_in;
 mod signed_glass;
 mod slack;
 mod slack_linking;
+mod slack_socket;
 mod stages;
 mod stewardship;
 mod teams;

@@ -289,3 +289,80 @@ fn a_burst_is_told_of_in_one_message() {
     assert_eq!(over["ts"], folded["ts"]);
     assert_eq!(world.dora().review(calls[0].1.id()).state(), "open", "the others wait still");
 }
+
+/// Slack says how long it wants to be left alone.
+#[test]
+fn a_pause_that_slack_asks_for_is_kept() {
+    let world = world();
+    world.slack().front().answers("chat.postMessage", 429, Some(4), "");
+    let (_call, review) = world.paused(WRITE);
+    let asked = || world.slack().front().calls("chat.postMessage").len();
+    xtask::process::wait_until("the first attempt", SOON, || (asked() == 1).then_some(())).unwrap();
+    let refused_at = std::time::Instant::now();
+    world.slack().until_says("approvals", review.id());
+    assert!(refused_at.elapsed() >= std::time::Duration::from_secs(3), "{:?}", refused_at.elapsed());
+    assert_eq!(asked(), 2, "not asked in between");
+    world.slack().front().until_called("chat.postMessage", review.id());
+}
+
+/// What happens is told beneath the message, once each, also when Slack fails in between; what an agent or a voter writes stays text.
+#[test]
+fn what_happens_is_told_in_the_thread() {
+    let mut world = Plan::default().slack().sensitivity_low().escalating().start();
+    world.slack_mut().start();
+    world.slack().link(&world);
+    let (call, review) = world.paused(WRITE);
+    let message = world.slack().until_says("approvals", review.id());
+    let replies = world.slack().until_replied("approvals", &message, "Escalated to sre");
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    world.slack().front().answers("chat.postMessage", 500, None, "");
+    world
+        .dora()
+        .post(
+            &format!("/api/v1/reviews/{}/votes", review.id()),
+            &json!({
+                "verdict": "reject", "reason": "<!channel> not *today*", "action_digest": review.0["action_digest"],
+                "card_digest": review.0["card_digest"],
+            }),
+        )
+        .ok();
+    call.outcome().refused("42501");
+    let replies = world.slack().until_replied("approvals", &message, "Rejected by dora");
+    let texts: Vec<&str> = replies.iter().map(|reply| reply["text"].as_str().unwrap()).collect();
+    assert_eq!(texts.len(), 3, "once each: {texts:?}");
+    assert!(texts[1].contains("dora rejected") && texts[1].contains("&lt;!channel&gt;"), "{texts:?}");
+    assert_eq!(world.slack().messages("approvals").len(), 1);
+}
+
+/// The app's own page names what waits for whoever opens it, and what their side asked for; it is nobody else's.
+#[test]
+fn the_apps_page_is_a_personal_inbox() {
+    let world = world();
+    let (_call, review) = world.paused(WRITE);
+    world.slack().until_says("approvals", review.id());
+    let (team, user) = world.slack().ids("dora");
+    let opened = |team: &str, user: &str| json!({"type": "event_callback", "team_id": team, "event": {"type": "app_home_opened", "user": user, "tab": "home"}});
+    let send = |user: &str| assert_eq!(Interaction::event(&opened(&team, user)).send(&world), (200, String::new()));
+    let shown = |user: &str| {
+        send(user);
+        let call = world.slack().front().until_called("views.publish", user);
+        let blocks = call["view"]["blocks"].as_array().unwrap().clone();
+        check_blocks(&world, &json!({"blocks": blocks}));
+        json!(blocks).to_string()
+    };
+    let of_dora = shown(&user);
+    assert!(of_dora.contains("What waits for you (1)") && of_dora.contains(review.id()), "{of_dora}");
+    assert!(of_dora.contains("asked for (0)"), "{of_dora}");
+    let of_ada = shown(&world.slack().ids("ada").1);
+    assert!(of_ada.contains("What waits for you (0)") && of_ada.contains("asked for (1)"), "{of_ada}");
+    let of_nobody = shown(&world.slack().ids("meg").1);
+    assert!(of_nobody.contains("linked to nobody here") && !of_nobody.contains(review.id()), "{of_nobody}");
+
+    let challenge =
+        json!({"type": "url_verification", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"});
+    let (status, answer) = Interaction::event(&challenge).send(&world);
+    assert!(status == 200 && answer.contains("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"), "{answer}");
+    assert_eq!(Interaction::event(&challenge).unsigned().send(&world).0, 401);
+    assert_eq!(Interaction::event(&json!({"type": "event_callback"})).send(&world).0, 400);
+    assert_eq!(Interaction::event(&json!({"type": "app_rate_limited"})).send(&world).0, 200);
+}

@@ -65,3 +65,25 @@ fn a_failing_receiver_is_tried_again_with_the_same_event() {
         || world.dora().get("/api/v1/undelivered").ok()["undelivered"].as_array().unwrap().is_empty().then_some(());
     xtask::process::wait_until("it is delivered", SOON, none).unwrap();
 }
+
+/// What was over before the receiver could be told is told whole: that it was opened, and how it ended.
+#[test]
+fn a_receiver_that_was_away_hears_the_whole_story() {
+    let world = Plan::default().webhook().start();
+    world.receiver().answers(500);
+    let (call, review) = world.paused(WRITE);
+    world.receiver().until("review.opened");
+    world.dora().approve(&review).ok();
+    assert_eq!(call.outcome().rows(), 1);
+    let failed = world.receiver().all().len();
+    world.receiver().answers(204);
+    let types = || {
+        let body = |received: &Value| serde_json::from_str::<Value>(received["body"].as_str().unwrap()).unwrap();
+        let all = world.receiver().all();
+        let all: Vec<String> = all[failed..].iter().map(|received| body(received)["type"].to_string()).collect();
+        (all.len() >= 2).then_some(all)
+    };
+    let types = xtask::process::wait_until("both events", SOON, types).unwrap();
+    let last = &types[types.len() - 2..];
+    assert!(last[0].contains("review.opened") && last[1].contains("review.closed"), "{types:?}");
+}

@@ -7,7 +7,7 @@ use countersign_core::card::unseen::{visible, visible_line};
 use countersign_core::review::{Outcome, Verdict};
 use serde_json::{Value, json};
 
-use super::super::{Excerpt, Notice, Room, cut, open_words};
+use super::super::{Excerpt, Happening, Notice, Room, cut, open_words};
 
 /// The longest header (Block Kit: 150 characters).
 const HEADER_CHARS_MAX: usize = 150;
@@ -55,6 +55,13 @@ pub(super) fn burst(notice: &Notice, waiting: usize) -> Value {
         blocks.push(json!({"type": "actions", "block_id": "decide", "elements": [open]}));
     }
     json!({"text": text, "blocks": blocks, "unfurl_links": false})
+}
+
+/// What happened, beneath the message.
+pub(super) fn reply(happening: &Happening) -> Value {
+    let until = happening.until.map(|at| format!(", until {}", date(at.micros() / 1_000_000, &at.to_string())));
+    let text = format!("{}{}", escaped(&cut(&happening.text, REASON_CHARS_MAX).0), until.unwrap_or_default());
+    json!({"text": text, "unfurl_links": false})
 }
 
 /// Which review and card a click is about: both digests of what is shown, so that the vote names them.
@@ -150,33 +157,42 @@ fn buttons(notice: &Notice, decides: bool) -> Value {
             "text": {"type": "plain_text", "text": text}})
     };
     let approve = if notice.needs_reason { "Approve…" } else { "Approve" }; // a form asks why
-    let elements = [button("approve", approve, "primary"), button("reject", "Reject", "danger"), open];
+    let elements = [button("approve", approve, "primary"), button("reject", "Reject…", "danger"), open];
     json!({"type": "actions", "block_id": "decide", "elements": elements})
 }
 
-/// The form that asks why, before a vote that has to say so.
-pub(super) fn form(value: &str, required: bool) -> Value {
+/// The form that asks why: what an approval has to say by policy, and a rejection may.
+pub(super) fn form(value: &str, verdict: Verdict) -> Value {
+    let (id, title, label, hint) = match verdict {
+        Verdict::Approve => {
+            let hint = "The policy asks for a reason; it is kept with your vote.";
+            ("approve", "Approve", "Why this may run", hint)
+        }
+        Verdict::Reject => {
+            ("reject", "Reject", "Why this may not run", "The requester reads it; it is kept with your vote.")
+        }
+    };
     json!({
         "type": "modal",
-        "callback_id": "approve",
+        "callback_id": id,
         "private_metadata": value,
-        "title": {"type": "plain_text", "text": "Approve"},
-        "submit": {"type": "plain_text", "text": "Approve"},
+        "title": {"type": "plain_text", "text": title},
+        "submit": {"type": "plain_text", "text": title},
         "close": {"type": "plain_text", "text": "Cancel"},
         "blocks": [{
-            "type": "input", "block_id": "why", "optional": !required,
-            "label": {"type": "plain_text", "text": "Why this may run"},
-            "hint": {"type": "plain_text", "text": "The policy asks for a reason; it is kept with your vote."},
+            "type": "input", "block_id": "why", "optional": verdict == Verdict::Reject,
+            "label": {"type": "plain_text", "text": label},
+            "hint": {"type": "plain_text", "text": hint},
             "element": {"type": "plain_text_input", "action_id": "reason", "multiline": true, "max_length": 2_000},
         }],
     })
 }
 
-fn section(markdown: &str) -> Value {
+pub(super) fn section(markdown: &str) -> Value {
     json!({"type": "section", "text": {"type": "mrkdwn", "text": markdown}})
 }
 
-fn context(markdown: &str) -> Value {
+pub(super) fn context(markdown: &str) -> Value {
     json!({"type": "context", "elements": [{"type": "mrkdwn", "text": markdown}]})
 }
 
@@ -199,7 +215,7 @@ fn date(seconds: i64, otherwise: &str) -> String {
 }
 
 /// Text in markup: the three characters that Slack takes for its own are escaped, and so are those that format.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

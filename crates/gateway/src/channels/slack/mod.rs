@@ -1,8 +1,12 @@
 //! Slack: one message a review and conversation, with buttons that decide (Block Kit, Web API, interactivity).
 
 mod blocks;
+mod events;
+mod home;
+mod inbound;
 mod interactions;
 mod signature;
+mod socket;
 
 use std::sync::Arc;
 
@@ -12,10 +16,14 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Channel, Failure, Notice, pause};
+use super::{Channel, Failure, Happening, Notice, pause};
 use crate::fetch::{self, Fetch};
 use crate::gate::Gate;
 use crate::ports::{SLACK_BOT_TOKEN, Vault};
+use interactions::Desk;
+
+/// The largest request: a click carries the message that it was made in.
+const REQUEST_BYTES_MAX: usize = 256 * 1024;
 
 /// What Slack says when trying again does not help.
 const FINAL: &[&str] = &[
@@ -33,6 +41,10 @@ const FINAL: &[&str] = &[
 /// The app.
 pub(super) struct Slack {
     api: String,
+    /// Whether Slack posts to the gateway, signed.
+    inbound: bool,
+    /// Whether the gateway listens at Slack.
+    socket: bool,
     vault: Arc<dyn Vault>,
     fetch: Fetch,
 }
@@ -47,6 +59,8 @@ struct Answer {
     channel: String,
     #[serde(default)]
     ts: String,
+    #[serde(default)]
+    url: String,
 }
 
 impl Slack {
@@ -57,13 +71,19 @@ impl Slack {
     pub(super) fn new(gate: &Gate) -> Result<Option<Self>, fetch::Error> {
         let Some(config) = &gate.config.slack else { return Ok(None) };
         let (api, vault) = (config.api.clone(), gate.vault.clone());
-        Ok(Some(Self { api, vault, fetch: Fetch::new(fetch::Limits::default())? }))
+        let (inbound, socket) = (config.signing_secret.is_some(), config.app_token.is_some());
+        Ok(Some(Self { api, inbound, socket, vault, fetch: Fetch::new(fetch::Limits::default())? }))
     }
 
-    /// Calls a method of the Web API.
+    /// Calls a method of the Web API as the bot.
     async fn call(&self, method: &str, arguments: &Value) -> Result<Answer, Failure> {
+        self.call_as(SLACK_BOT_TOKEN, method, arguments).await
+    }
+
+    /// Calls a method of the Web API with a token, by what the vault calls it.
+    async fn call_as(&self, token: &str, method: &str, arguments: &Value) -> Result<Answer, Failure> {
         let away = |why: String| Failure::Away { why, after: None };
-        let token = self.vault.secret(SLACK_BOT_TOKEN).await.map_err(|error| away(error.to_string()))?;
+        let token = self.vault.secret(token).await.map_err(|error| away(error.to_string()))?;
         let request = http::Request::post(format!("{}/{method}", self.api))
             .header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()))
             .header(http::header::CONTENT_TYPE, "application/json; charset=utf-8")
@@ -129,6 +149,25 @@ impl Channel for Slack {
     }
 
     fn router(self: Arc<Self>, gate: Arc<Gate>) -> Router {
-        interactions::router(gate, self)
+        if self.inbound { inbound::router(gate, self) } else { Router::new() }
+    }
+
+    async fn listen(self: Arc<Self>, gate: Arc<Gate>) {
+        match self.socket {
+            true => socket::listen(&Desk::new(gate, self)).await,
+            false => std::future::pending().await,
+        }
+    }
+
+    fn threads(&self) -> bool {
+        true
+    }
+
+    async fn reply(&self, message: &str, happening: &Happening) -> Result<(), Failure> {
+        let Some((conversation, ts)) = message.split_once('/') else { return Ok(()) };
+        let mut arguments = blocks::reply(happening);
+        arguments["channel"] = json!(conversation);
+        arguments["thread_ts"] = json!(ts);
+        self.call("chat.postMessage", &arguments).await.map(drop)
     }
 }

@@ -93,6 +93,10 @@ impl Channel for Webhooks {
         false
     }
 
+    fn tells_all(&self) -> bool {
+        true
+    }
+
     /// An event is not changed but followed by another; it is found again by its id.
     async fn tell(&self, place: &str, _: Option<&str>, body: &Value) -> Result<String, Failure> {
         let url = self.urls.get(place).ok_or_else(|| Failure::Never(format!("no webhook `{place}` is configured")))?;

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod record;
 pub(crate) mod slack;
+pub(crate) mod slack_front;
 pub(crate) mod teams;
 pub(crate) mod terminal;
 
@@ -68,6 +69,8 @@ pub(crate) struct Plan {
     emulated: Option<Shape>,
     /// Whether people are asked in Slack.
     slack: bool,
+    /// Whether the gateway listens at Slack (Socket Mode) instead of being posted to.
+    socket_mode: bool,
     /// More settings of `[slack.sign_in]`, where people link their accounts themselves at the identity provider.
     slack_sign_in: Option<&'static str>,
     /// Whether people are asked in Teams.
@@ -171,6 +174,12 @@ impl Plan {
         self
     }
 
+    /// People are asked in Slack, where the gateway listens for what they click.
+    pub(crate) fn socket_mode(mut self) -> Self {
+        self.socket_mode = true;
+        self.slack()
+    }
+
     /// People link their accounts in Slack themselves; the identity provider stands for Slack.
     pub(crate) fn slack_sign_in(mut self, settings: &'static str) -> Self {
         self.slack_sign_in = Some(settings);
@@ -270,7 +279,7 @@ impl Plan {
             let target = "environment = \"production\"\n";
             configuration = configuration.replace(target, &format!("{target}labels = {{ sensitivity = \"low\" }}\n"));
         }
-        let slack = self.slack.then(|| Slack::prepare(&dir, sweeper.clone()));
+        let slack = self.slack.then(|| Slack::prepare(&dir, self.socket_mode, sweeper.clone()));
         if let Some(slack) = &slack {
             configuration.push_str(&slack.configuration());
         }

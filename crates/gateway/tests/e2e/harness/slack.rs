@@ -16,6 +16,7 @@ use xtask::test_tools_dir;
 
 use super::api::Api;
 use super::emulated::Service;
+use super::slack_front::{APP_TOKEN, Front};
 use super::{SOON, World};
 
 const BOT_TOKEN: &str = "xoxb-of-the-tests";
@@ -30,17 +31,26 @@ pub(crate) struct Slack {
     service: Option<Service>,
     sweeper: Arc<Sweeper>,
     port: u16,
+    front: Front,
+    socket_mode: bool,
     dir: std::path::PathBuf,
 }
 
 impl Slack {
     /// A workspace that nobody has started yet.
-    pub(crate) fn prepare(dir: &Path, sweeper: Arc<Sweeper>) -> Self {
+    pub(crate) fn prepare(dir: &Path, socket_mode: bool, sweeper: Arc<Sweeper>) -> Self {
         let dir = dir.join("slack");
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("token"), format!("{BOT_TOKEN}\n")).unwrap();
         fs::write(dir.join("signing"), format!("{SIGNING_SECRET}\n")).unwrap();
-        Self { service: None, sweeper, port: free_port().unwrap(), dir }
+        fs::write(dir.join("app"), format!("{APP_TOKEN}\n")).unwrap();
+        let port = free_port().unwrap();
+        Self { service: None, sweeper, port, front: Front::start(port), socket_mode, dir }
+    }
+
+    /// What stands in front of the emulator.
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
     }
 
     pub(crate) fn start(&mut self) {
@@ -64,10 +74,14 @@ impl Slack {
     /// What the gateway is told of it.
     pub(crate) fn configuration(&self) -> String {
         let dir = self.dir.display();
+        let heard = match self.socket_mode {
+            true => format!("app_token = {{ file = \"{dir}/app\" }}"),
+            false => format!("signing_secret = {{ file = \"{dir}/signing\" }}"),
+        };
         format!(
-            "\n[slack]\napi = \"http://127.0.0.1:{}/api\"\nbot_token = {{ file = \"{dir}/token\" }}\n\
-             signing_secret = {{ file = \"{dir}/signing\" }}\nchannel = \"approvals\"\ngroups = {{ sre = \"on-call\" }}\n",
-            self.port
+            "\n[slack]\napi = \"http://127.0.0.1:{}/api\"\nbot_token = {{ file = \"{dir}/token\" }}\n{heard}\n\
+             channel = \"approvals\"\ngroups = {{ sre = \"on-call\" }}\n",
+            self.front.port
         )
     }
 
@@ -88,6 +102,19 @@ impl Slack {
     pub(crate) fn messages(&self, conversation: &str) -> Vec<Value> {
         let history = self.call("conversations.history", &json!({"channel": self.conversation(conversation)}));
         history["messages"].as_array().unwrap().clone()
+    }
+
+    /// What stands beneath a message, once the newest of it says this.
+    #[track_caller]
+    pub(crate) fn until_replied(&self, conversation: &str, message: &Value, words: &str) -> Vec<Value> {
+        let channel = self.conversation(conversation);
+        let replies = || {
+            let all = self.call("conversations.replies", &json!({"channel": channel, "ts": message["ts"]}));
+            all["messages"].as_array().unwrap()[1..].to_vec()
+        };
+        let said = || replies().last().filter(|last| last.to_string().contains(words)).map(|_| replies());
+        wait_until(&format!("a reply of `{words}`"), SOON, said)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", replies()))
     }
 
     /// The newest message, once it says this.
@@ -154,6 +181,8 @@ impl Slack {
 
 /// A request to the gateway's interactivity address.
 pub(crate) struct Interaction {
+    path: &'static str,
+    kind: &'static str,
     body: String,
     timestamp: String,
     signature: String,
@@ -169,11 +198,22 @@ impl Interaction {
     /// Signed at another time, or with another secret.
     pub(crate) fn signed(payload: &Value, at: u64, secret: &str) -> Self {
         let form = reqwest::Url::parse_with_params("http://form", [("payload", payload.to_string())]).unwrap();
-        let (body, timestamp) = (form.query().unwrap().to_owned(), at.to_string());
+        let kind = "application/x-www-form-urlencoded";
+        Self::of("/channels/slack/interactions", kind, form.query().unwrap().to_owned(), at, secret)
+    }
+
+    /// What Slack tells of by itself, signed.
+    pub(crate) fn event(payload: &Value) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Self::of("/channels/slack/events", "application/json", payload.to_string(), now, SIGNING_SECRET)
+    }
+
+    fn of(path: &'static str, kind: &'static str, body: String, at: u64, secret: &str) -> Self {
+        let timestamp = at.to_string();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(format!("v0:{timestamp}:{body}").as_bytes());
         let signature = format!("v0={}", hex::encode(mac.finalize().into_bytes()));
-        Self { body, timestamp, signature }
+        Self { path, kind, body, timestamp, signature }
     }
 
     /// Its signature by Slack's own library.
@@ -205,8 +245,8 @@ impl Interaction {
         runtime.block_on(async {
             let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
             let request = client
-                .post(format!("{}/channels/slack/interactions", world.gateway.url()))
-                .header("content-type", "application/x-www-form-urlencoded")
+                .post(format!("{}{}", world.gateway.url(), self.path))
+                .header("content-type", self.kind)
                 .header("x-slack-request-timestamp", &self.timestamp)
                 .header("x-slack-signature", &self.signature)
                 .body(self.body.clone());
