@@ -29,6 +29,7 @@ use crate::ledger::keys::KeyFile;
 use crate::ledger::{self, Ledger};
 use crate::policies::Policies;
 use crate::ports::{Bundles, Clock, Directory, Incidents, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
+use crate::protocols::postgres::describe::ByText;
 use crate::protocols::postgres::serve::Listener;
 use crate::store::sqlite::SqliteStore;
 use crate::targets::Targets;
@@ -187,7 +188,9 @@ impl App {
             tracing::info!(%address, "listening for PostgreSQL clients");
         }
         let registry = Registry::new(gate).context("the channels")?;
-        let router = api::router(gate.clone()).merge(scim::router(gate.clone())).merge(console::router(gate.clone()));
+        let router = api::router(gate.clone())
+            .merge(scim::router(gate.clone()))
+            .merge(console::router(gate.clone(), Arc::new(ByText)));
         let router = router.merge(channels::router(gate, &registry));
         let postgres = async {
             match postgres {

@@ -50,7 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proposals",   &["gate", "identity", "pipeline", "policies", "targets"]),
     ("api",         &["gate", "identity", "policies", "proposals", "resolve", "targets"]),
     ("scim",        &["gate", "identity"]),
-    ("console",     &["gate", "identity", "policies", "proposals", "resolve", "targets"]),
+    ("console",     &["gate", "identity", "policies", "proposals", "prover", "resolve", "targets"]),
     ("channels",    &["fetch", "gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["fetch", "gate", "identity", "resolve", "channels"]),
     ("protocols",   &["gate", "identity", "lanes", "pipeline", "protocols/*"]),

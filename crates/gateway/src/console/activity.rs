@@ -71,6 +71,7 @@ impl Wanted {
 }
 
 struct Row {
+    id: String,
     words: &'static str,
     tone: &'static str,
     code: Option<Html>,
@@ -128,6 +129,7 @@ fn row(attempt: &Attempt, now: Timestamp) -> Row {
     let (words, tone) = status_words(&attempt.status);
     let (statement, is_excerpt) = excerpt(&described.shown.text, EXCERPT_CHARS);
     Row {
+        id: attempt.id.to_string(),
         words,
         tone,
         code: attempt.code.as_deref().map(line),

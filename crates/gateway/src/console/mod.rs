@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::gate::Gate;
 use crate::identity::Authenticator;
 use crate::identity::refusals::Refusals;
+use crate::ports::Describer;
 
 mod activity;
 mod agents;
@@ -46,6 +47,7 @@ mod page;
 mod passkeys;
 mod patterns;
 mod people;
+mod policies;
 mod proposals;
 mod record;
 mod review;
@@ -73,13 +75,23 @@ struct Console {
     authenticator: Authenticator,
     listeners: Arc<Semaphore>,
     refusals: Arc<Refusals>,
+    describer: Arc<dyn Describer>,
+    checks: Arc<policies::checks::Checks>,
 }
 
 /// The console's routes, with a page for every address that is not one; merge nothing else that has a fallback.
-pub fn router(gate: Arc<Gate>) -> Router {
+///
+/// `describer` says what a text means that somebody tries on the policies.
+pub fn router(gate: Arc<Gate>, describer: Arc<dyn Describer>) -> Router {
     let authenticator = Authenticator::new(Arc::clone(&gate.directory), &gate.config);
-    let console =
-        Console { gate, authenticator, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)), refusals: Arc::default() };
+    let console = Console {
+        gate,
+        authenticator,
+        listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+        refusals: Arc::default(),
+        describer,
+        checks: Arc::default(),
+    };
     open()
         .merge(
             signed_in()
@@ -163,7 +175,9 @@ fn readers() -> Router<Console> {
         .route("/people/proposals", post(proposals::propose_people))
         .route("/people/{name}/suspend", post(people::suspend))
         .route("/people/agents/{name}/revoke", post(people::revoke_agent))
-        .route("/policies", get(setup::policies))
+        .route("/policies", get(policies::page))
+        .route("/policies/try", get(policies::trial::page).post(policies::trial::answer))
+        .route("/policies/checks", get(policies::checks::page).post(policies::checks::prove))
         .route("/record", get(record::page))
         .route("/record/{index}/leaf", get(record::leaf))
         .route("/record/{index}/proof", get(record::proof))

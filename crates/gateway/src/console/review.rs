@@ -44,6 +44,8 @@ struct ReviewPage {
     compared: Option<(Html, bool)>,
     /// What the person had written when their vote was refused.
     written: String,
+    /// Whether the reader may ask what the policies answer now.
+    asks_policies: bool,
 }
 
 #[derive(Template)]
@@ -256,7 +258,8 @@ pub(super) async fn show(console: &Console, session: &Session, id: &ReviewId, sa
         Said::Compared { mark, equal } => compared = Some((line(&mark), equal)),
         Said::Revealed(values) => disclosures::fill(&mut view.hidden, &values),
     }
-    Ok(render(answer, &ReviewPage { frame, view, refused, compared, written }))
+    let asks_policies = session.signed_in.reads_all();
+    Ok(render(answer, &ReviewPage { frame, view, refused, compared, written, asks_policies }))
 }
 
 async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<View, Failure> {

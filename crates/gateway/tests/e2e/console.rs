@@ -9,7 +9,7 @@ use crate::harness::{Plan, ROW, World};
 const WRITE: &str = "UPDATE customers SET credit_limit = 950 WHERE id = 3";
 
 /// Every place of the menu, and a person's own pages.
-pub(crate) const PAGES: [&str; 18] = [
+pub(crate) const PAGES: [&str; 20] = [
     "/",
     "/?q=nothing+is+like+this",
     "/history",
@@ -20,6 +20,8 @@ pub(crate) const PAGES: [&str; 18] = [
     "/targets",
     "/people",
     "/policies",
+    "/policies/try",
+    "/policies/checks",
     "/record",
     "/evidence",
     "/agents",

@@ -3,6 +3,7 @@
 mod decide;
 mod hostile;
 mod pages;
+mod policies;
 mod rings;
 mod sign_in;
 mod world;

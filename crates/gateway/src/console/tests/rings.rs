@@ -17,7 +17,15 @@ fn routes() -> Vec<(String, bool)> {
 }
 
 /// Routes that take both.
-const BOTH: [&str; 5] = ["/incidents", "/login", "/me/accounts/slack", "/me/passkeys", "/reviews/batch"];
+const BOTH: [&str; 7] = [
+    "/incidents",
+    "/login",
+    "/me/accounts/slack",
+    "/me/passkeys",
+    "/policies/checks",
+    "/policies/try",
+    "/reviews/batch",
+];
 
 fn fill(path: &str, review: &Review) -> String {
     let path = path.replace("{id}", review.matter().id.as_str()).replace("{index}", "0");

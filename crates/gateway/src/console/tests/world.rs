@@ -158,7 +158,7 @@ impl World {
             waiting: WaitingRoom::default(),
             changes: Changes::default(),
         });
-        let router = super::super::router(gate.clone());
+        let router = super::super::router(gate.clone(), Arc::new(crate::protocols::postgres::describe::ByText));
         Self { gate, router, clock: hand, store, ledger, _folder: folder }
     }
 

@@ -51,8 +51,11 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use countersign_core::action::Facts;
 use countersign_core::action::sql::{SqlClass, SqlFacts, SqlStatement, SqlTables};
 use pg_query::NodeEnum;
+
+use crate::ports::Describer;
 
 pub(super) use builtin::catalogs;
 pub(super) use builtin::settings::boolean;
@@ -93,6 +96,16 @@ pub struct NoSession;
 impl SessionFacts for NoSession {
     fn prepared(&self, _name: &str) -> Option<(&SqlStatement, &Referents)> {
         None
+    }
+}
+
+/// Describes by the text alone, in a session that has prepared nothing and whose names nobody resolves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByText;
+
+impl Describer for ByText {
+    fn describe(&self, text: &str) -> Facts {
+        Facts::Sql(describe(text, &NoSession).facts)
     }
 }
 
