@@ -273,7 +273,8 @@ async fn own_card(
     let gate = &shared.gate;
     let Caller::Person(person) = caller else { return Ok(None) };
     let Some(id) = card::review_of(&data.review).filter(|_| !person.person.suspended) else { return Ok(None) };
-    let Some(review) = gate.store.review(&id).await?.map(|found| found.review) else { return Ok(None) };
+    let found = gate.store.review(&id).await?.map(|found| found.review);
+    let Some(review) = found.filter(|review| person.reads(&review.matter().described)) else { return Ok(None) };
     let attention = resolve::attention(gate, &id).await?;
     let moment = gate.moment();
     let notice = Notice::new(&moment, &review, &attention, &gate.config.public_url);
