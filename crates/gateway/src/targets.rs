@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use countersign_core::action::digest::canonical;
 use countersign_core::action::gate::{GatePart, GateStep};
+use countersign_core::action::redact::{Pattern, Redaction};
 use countersign_core::action::{PayloadDigest, PersonId, ReviewId};
 use countersign_core::record::{Event, Record};
 use serde::Serialize;
@@ -151,7 +152,24 @@ fn lines(target: &Target) -> Vec<String> {
         format!("credential: {credential}"),
         format!("environment: {}", target.environment.name()),
         format!("sensitivity: {} of 3", target.sensitivity.level()),
+        format!("cards hide besides: {}", hidden(&target.redact)),
+        format!("cards show all the same: {}", shown(&target.redact)),
     ]
+}
+
+fn hidden(redaction: &Redaction) -> String {
+    let columns = redaction.hide_columns.iter().map(|column| format!("column {column}"));
+    let patterns = redaction.hide.iter().map(|Pattern { name, pattern }| format!("{name} {pattern:?}"));
+    listed(columns.chain(patterns).collect())
+}
+
+fn shown(redaction: &Redaction) -> String {
+    let columns = redaction.show_columns.iter().map(|column| format!("column {column}"));
+    listed(redaction.show_kinds.iter().cloned().chain(columns).collect())
+}
+
+fn listed(names: Vec<String>) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 /// What is in force under a name, by digest: also that nothing is.
@@ -235,6 +253,7 @@ mod tests {
             credential: Some(CredentialSource::Env("PASSWORD".to_owned())),
             environment: Environment::Production,
             sensitivity: Sensitivity::Medium,
+            redact: Redaction::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use countersign_core::action::redact::Redaction;
 use countersign_core::action::{Environment, Sensitivity};
 use countersign_core::grant::GRANT_LIFE_SECONDS_DEFAULT;
 use countersign_core::review;
@@ -158,6 +159,13 @@ pub struct Target {
     pub environment: Environment,
     /// Its sensitivity.
     pub sensitivity: Sensitivity,
+    /// What its cards hide besides what every target's do, and what they show all the same.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub redact: Redaction,
+}
+
+fn is_default(redaction: &Redaction) -> bool {
+    *redaction == Redaction::default()
 }
 
 impl Target {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use countersign_core::action::redact::{Redaction, Rules};
 use countersign_core::action::{Environment, Sensitivity};
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +177,8 @@ struct RawTarget {
     environment: Environment,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    redact: Redaction,
 }
 
 /// The shortest and longest time anything may be told to wait: a second, and a week.
@@ -359,6 +362,9 @@ fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
             (other, _) => return check.fail("target.labels", format!("has `{other}`; the label is `sensitivity`")),
         };
     }
+    if let Err(error) = Rules::new(&raw.redact) {
+        return check.fail("target.redact", format!("cannot be used: {error}"));
+    }
     let credential = raw.credential.map(|source| check.source(source));
     Ok(Target {
         name: raw.name,
@@ -367,5 +373,6 @@ fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
         credential,
         environment: raw.environment,
         sensitivity,
+        redact: raw.redact,
     })
 }

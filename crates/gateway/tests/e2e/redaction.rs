@@ -57,6 +57,7 @@ fn what_is_hidden_and_decides_is_looked_at_before_it_is_approved() {
     assert_eq!(call.outcome().rows(), 0);
     world.dora().reveal(&review, &json!([])).refused(409, "review_closed");
 
+    world.until_recorded("the end", |leaf| leaf["kind"] == "review.closed");
     let looked = world.until_recorded("the look", |leaf| leaf["kind"] == "review.revealed");
     assert_eq!((&looked["marks"], &looked["count"]), (&json!(["iban 1"]), &json!(1)));
     assert_eq!(world.count_recorded(|leaf| leaf["kind"] == "review.compared"), 2);
@@ -149,4 +150,46 @@ fn chat_offers_no_click_on_what_has_to_be_looked_at() {
     assert!(message.contains("open it to look at them") && message.contains("Open and decide"), "{message}");
     assert!(!message.contains("\"approve\""), "{message}");
     assert!(!call.answered());
+}
+
+/// What a target's configuration says holds for the card, for what a pattern offers, and for who has to look.
+#[test]
+fn a_target_decides_what_its_cards_hide() {
+    let world = Plan::default()
+        .patterns()
+        .redact(r#"show_kinds = ["email"], hide_columns = ["city"], hide = [{ name = "order key", pattern = "ORD-[0-9]{8}" }]"#)
+        .start();
+    let (call, review) =
+        world.paused("UPDATE customers SET city = 'Nantes', name = 'ask ada@example.org: ORD-00000001' WHERE id = 3");
+    let statement = review.0["statement"].as_str().unwrap();
+    assert!(statement.contains("city = ‹private value 1›, name = 'ask ada@example.org: ‹order key 1›'"), "{statement}");
+    let offered = review.0["pattern"]["values"].to_string();
+    assert!(offered.contains("‹private value 1›") && !offered.contains("Nantes"), "{offered}");
+    let marks: Vec<&str> =
+        review.0["hidden"].as_array().unwrap().iter().filter_map(|hidden| hidden["mark"].as_str()).collect();
+    assert_eq!(marks, ["private value 1", "order key 1"]);
+    world.dora().approve(&review).refused(409, "not_revealed");
+    world.dora().reveal(&review, &json!([])).ok();
+    world.dora().approve(&review).ok();
+    call.outcome().rows();
+}
+
+/// Names have no format: they are known by their columns, in parameters and in JSON as well, and so is a stated reason known by
+/// what stands in it.
+#[test]
+fn columns_and_keys_tell_what_has_no_format() {
+    let world = World::start();
+    let (call, review) = world.paused(
+        "/* reason: asked by ada@example.org */ UPDATE customers SET name = '{\"surname\": \"Lovelace\", \"plan\": \"pro\"}' \
+         WHERE id = 3 AND name <> 'ada@example.org'",
+    );
+    let statement = review.0["statement"].as_str().unwrap();
+    assert!(statement.contains(r#"'{"surname": "‹name 1›", "plan": "pro"}'"#), "{statement}");
+    assert!(
+        statement.contains("/* reason: asked by ‹email 1› */") && statement.contains("name <> ‹email 1›"),
+        "{statement}"
+    );
+    assert_eq!(review.0["reason"], "asked by ‹email 1›", "one placeholder for one value, wherever it stands");
+    world.finn().reject(&review, "enough").ok();
+    call.outcome().refused("42501");
 }

@@ -6,14 +6,20 @@
 //! revealed or compared before anybody approves it ([`Hidden::is_decisive`]): redaction must not hide the attack.
 //! Pure; nothing here logs or keeps what it hides. [`Values`] holds it for whoever seals it.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 mod detect;
 mod hidden;
 mod marks;
+mod rules;
 
+pub use detect::Kind;
 pub use hidden::{Hidden, Place, Position, Values};
+pub use rules::{COLUMNS_MAX, PATTERN_BYTES_MAX, PATTERNS_MAX, Pattern, Redaction, Rules, RulesError};
 
+use detect::Found;
 use marks::Marks;
 
 /// The most bytes of a statement that a card shows; the rest is counted, and hashed with the whole.
@@ -99,12 +105,22 @@ impl From<Shown> for Redacted {
 
 /// Replaces what must not be shown on one card, text by text: a value that comes again gets the same placeholder.
 #[derive(Debug, Default)]
-pub struct Redactor {
+pub struct Redactor<'r> {
+    /// A target's own; without them those that hold for every target.
+    rules: Option<&'r Rules>,
     marks: Marks,
     redacted: usize,
 }
 
-impl Redactor {
+/// What holds where no target says otherwise.
+static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
+
+impl<'r> Redactor<'r> {
+    /// By the rules of a target.
+    pub fn new(rules: &'r Rules) -> Self {
+        Self { rules: Some(rules), ..Self::default() }
+    }
+
     /// A text with its literals. Returns what may be shown, and how many bytes of it are cut off.
     ///
     /// Literals outside `text` or overlapping an earlier one hide the whole of it: a describer that is wrong about
@@ -116,16 +132,17 @@ impl Redactor {
 
     /// One value, such as a bind parameter.
     pub fn value(&mut self, value: &str, place: &Place) -> String {
-        match detect::classify(value) {
-            Some(kind) => self.hide(kind.name(), value, place),
-            None => value.to_owned(),
+        let found = self.found(value, place);
+        match self.whole_kind(value, &found, place) {
+            Some(label) => self.hide(label, value, place),
+            None => self.parts(value, &found, place),
         }
     }
 
-    /// Free text, such as a stated reason, word by word.
+    /// Free text, such as a stated reason.
     pub fn words(&mut self, text: &str) -> String {
         let place = Place::of(Position::Remark);
-        text.split(' ').map(|word| self.value(word, &place)).collect::<Vec<_>>().join(" ")
+        self.parts(text, &self.found(text, &place), &place)
     }
 
     /// How many values were replaced so far.
@@ -150,14 +167,61 @@ impl Redactor {
         let mut at = 0;
         for literal in literals {
             body.push_str(text.get(at..literal.start)?);
-            match detect::classify(&literal.value).or(literal.secret.then_some(detect::Kind::Secret)) {
-                Some(kind) => body.push_str(&self.hide(kind.name(), &literal.value, &literal.place)),
-                None => body.push_str(text.get(literal.start..literal.end)?),
-            }
+            body.push_str(&self.literal(text.get(literal.start..literal.end)?, literal));
             at = literal.end;
         }
         body.push_str(text.get(at..)?);
         Some(body)
+    }
+
+    /// A literal as it is written. Where its value does not stand in it letter by letter, all of it is hidden or nothing.
+    fn literal(&mut self, raw: &str, literal: &Literal) -> String {
+        let Literal { value, place, .. } = literal;
+        let found = self.found(value, place);
+        let whole = self.whole_kind(value, &found, place).or(literal.secret.then(|| Kind::Secret.name()));
+        if let Some(label) = whole {
+            return self.hide(label, value, place);
+        }
+        let Some(first) = found.first() else { return raw.to_owned() };
+        // SQL writes a quote in a text twice
+        let doubled = value.replace('\'', "''");
+        for written in [value.as_str(), doubled.as_str()] {
+            if let Some((before, after)) = raw.split_once(written) {
+                let shown = self.parts(written, &self.found(written, place), place);
+                return format!("{before}{shown}{after}");
+            }
+        }
+        self.hide(first.label, value, place)
+    }
+
+    /// What all of a value is, by what it looks like or by its column.
+    fn whole_kind(&self, value: &str, found: &[Found<'r>], place: &Place) -> Option<&'r str> {
+        let all = found.iter().find(|found| found.range == (0..value.len())).map(|found| found.label);
+        let column = place.column.as_deref().filter(|column| !self.rules().shows(column) && !value.is_empty());
+        all.or_else(|| self.rules().of_column(column?))
+    }
+
+    fn parts(&mut self, text: &str, found: &[Found<'r>], place: &Place) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        for part in found {
+            out.push_str(&text[at..part.range.start]);
+            out.push_str(&self.hide(part.label, &text[part.range.clone()], place));
+            at = part.range.end;
+        }
+        out.push_str(&text[at..]);
+        out
+    }
+
+    fn found(&self, value: &str, place: &Place) -> Vec<Found<'r>> {
+        match &place.column {
+            Some(column) if self.rules().shows(column) => Vec::new(),
+            _ => self.rules().find(value),
+        }
+    }
+
+    fn rules(&self) -> &'r Rules {
+        self.rules.unwrap_or(&RULES)
     }
 
     fn hide(&mut self, kind: &str, value: &str, place: &Place) -> String {

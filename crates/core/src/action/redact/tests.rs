@@ -32,14 +32,29 @@ fn several_texts_of_one_card_share_their_placeholders() {
     let mut redactor = Redactor::default();
     let text = "UPDATE t SET mail = 'c@d.io'";
     redactor.text(text, &literals(text, &[("c@d.io", Position::Written)]));
-    assert_eq!(redactor.words("for a@b.io, then c@d.io"), "for ‹email 2› then ‹email 1›");
+    assert_eq!(redactor.words("for a@b.io, then c@d.io"), "for ‹email 2›, then ‹email 1›");
     let shown = redactor.finish(Shown::default()).shown;
     assert_eq!(shown.decisive().map(|hidden| hidden.mark.as_str()).collect::<Vec<_>>(), ["email 1"]);
 }
 
 #[test]
+fn a_value_is_hidden_whole_or_in_part() {
+    let mut redactor = Redactor::default();
+    let anywhere = Place::default();
+    assert_eq!(redactor.value("ada@example.org", &anywhere), "‹email 1›");
+    assert_eq!(redactor.value(r#"{"to":"ada@example.org","n":1}"#, &anywhere), r#"{"to":"‹email 1›","n":1}"#);
+    let of = |column: &str| Place { column: Some(column.to_owned()), ..Place::default() };
+    assert_eq!(redactor.value("Ada", &of("first_name")), "‹name 1›");
+    assert_eq!(redactor.value("Ada", &of("city")), "Ada");
+    assert_eq!(redactor.value("ada@example.org", &of("first_name")), "‹email 1›", "the same value, the same mark");
+    let shown = Redaction { show_columns: ["contact".to_owned()].into(), ..Redaction::default() };
+    let rules = Rules::new(&shown).expect("usable");
+    assert_eq!(Redactor::new(&rules).value("ada@example.org", &of("contact")), "ada@example.org");
+}
+
+#[test]
 fn free_text_is_looked_at_word_by_word() {
-    assert_eq!(words("password=hunter4 for ada@example.org"), "‹secret 1› for ‹email 1›");
+    assert_eq!(words("password=hunter4 for ada@example.org"), "password=‹password 1› for ‹email 1›");
     assert_eq!(words("fix ticket 7"), "fix ticket 7");
 }
 

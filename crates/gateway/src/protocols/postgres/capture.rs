@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use countersign_core::action::impact::Impact;
-use countersign_core::action::redact::{self, Place, Position, Redacted, Redactor, Shown};
-use countersign_core::action::sql::SqlClass;
+use countersign_core::action::redact::{self, Redacted, Redactor, Rules, Shown};
 use countersign_core::action::{
     ActionId, ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload,
     SessionFacts, Target, Timestamp,
@@ -17,7 +16,7 @@ use countersign_core::action::{
 
 use super::catalog::Meaning;
 use super::copy::{self, Spool};
-use super::describe::{self, CopyIn, Description, Effect, LiteralKind};
+use super::describe::{self, CopyIn, Description, Effect};
 use super::session::{Prepared, Session};
 use super::wire::Format;
 use super::wire::frontend::Bind;
@@ -263,9 +262,9 @@ impl Captured {
     }
 
     /// The statement as a card shows it, with the text of the prepared statements that it executes, and the stated reason.
-    pub(super) fn shown(&self, session: &Session, reason: Option<&str>) -> Redacted {
-        let mut redactor = Redactor::default();
-        let mut shown = shown(&mut redactor, self.sql(), self.description());
+    pub(super) fn shown(&self, session: &Session, rules: &Rules, reason: Option<&str>) -> Redacted {
+        let mut redactor = Redactor::new(rules);
+        let mut shown = describe::show(&mut redactor, self.sql(), self.description());
         shown.parameters = self.shown_parameters(&mut redactor);
         if let Captured::Query { spool: Some(spool), .. } = self {
             shown.stream = Some(spool.shown(&mut redactor));
@@ -279,7 +278,7 @@ impl Captured {
             if let Effect::Execute { name, .. } = effect
                 && let Some(known) = session.statement(name)
             {
-                let inner = self::shown(&mut redactor, &known.sql, &known.description);
+                let inner = describe::show(&mut redactor, &known.sql, &known.description);
                 shown.text = format!("{}\n-- {name:?} {}:\n{}", shown.text, known.part, inner.text);
                 shown.cut_bytes += inner.cut_bytes;
             }
@@ -288,7 +287,7 @@ impl Captured {
         Redacted { reason, ..redactor.finish(shown) }
     }
 
-    fn shown_parameters(&self, redactor: &mut Redactor) -> Vec<Option<String>> {
+    fn shown_parameters(&self, redactor: &mut Redactor<'_>) -> Vec<Option<String>> {
         let (Captured::Portal { bind, prepared, .. } | Captured::Function { bind, prepared, .. }) = self else {
             return Vec::new();
         };
@@ -312,50 +311,6 @@ impl Captured {
 fn second_stream() -> Refusal {
     let message = "a message with more than one COPY stream cannot wait for a review";
     Refusal::new(Code::Unsupported, message).hint("send each COPY in a message of its own")
-}
-
-fn shown(redactor: &mut Redactor, sql: &str, description: &Description) -> Shown {
-    let found = describe::literals(sql);
-    if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
-        return Shown { text: redactor.whole(sql), cut_bytes: sql.len(), ..Shown::default() };
-    }
-    // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
-    let rights = description.facts.statements.iter().any(|statement| statement.apart >= SqlClass::Admin);
-    let secret = description.parse_error.is_some() || rights;
-    let places = if found.is_empty() { describe::Places::default() } else { describe::places(sql) };
-    let literals: Vec<redact::Literal> = found
-        .into_iter()
-        .filter(|literal| literal.kind != LiteralKind::Parameter)
-        .filter_map(|literal| constant(sql, literal, &places, secret))
-        .collect();
-    let (text, cut_bytes) = redactor.text(sql, &literals);
-    Shown { text, cut_bytes, ..Shown::default() }
-}
-
-fn constant(sql: &str, literal: describe::Literal, places: &describe::Places, secret: bool) -> Option<redact::Literal> {
-    let remark = literal.kind == LiteralKind::Comment;
-    Some(redact::Literal {
-        start: literal.start,
-        end: literal.end,
-        value: unquoted(sql.get(literal.start..literal.end)?).to_owned(),
-        secret: secret && !remark,
-        place: if remark { Place::of(Position::Remark) } else { places.literal(sql, &literal) },
-    })
-}
-
-/// A literal's value near enough to tell what it looks like: the quotes and their prefix are taken off.
-fn unquoted(raw: &str) -> &str {
-    let body = raw.trim_start_matches(['E', 'e', 'U', 'u', '&', 'B', 'b', 'X', 'x', 'N', 'n']);
-    match body.strip_prefix('\'') {
-        Some(inner) => inner.strip_suffix('\'').unwrap_or(inner),
-        None => dollar_unquoted(raw).unwrap_or(raw),
-    }
-}
-
-fn dollar_unquoted(raw: &str) -> Option<&str> {
-    let tag_end = raw.strip_prefix('$')?.find('$')? + 2;
-    let (tag, rest) = raw.split_at(tag_end);
-    rest.strip_suffix(tag)
 }
 
 fn portal_payload(prepared: &Prepared, tail: &[u8]) -> Vec<u8> {
@@ -509,13 +464,6 @@ mod tests {
             (&[0, 0, 0, 2], Some("0.00")),
         ] {
             assert_eq!(numeric(&send(words)).as_deref(), expected, "{words:?}");
-        }
-    }
-
-    #[test]
-    fn quotes_come_off() {
-        for (raw, value) in [("'a'", "a"), ("E'a\\n'", "a\\n"), ("$$a$$", "a"), ("$x$a$x$", "a"), ("42", "42")] {
-            assert_eq!(unquoted(raw), value);
         }
     }
 

@@ -9,7 +9,7 @@
 //!
 //! Bind parameters are values too; their types and formats are fixed.
 
-use countersign_core::action::redact::{self, Literal as Shown, Place};
+use countersign_core::action::redact::{self, Redactor, Rules};
 use countersign_core::action::{ValueDigest, sql::SqlStatement};
 use countersign_core::pattern::{Skeleton, TEXT_BYTES_MAX, Unlike, Value};
 
@@ -47,25 +47,26 @@ const INTEGER_TYPES: [u32; 3] = [20, 21, 23];
 ///
 /// # Errors
 /// [`Unlike`] for what is no single plain statement.
-pub(super) fn skeleton(captured: &Captured) -> Result<Skeleton, Unlike> {
+pub(super) fn skeleton(captured: &Captured, rules: &Rules) -> Result<Skeleton, Unlike> {
     let [statement] = captured.description().facts.statements.as_slice() else { return Err(Unlike::Statements) };
     let sql = captured.sql();
     if sql.len() > TEXT_BYTES_MAX {
         return Err(Unlike::TooLong);
     }
     let fingerprint = describe::fingerprint(sql).ok_or(Unlike::Class)?;
-    let mut skeleton = cut(sql, statement, fingerprint)?;
+    let mut view = View::new(sql, rules);
+    let mut skeleton = cut(&mut view, sql, statement, fingerprint)?;
     match captured {
         Captured::Query { spool: None, .. } => skeleton.fixed.push("simple".to_owned()),
         Captured::Query { spool: Some(_), .. } => return Err(Unlike::Stream),
         Captured::Function { .. } => return Err(Unlike::Form),
-        Captured::Portal { bind, prepared, .. } => bound(&mut skeleton, bind, prepared, statement),
+        Captured::Portal { bind, prepared, .. } => bound(&mut view, &mut skeleton, (bind, prepared), statement),
     }
     Ok(skeleton)
 }
 
 /// Cuts a text at its constants.
-fn cut(sql: &str, statement: &SqlStatement, fingerprint: String) -> Result<Skeleton, Unlike> {
+fn cut(view: &mut View<'_>, sql: &str, statement: &SqlStatement, fingerprint: String) -> Result<Skeleton, Unlike> {
     let mut skeleton = Skeleton { fixed: Vec::new(), fingerprint, text: String::new(), values: Vec::new() };
     let (mut at, mut before) = (0, String::new());
     for literal in describe::literals(sql) {
@@ -78,14 +79,15 @@ fn cut(sql: &str, statement: &SqlStatement, fingerprint: String) -> Result<Skele
                 before.push_str(gap);
                 before.push_str(raw);
                 skeleton.text.push_str(&plain(gap));
-                skeleton.text.push_str(&plain(&redact::words(raw)));
+                skeleton.text.push_str(&plain(&view.redactor.words(raw)));
                 before.push('\u{0}'); // nothing that stands before a comment is looked at for what follows it
             }
             LiteralKind::String | LiteralKind::DollarQuoted | LiteralKind::Bits | LiteralKind::Number => {
                 before.push_str(gap);
                 skeleton.text.push_str(&plain(gap));
                 let operand = is_operand(&before, sql.get(..literal.start).unwrap_or_default());
-                skeleton.values.push(constant(raw, literal, operand, statement));
+                let shown = view.constant(sql, literal);
+                skeleton.values.push(constant(raw, literal.kind, (operand, statement), shown));
                 skeleton.text.push_str(&format!("‹{}›", skeleton.values.len()));
                 skeleton.fixed.push(std::mem::take(&mut before));
             }
@@ -121,17 +123,21 @@ fn is_operand(before: &str, all_before: &str) -> bool {
     }
 }
 
-fn constant(raw: &str, literal: Literal, operand: bool, statement: &SqlStatement) -> Value {
-    let digits = literal.kind == LiteralKind::Number && raw.bytes().all(|byte| byte.is_ascii_digit());
+fn constant(
+    raw: &str,
+    literal: LiteralKind,
+    (operand, statement): (bool, &SqlStatement),
+    (shown, hidden): (String, bool),
+) -> Value {
+    let digits = literal == LiteralKind::Number && raw.bytes().all(|byte| byte.is_ascii_digit());
     let integer = Some(raw).filter(|_| digits).and_then(|raw| raw.parse::<i64>().ok());
-    let quoted = literal.kind == LiteralKind::String && is_plain_quoted(raw);
+    let quoted = literal == LiteralKind::String && is_plain_quoted(raw);
     let kind = match integer {
         Some(..=INT4_MAX) => "integer",
         Some(_) => "bigint",
         None if quoted => "text",
         None => "fixed",
     };
-    let (shown, hidden) = shown(raw, raw.trim_matches('\''));
     Value {
         kind: format!("{kind}{}", if operand { "" } else { ", in place" }),
         integer: integer.filter(|_| operand && !hidden),
@@ -147,16 +153,43 @@ fn is_plain_quoted(raw: &str) -> bool {
     inner.is_some_and(|inner| !inner.contains('\\') && !inner.replace("''", "").contains('\''))
 }
 
-/// A value for people, and whether it is hidden from them.
-fn shown(raw: &str, value: &str) -> (String, bool) {
-    let literal = Shown { start: 0, end: raw.len(), value: value.to_owned(), secret: false, place: Place::default() };
-    let shown = redact::redact(raw, &[literal], &[]).shown;
-    let short: String = shown.text.chars().take(SHOWN_CHARS_MAX).collect();
-    (if short.len() < shown.text.len() { format!("{short}…") } else { short }, shown.redacted > 0)
+/// Values as people are shown them: under the placeholders that they have on the card, since they come in the same order.
+struct View<'r> {
+    redactor: Redactor<'r>,
+    places: describe::Places,
+}
+
+impl<'r> View<'r> {
+    fn new(sql: &str, rules: &'r Rules) -> Self {
+        Self { redactor: Redactor::new(rules), places: describe::places(sql) }
+    }
+
+    /// A constant, and whether it is hidden.
+    fn constant(&mut self, sql: &str, literal: Literal) -> (String, bool) {
+        let before = self.redactor.redacted();
+        let raw = sql.get(literal.start..literal.end).unwrap_or_default();
+        let one = describe::redactable(sql, literal, &self.places, false);
+        let one: Vec<redact::Literal> =
+            one.into_iter().map(|one| redact::Literal { start: 0, end: raw.len(), ..one }).collect();
+        let (text, _) = self.redactor.text(raw, &one);
+        (shortened(&text), self.redactor.redacted() > before)
+    }
+
+    /// A bind parameter, counted from 1.
+    fn parameter(&mut self, number: usize, text: &str) -> (String, bool) {
+        let before = self.redactor.redacted();
+        let text = self.redactor.value(text, &self.places.parameter(number));
+        (shortened(&text), self.redactor.redacted() > before)
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
 /// Adds what is bound to a prepared statement.
-fn bound(skeleton: &mut Skeleton, bind: &Bind, prepared: &Prepared, statement: &SqlStatement) {
+fn bound(view: &mut View<'_>, skeleton: &mut Skeleton, (bind, prepared): (&Bind, &Prepared), statement: &SqlStatement) {
     let results: Vec<&str> = bind.result_formats.iter().copied().map(format_name).collect();
     skeleton.fixed.push(format!("portal {:?} {:?} {results:?}", prepared.part, prepared.declared));
     let texts = parameters(bind, &prepared.types);
@@ -166,7 +199,8 @@ fn bound(skeleton: &mut Skeleton, bind: &Bind, prepared: &Prepared, statement: &
         let null = if value.is_none() { " null" } else { "" };
         let text = texts.get(index).cloned().flatten();
         let integer = text.as_deref().filter(|_| oid == 0 || INTEGER_TYPES.contains(&oid)).and_then(canonical_integer);
-        let (shown, hidden) = text.as_deref().map_or_else(|| ("NULL".to_owned(), false), |text| shown(text, text));
+        let (shown, hidden) =
+            text.as_deref().map_or_else(|| ("NULL".to_owned(), false), |text| view.parameter(index + 1, text));
         skeleton.values.push(Value {
             kind: format!("parameter {oid} {format}{null}"),
             integer: integer.filter(|_| !hidden),
@@ -201,7 +235,8 @@ mod tests {
 
     fn take_apart(sql: &str) -> Skeleton {
         let description = describe(sql, &NoSession);
-        cut(sql, &description.facts.statements[0], "f".to_owned()).expect("plain")
+        let rules = Rules::default();
+        cut(&mut View::new(sql, &rules), sql, &description.facts.statements[0], "f".to_owned()).expect("plain")
     }
 
     /// Each value as `kind:what may vary`.
@@ -274,5 +309,9 @@ mod tests {
         let taken = take_apart("UPDATE \"‹9›\" SET a = 'joe@example.com' WHERE id = 1");
         assert_eq!(taken.text, "UPDATE \"<9>\" SET a = ‹1› WHERE id = ‹2›");
         assert!(!taken.values[0].shown.contains("example.com"), "{:?}", taken.values[0]);
+        let taken =
+            take_apart("UPDATE t SET surname = 'Lovelace' WHERE a = 'joe@example.com' AND b <> 'ada@example.com'");
+        let shown: Vec<&str> = taken.values.iter().map(|value| value.shown.as_str()).collect();
+        assert_eq!(shown, ["‹name 1›", "‹email 1›", "‹email 2›"], "as on the card");
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use countersign_core::action::redact::Rules;
 
 use super::catalog::Catalog;
 use super::duplex::Stream;
@@ -24,6 +25,8 @@ const TOLD_LIFE: Duration = Duration::from_secs(10 * 60);
 /// An upstream that clients may be connected to.
 pub(super) struct Upstream {
     pub(super) config: config::Target,
+    /// What its cards hide.
+    pub(super) rules: Rules,
     connector: Connector,
     /// What its names refer to.
     pub(super) catalog: Catalog,
@@ -51,7 +54,8 @@ impl Upstream {
         let fail = |problem: String| TargetError { target: config.name.clone(), problem };
         let endpoint = config.upstream.parse().map_err(|e: super::upstream::EndpointError| fail(e.to_string()))?;
         let connector = Connector::new(endpoint).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { config, connector, catalog: Catalog::default(), told: Mutex::new(None) })
+        let rules = Rules::new(&config.redact).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { config, rules, connector, catalog: Catalog::default(), told: Mutex::new(None) })
     }
 
     /// Opens a session. The secret is fetched here and goes no further.

@@ -79,6 +79,8 @@ pub(crate) struct Plan {
     webhook: bool,
     /// Whether the target is labelled as of low sensitivity.
     sensitivity_low: bool,
+    /// What the target's cards hide and show.
+    redact: Option<&'static str>,
     /// Whether the provider provisions people (SCIM).
     provisioning: bool,
     /// Whether `public_url` has a name: `localhost` instead of the address.
@@ -198,6 +200,12 @@ impl Plan {
         self
     }
 
+    /// The target's cards hide and show this besides.
+    pub(crate) fn redact(mut self, settings: &'static str) -> Self {
+        self.redact = Some(settings);
+        self
+    }
+
     /// Losing the target would be bad, not the worst: a click in chat decides on writes to it.
     pub(crate) fn sensitivity_low(mut self) -> Self {
         self.sensitivity_low = true;
@@ -278,6 +286,10 @@ impl Plan {
         if self.sensitivity_low {
             let target = "environment = \"production\"\n";
             configuration = configuration.replace(target, &format!("{target}labels = {{ sensitivity = \"low\" }}\n"));
+        }
+        if let Some(settings) = self.redact {
+            let target = "environment = \"production\"\n";
+            configuration = configuration.replace(target, &format!("{target}redact = {{ {settings} }}\n"));
         }
         let slack = self.slack.then(|| Slack::prepare(&dir, self.socket_mode, sweeper.clone()));
         if let Some(slack) = &slack {

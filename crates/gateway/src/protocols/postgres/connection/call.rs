@@ -313,7 +313,8 @@ impl Call for PgCall<'_> {
     }
 
     fn shown(&self) -> Redacted {
-        self.captured.shown(&self.connection.session, self.connection.subject.stated_reason.as_deref())
+        let Connection { session, target, subject, .. } = &*self.connection;
+        self.captured.shown(session, &target.rules, subject.stated_reason.as_deref())
     }
 
     fn fingerprint(&self) -> String {
@@ -322,7 +323,7 @@ impl Call for PgCall<'_> {
 
     async fn likeness(&mut self, request: &ActionRequest) -> Result<Likeness, Unlike> {
         match self.connection.shared_scope().await {
-            Ok(Some(_)) => Likeness::of(request, likeness::skeleton(&self.captured)?),
+            Ok(Some(_)) => Likeness::of(request, likeness::skeleton(&self.captured, &self.connection.target.rules)?),
             Ok(None) => Err(Unlike::Session),
             Err(end) => {
                 self.end = Some(end);

@@ -14,7 +14,7 @@ pub(super) const SAMPLE_BYTES_MAX: usize = 8 * 1024;
 const SAMPLE_ROWS_MAX: usize = 10;
 
 /// What a card shows of a stream that begins with `head`.
-pub(super) fn shown(redactor: &mut Redactor, copy: &CopyIn, head: &[u8], summary: &Summary) -> ShownStream {
+pub(super) fn shown(redactor: &mut Redactor<'_>, copy: &CopyIn, head: &[u8], summary: &Summary) -> ShownStream {
     let head = match copy.format {
         CopyFormat::Text | CopyFormat::Csv if copy.readable => first_rows(copy, head),
         CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => "",

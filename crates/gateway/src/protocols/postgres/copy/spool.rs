@@ -119,7 +119,7 @@ impl Spool {
     }
 
     /// What a card shows of it.
-    pub(in crate::protocols::postgres) fn shown(&self, redactor: &mut Redactor) -> ShownStream {
+    pub(in crate::protocols::postgres) fn shown(&self, redactor: &mut Redactor<'_>) -> ShownStream {
         sample::shown(redactor, &self.copy, &self.head, &self.summary())
     }
 

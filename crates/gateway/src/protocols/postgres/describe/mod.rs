@@ -42,6 +42,7 @@ pub(super) mod names;
 mod parser;
 mod place;
 mod referents;
+mod show;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,8 @@ pub use parser::STACK_BYTES;
 pub(super) use parser::with_tree;
 pub use place::{Places, places};
 pub use referents::{Events, Name, Referents};
+pub(super) use show::redactable;
+pub use show::show;
 pub(super) use size::SHORT_BYTES_MAX;
 pub use text::{Literal, LiteralKind, fingerprint, literals};
 pub(super) use walk::builtin_class;
