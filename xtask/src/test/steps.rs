@@ -62,6 +62,8 @@ pub(super) fn all(wishes: &Wishes) -> Vec<Step> {
     if quick {
         return steps;
     }
+    // what other systems than this one would build is looked at too, and no build has fetched it
+    steps.push(Step::new("packages", "cargo fetch --locked"));
     steps.push(Step::new("dependencies", &format!("{} --offline check licenses bans sources", cargo_deny().display())));
     // a workspace of its own, which nothing else would notice to be broken
     steps.push(Step::new("benches", "cargo clippy --locked --manifest-path benches/Cargo.toml -- -D warnings"));
