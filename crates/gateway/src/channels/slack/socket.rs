@@ -134,43 +134,43 @@ async fn converse(desk: &Desk, mut socket: Socket) -> (Ended, bool) {
     let mut handled = FuturesUnordered::new();
     loop {
         tokio::select! {
-                    Some(answer) = handled.next(), if !handled.is_empty() => {
-                        if let Err(error) = socket.send(Message::text(Value::to_string(&answer))).await {
-                            return (broken(error), greeted);
-                        }
-                    }
-                    frame = timeout(SILENCE_MAX, socket.next()), if asked.is_none() && handled.len() < AT_ONCE_MAX => {
-                        let text = match frame {
-                            Ok(Some(Ok(Message::Text(text)))) => text,
-                            Ok(Some(Ok(_))) => { silent = false; continue }
-                            Ok(Some(Err(error))) => return (broken(error), greeted),
-                            Ok(None) => return (Ended::Broken("closed".to_owned()), greeted),
-                            Err(_) if silent => return (Ended::Broken("silence".to_owned()), greeted),
-                            Err(_) => {
-                                silent = true;
-                                match socket.send(Message::Ping(Vec::new().into())).await {
-                                    Ok(()) => continue,
-                                    Err(error) => return (broken(error), greeted),
-                                }
-                            }
-                        };
-                        silent = false;
-                        match serde_json::from_str(&text) {
-                            Ok(Incoming::Hello) => greeted = true,
-                            Ok(Incoming::Disconnect { reason }) => asked = Some(reason),
-                            Ok(Incoming::Interactive { envelope_id, payload }) => {
-                                handled.push(acknowledged(desk, envelope_id, Content::Interaction(payload)));
-                            }
-        Ok(Incoming::EventsApi { envelope_id, payload }) => {
-                                handled.push(acknowledged(desk, envelope_id, Content::Event(payload)));
-                            }
-                            Ok(Incoming::Other { envelope_id: Some(id) }) => handled.push(acknowledged(desk, id, Content::Foreign)),
-                            Ok(Incoming::Other { envelope_id: None }) => {}
-                            Err(error) => return (Ended::Broken(format!("what came is no envelope: {error}")), greeted),
-                        }
-                    }
-                    else => return (Ended::Asked(asked.unwrap_or_default()), greeted),
+            Some(answer) = handled.next(), if !handled.is_empty() => {
+                if let Err(error) = socket.send(Message::text(Value::to_string(&answer))).await {
+                    return (broken(error), greeted);
                 }
+            }
+            frame = timeout(SILENCE_MAX, socket.next()), if asked.is_none() && handled.len() < AT_ONCE_MAX => {
+                let text = match frame {
+                    Ok(Some(Ok(Message::Text(text)))) => text,
+                    Ok(Some(Ok(_))) => { silent = false; continue }
+                    Ok(Some(Err(error))) => return (broken(error), greeted),
+                    Ok(None) => return (Ended::Broken("closed".to_owned()), greeted),
+                    Err(_) if silent => return (Ended::Broken("silence".to_owned()), greeted),
+                    Err(_) => {
+                        silent = true;
+                        match socket.send(Message::Ping(Vec::new().into())).await {
+                            Ok(()) => continue,
+                            Err(error) => return (broken(error), greeted),
+                        }
+                    }
+                };
+                silent = false;
+                match serde_json::from_str(&text) {
+                    Ok(Incoming::Hello) => greeted = true,
+                    Ok(Incoming::Disconnect { reason }) => asked = Some(reason),
+                    Ok(Incoming::Interactive { envelope_id, payload }) => {
+                        handled.push(acknowledged(desk, envelope_id, Content::Interaction(payload)));
+                    }
+                    Ok(Incoming::EventsApi { envelope_id, payload }) => {
+                        handled.push(acknowledged(desk, envelope_id, Content::Event(payload)));
+                    }
+                    Ok(Incoming::Other { envelope_id: Some(id) }) => handled.push(acknowledged(desk, id, Content::Foreign)),
+                    Ok(Incoming::Other { envelope_id: None }) => {}
+                    Err(error) => return (Ended::Broken(format!("what came is no envelope: {error}")), greeted),
+                }
+            }
+            else => return (Ended::Asked(asked.unwrap_or_default()), greeted),
+        }
     }
 }
 
