@@ -80,10 +80,10 @@ fn notes(statement: &Shown, missing: usize) -> Vec<String> {
     notes
 }
 
-/// Whether more marks stand there than values were hidden: then some were written by the requester.
+/// Whether some marks were written by the requester: it is known, or more stand there than values were hidden.
 fn is_imitated(statement: &Shown) -> bool {
     let texts = std::iter::once(&statement.text).chain(statement.parameters.iter().flatten());
-    texts.map(|text| text.matches('‹').count()).sum::<usize>() > statement.redacted
+    statement.imitated || texts.map(|text| text.matches('‹').count()).sum::<usize>() > statement.redacted
 }
 
 /// What the link to the console says, beside buttons that decide or in their place.

@@ -80,7 +80,7 @@ impl Statement {
         let texts =
             || std::iter::once(shown.text.as_str()).chain(shown.parameters.iter().flatten().map(String::as_str));
         let marked: usize = texts().map(|text| pieces(text).filter(|piece| piece.is_placeholder()).count()).sum();
-        let imitated = marked > shown.redacted;
+        let imitated = shown.imitated || marked > shown.redacted;
         let value = |text: &str| statement_text(text, !imitated, false);
         Self {
             text: statement_text(&shown.text, !imitated, true),
@@ -436,6 +436,7 @@ mod tests {
         let statement = Statement::new(&real);
         assert_eq!(statement.text.to_string(), "<b>SELECT</b> <mark class=\"hidden\">email 1</mark>");
         assert!(!statement.imitated);
+        assert!(Statement::new(&Shown { imitated: true, redacted: 5, ..real.clone() }).imitated);
         let forged = Statement::new(&Shown { redacted: 0, ..real });
         assert!(forged.imitated);
         assert_eq!(forged.text.to_string(), "<b>SELECT</b> ‹email <span class=\"num\">1</span>›");

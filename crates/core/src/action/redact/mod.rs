@@ -58,6 +58,9 @@ pub struct Shown {
     /// What stands behind the placeholders, one entry for each value, in the order in which they were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<Hidden>,
+    /// Whether the requester's own words, in any text of the card, have the marks of a placeholder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imitated: bool,
 }
 
 impl Shown {
@@ -110,6 +113,8 @@ pub struct Redactor<'r> {
     rules: Option<&'r Rules>,
     marks: Marks,
     redacted: usize,
+    /// What stays as it was has the marks of a placeholder.
+    imitated: bool,
 }
 
 /// What holds where no target says otherwise.
@@ -153,7 +158,11 @@ impl<'r> Redactor<'r> {
     /// Adds what was hidden to what is shown.
     pub fn finish(self, shown: Shown) -> Redacted {
         let (hidden, values) = self.marks.finish();
-        Redacted { shown: Shown { redacted: self.redacted, hidden, ..shown }, reason: None, values }
+        Redacted {
+            shown: Shown { redacted: self.redacted, imitated: self.imitated, hidden, ..shown },
+            reason: None,
+            values,
+        }
     }
 
     /// A whole text that cannot be shown, under a placeholder of its own.
@@ -166,11 +175,11 @@ impl<'r> Redactor<'r> {
         let mut body = String::with_capacity(text.len());
         let mut at = 0;
         for literal in literals {
-            body.push_str(text.get(at..literal.start)?);
+            body.push_str(self.kept(text.get(at..literal.start)?));
             body.push_str(&self.literal(text.get(literal.start..literal.end)?, literal));
             at = literal.end;
         }
-        body.push_str(text.get(at..)?);
+        body.push_str(self.kept(text.get(at..)?));
         Some(body)
     }
 
@@ -182,13 +191,13 @@ impl<'r> Redactor<'r> {
         if let Some(label) = whole {
             return self.hide(label, value, place);
         }
-        let Some(first) = found.first() else { return raw.to_owned() };
+        let Some(first) = found.first() else { return self.kept(raw).to_owned() };
         // SQL writes a quote in a text twice
         let doubled = value.replace('\'', "''");
         for written in [value.as_str(), doubled.as_str()] {
             if let Some((before, after)) = raw.split_once(written) {
                 let shown = self.parts(written, &self.found(written, place), place);
-                return format!("{before}{shown}{after}");
+                return format!("{}{shown}{}", self.kept(before), self.kept(after));
             }
         }
         self.hide(first.label, value, place)
@@ -205,12 +214,18 @@ impl<'r> Redactor<'r> {
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
         for part in found {
-            out.push_str(&text[at..part.range.start]);
+            out.push_str(self.kept(&text[at..part.range.start]));
             out.push_str(&self.hide(part.label, &text[part.range.clone()], place));
             at = part.range.end;
         }
-        out.push_str(&text[at..]);
+        out.push_str(self.kept(&text[at..]));
         out
+    }
+
+    /// What is not hidden; noted if it could be taken for a placeholder.
+    fn kept<'t>(&mut self, text: &'t str) -> &'t str {
+        self.imitated |= text.contains(['‹', '›']);
+        text
     }
 
     fn found(&self, value: &str, place: &Place) -> Vec<Found<'r>> {

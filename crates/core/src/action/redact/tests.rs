@@ -73,3 +73,19 @@ fn what_is_cut_is_counted() {
     let shown = redact(&"é".repeat(SHOWN_BYTES_MAX), &[], &[]).shown;
     assert_eq!(shown.text.len() + shown.cut_bytes, 2 * SHOWN_BYTES_MAX);
 }
+
+/// Values hidden elsewhere on the card, in the stated reason say, do not make room for imitations.
+#[test]
+fn words_that_imitate_a_placeholder_are_noticed() {
+    let text = "DELETE FROM t WHERE mail <> '‹email 1›'";
+    let value = "‹email 1›".to_owned();
+    let start = text.find('\'').unwrap();
+    let literal = Literal { start, end: text.len(), value, secret: false, place: Place::default() };
+    let mut redactor = Redactor::default();
+    let (shown, _) = redactor.text(text, &[literal]);
+    redactor.words("asked by ada@example.org and dora@example.org");
+    let forged = redactor.finish(Shown { text: shown, ..Shown::default() }).shown;
+    assert!(forged.redacted == 2 && forged.imitated, "{forged:?}");
+    let honest = redact("SELECT 1", &[], &[Some("ada@example.org".to_owned())]).shown;
+    assert!(honest.redacted == 1 && !honest.imitated, "{honest:?}");
+}
