@@ -144,6 +144,16 @@ pub enum Sensitivity {
 }
 
 impl Sensitivity {
+    /// The name used in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sensitivity::None => "none",
+            Sensitivity::Low => "low",
+            Sensitivity::Medium => "medium",
+            Sensitivity::High => "high",
+        }
+    }
+
     /// The number policies compare with, 0 to 3.
     pub fn level(self) -> i64 {
         match self {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use countersign_core::action::digest::NotCanonical;
 use countersign_core::action::redact::{Hidden, ShownStream};
-use countersign_core::action::{Job, PersonId, Sensitivity};
+use countersign_core::action::{Job, PersonId};
 use countersign_core::card::{Card, Touched};
 use countersign_core::policy::Quorum;
 use countersign_core::review::attention::{Attention, Escalation};
@@ -436,12 +436,7 @@ fn target(target: &Target, in_force: bool, targets: &Targets) -> TargetView {
         name: target.name.clone(),
         protocol: target.protocol.name(),
         environment: target.environment.name(),
-        sensitivity: match target.sensitivity {
-            Sensitivity::None => "none",
-            Sensitivity::Low => "low",
-            Sensitivity::Medium => "medium",
-            Sensitivity::High => "high",
-        },
+        sensitivity: target.sensitivity.name(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_core::action::{Described, Facts};
+use countersign_core::action::{Described, Facts, Sensitivity};
 use countersign_core::review::Review;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
@@ -41,6 +41,8 @@ pub(super) struct Filter {
     target: Option<String>,
     agent: Option<String>,
     class: Option<String>,
+    /// How much harm a mistake could do at the target.
+    sensitivity: Option<String>,
     #[serde(default)]
     show: Show,
     /// From 1.
@@ -60,6 +62,8 @@ pub(super) struct Form {
     pub(super) targets: Vec<Choice>,
     pub(super) agents: Vec<Choice>,
     pub(super) classes: Vec<Choice>,
+    /// From the most sensitive to the least.
+    pub(super) sensitivities: Vec<Choice>,
     pub(super) show: Show,
     /// Whether anything is left out.
     pub(super) narrows: bool,
@@ -85,7 +89,7 @@ impl Filter {
 
     /// Whether it leaves anything out.
     pub(super) fn narrows(&self) -> bool {
-        let fields = [&self.q, &self.target, &self.agent, &self.class];
+        let fields = [&self.q, &self.target, &self.agent, &self.class, &self.sensitivity];
         fields.into_iter().any(|field| given(field.as_deref()).is_some())
     }
 
@@ -104,6 +108,7 @@ impl Filter {
         is(&self.target, &described.target.name)
             && is(&self.agent, described.requester.name())
             && is(&self.class, class(described))
+            && is(&self.sensitivity, described.target.sensitivity.name())
             && contains(review, words)
     }
 
@@ -121,6 +126,7 @@ impl Filter {
             ("target", self.target.as_deref()),
             ("agent", self.agent.as_deref()),
             ("class", self.class.as_deref()),
+            ("sensitivity", self.sensitivity.as_deref()),
             ("show", show),
             ("page", number.as_deref()),
         ];
@@ -136,16 +142,26 @@ impl Filter {
         };
         let mut classes = of(class, &self.class);
         classes.iter_mut().for_each(|choice| choice.label = line(effect(&choice.value)));
+        let mut sensitivities = of(|described| described.target.sensitivity.name(), &self.sensitivity);
+        sensitivities.sort_by_key(|choice| std::cmp::Reverse(level(&choice.value)));
+        sensitivities.iter_mut().for_each(|choice| choice.label = line(&format!("{} sensitivity", choice.value)));
         Form {
             sought: self.q.clone().unwrap_or_default(),
             targets: of(|described| &described.target.name, &self.target),
             agents: of(|described| described.requester.name(), &self.agent),
             classes,
+            sensitivities,
             show: self.show,
             narrows: self.narrows(),
             query: self.address(self.show, self.page()),
         }
     }
+}
+
+/// The number that policies know a sensitivity by; a name that is none comes last.
+fn level(name: &str) -> Option<i64> {
+    let all = [Sensitivity::None, Sensitivity::Low, Sensitivity::Medium, Sensitivity::High];
+    all.into_iter().find(|sensitivity| sensitivity.name() == name).map(Sensitivity::level)
 }
 
 /// What there is to choose from, in the order of the names; what is chosen is always among it.

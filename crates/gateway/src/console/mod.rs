@@ -39,6 +39,7 @@ mod history;
 mod impact;
 mod inbox;
 mod incidents;
+mod keywords;
 mod linking;
 mod login;
 mod me;

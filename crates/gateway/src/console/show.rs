@@ -170,11 +170,11 @@ fn statement_text(text: &str, mark: bool, is_sql: bool) -> Html {
 
 fn part(text: &str, kind: Kind, out: &mut Writer) {
     match kind {
-        Kind::Word => words(text, out),
+        Kind::Keyword => out.wrap("b", "", text),
         Kind::Number => out.wrap("span", "num", text),
         Kind::Text => out.wrap("span", "str", text),
         Kind::Comment => out.wrap("span", "com", text),
-        Kind::Other => lines(text, out),
+        Kind::Word | Kind::Other => lines(text, out),
     }
 }
 
@@ -228,20 +228,6 @@ fn placeholder(text: &str) -> Option<(&str, &str)> {
     (typed || inner == "statement hidden").then_some((inner, after))
 }
 
-fn words(text: &str, out: &mut Writer) {
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        let end = rest.find(|c| word(c) != word(first)).unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
-        match is_keyword(piece) {
-            true => out.wrap("b", "", piece),
-            false => lines(piece, out),
-        }
-        rest = after;
-    }
-}
-
 fn lines(raw: &str, out: &mut Writer) {
     let mut chars = raw.chars().peekable();
     while let Some(c) = chars.next() {
@@ -251,73 +237,6 @@ fn lines(raw: &str, out: &mut Writer) {
             _ => out.put(c),
         }
     }
-}
-
-fn is_keyword(word: &str) -> bool {
-    const KEYWORDS: &[&str] = &[
-        "ALTER",
-        "ANALYZE",
-        "AND",
-        "AS",
-        "BEGIN",
-        "BY",
-        "CALL",
-        "CASCADE",
-        "CASE",
-        "COMMIT",
-        "CONFLICT",
-        "COPY",
-        "CREATE",
-        "DELETE",
-        "DISTINCT",
-        "DO",
-        "DROP",
-        "ELSE",
-        "END",
-        "EXECUTE",
-        "EXISTS",
-        "EXPLAIN",
-        "FROM",
-        "FUNCTION",
-        "GRANT",
-        "GROUP",
-        "HAVING",
-        "IN",
-        "INDEX",
-        "INSERT",
-        "INTO",
-        "IS",
-        "JOIN",
-        "LEFT",
-        "LIKE",
-        "LIMIT",
-        "MERGE",
-        "NOT",
-        "NULL",
-        "ON",
-        "OR",
-        "ORDER",
-        "PREPARE",
-        "RETURNING",
-        "REVOKE",
-        "ROLE",
-        "ROLLBACK",
-        "SELECT",
-        "SET",
-        "TABLE",
-        "THEN",
-        "TO",
-        "TRUNCATE",
-        "UNION",
-        "UPDATE",
-        "USING",
-        "VALUES",
-        "WHEN",
-        "WHERE",
-        "WITH",
-    ];
-    let upper = word.to_ascii_uppercase();
-    word.len() <= 10 && KEYWORDS.binary_search(&upper.as_str()).is_ok()
 }
 
 /// Writes escaped text; consecutive characters that cannot be seen share one badge.

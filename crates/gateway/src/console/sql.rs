@@ -8,10 +8,14 @@
 
 use std::ops::Range;
 
+use super::keywords;
+
 /// What a part of a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A keyword, or a name without quotes.
+    /// A keyword, where it is one.
+    Keyword,
+    /// A name without quotes.
     Word,
     /// A number.
     Number,
@@ -37,6 +41,7 @@ pub(super) fn parts(sql: &str) -> Vec<(Range<usize>, Kind)> {
         }
         at = end;
     }
+    keywords::mark(sql, &mut parts);
     parts
 }
 
@@ -146,7 +151,7 @@ mod tests {
             let mark = match kind {
                 Kind::Text => 's',
                 Kind::Comment => 'c',
-                Kind::Word | Kind::Number | Kind::Other => continue,
+                Kind::Keyword | Kind::Word | Kind::Number | Kind::Other => continue,
             };
             map[range].fill(mark);
         }

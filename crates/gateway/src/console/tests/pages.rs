@@ -24,9 +24,16 @@ async fn an_inbox_is_searched_and_paged_by_its_address() {
     assert!(beyond.contains("Page 3 of 3"), "{beyond}");
     let one = dora.get("/?q=INVOICES_77&target=orders&class=write").await.body;
     assert_eq!(rows(&one), 1, "{one}");
-    for nothing in
-        ["/?q=invoices_77+nowhere", "/?target=elsewhere", "/?agent=nobody", "/?class=ddl", "/?q=%3Cscript%3E"]
-    {
+    let sensitive = dora.get("/?q=INVOICES_77&sensitivity=high").await.body;
+    assert!(rows(&sensitive) == 1 && sensitive.contains("value=\"high\" selected"), "{sensitive}");
+    for nothing in [
+        "/?q=invoices_77+nowhere",
+        "/?target=elsewhere",
+        "/?agent=nobody",
+        "/?class=ddl",
+        "/?sensitivity=low",
+        "/?q=%3Cscript%3E",
+    ] {
         let empty = dora.get(nothing).await.body;
         assert!(rows(&empty) == 0 && empty.contains("Nothing that waits is like that"), "{nothing}: {empty}");
         assert!(!empty.contains("<script>"), "{nothing}");
