@@ -151,7 +151,7 @@ async fn reply(channel: &dyn Channel, notice: &Notice, posting: &mut Posting) ->
         if posting.replied.contains(&happening.key) {
             continue;
         }
-        match channel.reply(&message, &happening).await {
+        match channel.reply(posting.place.name(), &message, notice, &happening).await {
             Ok(()) => {}
             Err(Failure::Never(why)) => tracing::warn!(place = %posting.place, why, "a reply was not taken"),
             Err(failure) => return Err(failure),

@@ -7,6 +7,7 @@
 mod clicker;
 mod delivery;
 mod excerpt;
+mod mail;
 mod notice;
 mod slack;
 mod teams;
@@ -70,8 +71,8 @@ trait Channel: Send + Sync {
         false
     }
     /// Tells beneath a message that something happened.
-    async fn reply(&self, message: &str, happening: &Happening) -> Result<(), Failure> {
-        let _ = (message, happening);
+    async fn reply(&self, place: &str, message: &str, notice: &Notice, happening: &Happening) -> Result<(), Failure> {
+        let _ = (place, message, notice, happening);
         Ok(())
     }
     /// Where its service tells the gateway what people clicked, if it does.
@@ -88,7 +89,8 @@ trait Channel: Send + Sync {
 type Make = fn(&Gate) -> Result<Option<Arc<dyn Channel>>, fetch::Error>;
 
 /// Every channel there is, by name.
-const ALL: [(&str, Make); 3] = [
+const ALL: [(&str, Make); 4] = [
+    ("mail", |gate| Ok(mail::Mail::new(gate)?.map(|mail| Arc::new(mail) as Arc<dyn Channel>))),
     ("slack", |gate| Ok(slack::Slack::new(gate)?.map(|slack| Arc::new(slack) as Arc<dyn Channel>))),
     ("teams", |gate| Ok(teams::Teams::new(gate)?.map(|teams| Arc::new(teams) as Arc<dyn Channel>))),
     ("webhook", |gate| Ok(Some(Arc::new(webhook::Webhooks::new(gate)?)))),

@@ -52,6 +52,8 @@ pub(super) struct Happening {
     pub(super) key: String,
     /// What happened, in one sentence without markup.
     pub(super) text: String,
+    /// Whether somebody is called to act by it.
+    pub(super) calls: bool,
     /// Until when it can still be decided, where that is worth saying.
     pub(super) until: Option<Timestamp>,
 }
@@ -117,19 +119,20 @@ impl Notice {
             let word = if said.verdict == Verdict::Approve { "approved" } else { "rejected" };
             let why = said.reason.as_deref().map_or_else(String::new, |why| format!(": “{}”", visible_line(why)));
             let key = format!("{word} {} {}", said.at.micros(), said.name);
-            Happening { key, text: format!("{} {word}{why}", visible_line(&said.name)), until: None }
+            Happening { key, text: format!("{} {word}{why}", visible_line(&said.name)), calls: false, until: None }
         });
         let escalated = self.escalated.iter().map(|group| {
             let text = format!("Escalated to {}, because nobody had decided", visible_line(group));
-            Happening { key: format!("escalated {group}"), text, until: None }
+            Happening { key: format!("escalated {group}"), text, calls: true, until: None }
         });
         let reminded = self.reminded_at.filter(|_| self.outcome.is_none()).map(|at| {
             let text = format!("Reminder: still waits for {}", visible_line(&self.asked));
-            Happening { key: format!("reminded {}", at.micros()), text, until: Some(self.expires_at) }
+            Happening { key: format!("reminded {}", at.micros()), text, calls: true, until: Some(self.expires_at) }
         });
         let closed = self.outcome.map(|outcome| Happening {
             key: format!("closed {}", outcome.name()),
             text: self.standing(),
+            calls: false,
             until: None,
         });
         votes.chain(escalated).chain(reminded).chain(closed).collect()

@@ -197,11 +197,13 @@ impl Config {
             channel: teams.channel.as_ref(),
             groups: &teams.groups,
         });
-        slack.into_iter().chain(teams)
+        let mail =
+            self.mail.as_ref().map(|mail| Chat { name: "mail", channel: mail.to.as_ref(), groups: &mail.groups });
+        slack.into_iter().chain(teams).chain(mail)
     }
 }
 
-/// Where a chat service is told of reviews whose policies name no place there.
+/// Where a chat service, or mail, is told of reviews whose policies name no place there.
 struct Chat<'a> {
     name: &'static str,
     channel: Option<&'a String>,

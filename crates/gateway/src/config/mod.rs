@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 mod channels;
 mod identity;
 pub mod issuer;
+mod mail;
 mod raw;
 mod secrets;
 mod teams;
@@ -26,6 +27,7 @@ mod tests;
 use crate::ports::ReviewLimits;
 pub use channels::{Slack, SlackSignIn, Webhook};
 pub use identity::{Oidc, Scim, Subject};
+pub use mail::{Mail, MailTls};
 pub use raw::CredentialSource;
 pub use secrets::{MasterKeySource, Secrets};
 pub use teams::Teams;
@@ -69,6 +71,8 @@ pub struct Config {
     pub slack: Option<Slack>,
     /// The Teams app that people are asked by.
     pub teams: Option<Teams>,
+    /// The server by which people are told by mail.
+    pub mail: Option<Mail>,
     /// Where events about reviews are sent.
     pub webhooks: Vec<Webhook>,
     /// The upstreams.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::channels::{self, RawSlack, RawWebhook};
 use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
+use super::mail::{self, RawMail};
 use super::secrets::{self, RawSecrets};
 use super::teams::{self, RawTeams};
 use super::{Config, Error, Ledger, PolicyChanges, Postgres, Protocol, Target, TlsFiles, Waits};
@@ -34,6 +35,7 @@ pub(super) struct Raw {
     secrets: RawSecrets,
     slack: Option<RawSlack>,
     teams: Option<RawTeams>,
+    mail: Option<RawMail>,
     #[serde(default)]
     webhook: Vec<RawWebhook>,
     #[serde(default)]
@@ -226,8 +228,22 @@ impl Check<'_> {
 
 pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let check = Check { path };
-    let Raw { server, policy, postgres, ledger, review, oidc, scim, secrets, slack, teams, webhook, target, issuer } =
-        raw;
+    let Raw {
+        server,
+        policy,
+        postgres,
+        ledger,
+        review,
+        oidc,
+        scim,
+        secrets,
+        slack,
+        teams,
+        mail,
+        webhook,
+        target,
+        issuer,
+    } = raw;
     check.name("server.node", &server.node)?;
     for group in &policy.groups {
         check.name("policy.groups", group)?;
@@ -242,6 +258,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let oidc = oidc.map(|raw| identity::validated(&check, raw, &policy.groups)).transpose()?;
     let slack = slack.map(|raw| channels::slack(&check, raw, &policy.groups)).transpose()?;
     let teams = teams.map(|raw| teams::teams(&check, raw, &policy.groups)).transpose()?;
+    let mail = mail.map(|raw| mail::mail(&check, raw, &policy.groups)).transpose()?;
     let scim = scim.map(|raw| identity::scim(&check, raw, oidc.as_ref())).transpose()?;
     Ok(Config {
         path: path.to_owned(),
@@ -262,6 +279,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         secrets: secrets::secrets(&check, secrets)?,
         slack,
         teams,
+        mail,
         webhooks: channels::webhooks(&check, webhook)?,
         targets,
         issuers: issuer::validate(&check, issuer)?,

@@ -102,3 +102,25 @@ fn an_issuer_that_could_be_taken_for_another_is_refused() {
     );
     check_error("[[issuer]]\nname = \"x\"\nissuer = \"spiffe://prod\"\naudience = \"y\"", "spiffe://TRUST-DOMAIN");
 }
+
+#[test]
+fn mail_goes_in_clear_to_this_host_alone() {
+    let mail =
+        |more: &str| format!("[mail]\nserver = \"smtp.example.org\"\nfrom = \"Gate <gate@example.org>\"\n{more}\n");
+    let port = |more: &str| parse(&mail(more)).expect("valid").mail.expect("there").port;
+    assert_eq!((port(""), port("tls = \"tls\""), port("port = 2525")), (587, 465, 2525));
+    check_error(&mail("tls = \"none\""), "mail.tls");
+    for here in ["127.0.0.1", "::1", "localhost"] {
+        parse(&mail("tls = \"none\"").replace("smtp.example.org", here)).expect("valid");
+    }
+    for elsewhere in ["127.0.0.1.evil.test", "localhost.evil.test", "0.0.0.0", "10.0.0.1"] {
+        check_error(&mail("tls = \"none\"").replace("smtp.example.org", elsewhere), "mail.tls");
+    }
+    check_error(&mail("username = \"u\""), "mail.username");
+    check_error(&mail("to = \"nobody\""), "mail.to");
+    check_error(&mail("to = \"a@example.org\\r\\nBcc: b@example.org\""), "mail.to");
+    check_error(&mail("groups = { dba = \"dba\" }"), "mail.to");
+    check_error(&mail("groups = { cooks = \"a@example.org\" }"), "mail.groups");
+    check_error(&mail("").replace("Gate <gate@example.org>", "Gate"), "mail.from");
+    check_error(&mail("").replace("smtp.example.org", "smtp://smtp.example.org"), "mail.server");
+}

@@ -130,6 +130,7 @@ fn told(config: &Config) -> Group {
     let hooks: Vec<&str> = config.webhooks.iter().map(|hook| hook.name.as_str()).collect();
     let settings = vec![
         setting("slack", if config.slack.is_some() { "on" } else { "off" }, "people are told and can decide in Slack"),
+        setting("mail", if config.mail.is_some() { "on" } else { "off" }, "people are told by mail, with a link"),
         setting("webhook", or_none(&hooks), "who hears of reviews as events"),
     ];
     Group { name: "Where people are told", settings }

@@ -86,6 +86,8 @@ pub const SLACK_CLIENT_SECRET: &str = "slack:client_secret";
 pub const SLACK_ACCOUNTS: &str = "slack";
 /// What the vault calls the secret of the Teams app.
 pub const TEAMS_CLIENT_SECRET: &str = "teams:client_secret";
+/// What the vault calls the password to the mail server.
+pub const MAIL_PASSWORD: &str = "mail:password";
 /// What the vault calls the secret that a webhook's events are signed with.
 pub fn webhook_secret(name: &str) -> String {
     format!("webhook:{name}")

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, CredentialSource};
 use crate::ports::{
-    OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET,
-    TEAMS_CLIENT_SECRET, Vault, VaultError, webhook_secret,
+    MAIL_PASSWORD, OIDC_CLIENT_SECRET, SCIM_TOKEN, SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_CLIENT_SECRET,
+    SLACK_SIGNING_SECRET, TEAMS_CLIENT_SECRET, Vault, VaultError, webhook_secret,
 };
 
 pub mod master;
@@ -33,7 +33,7 @@ pub struct LocalVault {
 
 impl LocalVault {
     /// The sources of all targets that have one, of the identity provider's client, of its provisioning client, of the
-    /// Slack app, of the Teams app, and of webhooks.
+    /// Slack app, of the Teams app, of the mail server, and of webhooks.
     pub fn new(config: &Config) -> Self {
         let of_targets = config.targets.iter().filter_map(|t| Some((t.name.clone(), t.credential.clone()?)));
         let client = config.oidc.as_ref().and_then(|oidc| oidc.client_secret.clone());
@@ -51,6 +51,8 @@ impl LocalVault {
             std::iter::once(token).chain(configured)
         });
         let of_teams = config.teams.as_ref().map(|teams| (TEAMS_CLIENT_SECRET.to_owned(), teams.client_secret.clone()));
+        let of_mail = config.mail.as_ref().and_then(|mail| mail.password.clone());
+        let of_mail = of_mail.map(|source| (MAIL_PASSWORD.to_owned(), source));
         let of_webhooks = config.webhooks.iter().map(|webhook| (webhook_secret(&webhook.name), webhook.secret.clone()));
         Self {
             sources: of_targets
@@ -58,6 +60,7 @@ impl LocalVault {
                 .chain(of_scim)
                 .chain(of_slack)
                 .chain(of_teams)
+                .chain(of_mail)
                 .chain(of_webhooks)
                 .collect(),
         }

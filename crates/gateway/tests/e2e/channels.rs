@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::mail::{ADDRESS, Protected};
 use crate::harness::slack::Interaction;
 use crate::harness::teams::{CHANNEL, Odd, button};
 use crate::harness::{Plan, ROW, World};
@@ -36,12 +37,14 @@ trait Fixture {
     fn click(&self, world: &World, message: &Value, click: Click) -> bool;
 }
 
+struct Mail;
 struct Slack;
 struct Teams;
 struct Webhook;
 
 fn fixture(channel: &str) -> Box<dyn Fixture> {
     match channel {
+        "mail" => Box::new(Mail),
         "slack" => Box::new(Slack),
         "teams" => Box::new(Teams),
         "webhook" => Box::new(Webhook),
@@ -62,6 +65,43 @@ fn under(value: &Value, keys: &[&str], out: &mut Vec<String>) {
             }
         }
         _ => {}
+    }
+}
+
+impl Fixture for Mail {
+    fn plan(&self, plan: Plan) -> Plan {
+        plan.mail(Protected::No)
+    }
+
+    fn start(&self, world: &mut World) {
+        world.mail_mut().start();
+    }
+
+    fn until_says(&self, world: &World, words: &str) -> Value {
+        world.mail().until_says(ADDRESS, words)
+    }
+
+    /// Headers, tags with their attributes, and what a mail program makes links of.
+    fn markup(&self, message: &Value) -> Vec<String> {
+        let of = |key: &str| match &message[key] {
+            Value::Array(all) => all.iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>(),
+            other => other.as_object().unwrap().values().map(|text| text.as_str().unwrap().to_owned()).collect(),
+        };
+        ["headers", "tags", "attributes", "links"].iter().flat_map(|key| of(key)).collect()
+    }
+
+    /// RFC 5322 §2.1.1: 998 characters in a line; Gmail cuts what has more than 102 KB.
+    fn is_within_limits(&self, message: &Value) -> bool {
+        let long = message["longest_line"].as_u64().unwrap() > 998 || message["html"].as_str().unwrap().len() > 102_000;
+        !long && message["defects"].as_array().unwrap().is_empty()
+    }
+
+    fn decides(&self, message: &Value) -> bool {
+        message["tags"].to_string().contains("form") || message["html"].as_str().unwrap().contains("approve\"")
+    }
+
+    fn click(&self, _: &World, _: &Value, _: Click) -> bool {
+        false
     }
 }
 

@@ -29,6 +29,7 @@ mod impact;
 mod incidents;
 mod ledger;
 mod looks;
+mod mail;
 mod main_job;
 mod mask;
 mod names;

@@ -163,7 +163,7 @@ impl Channel for Slack {
         true
     }
 
-    async fn reply(&self, message: &str, happening: &Happening) -> Result<(), Failure> {
+    async fn reply(&self, _: &str, message: &str, _: &Notice, happening: &Happening) -> Result<(), Failure> {
         let Some((conversation, ts)) = message.split_once('/') else { return Ok(()) };
         let mut arguments = blocks::reply(happening);
         arguments["channel"] = json!(conversation);

@@ -8,6 +8,7 @@ pub(crate) mod console;
 pub(crate) mod emulated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
+pub(crate) mod mail;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod record;
@@ -33,6 +34,7 @@ use clients::{Call, Client};
 use emulated::{Emulated, Shape};
 use gateway::{Gateway, Ports};
 use idp::Idp;
+use mail::{Mail, Protected};
 use receiver::Receiver;
 use serde_json::Value;
 use slack::Slack;
@@ -75,6 +77,8 @@ pub(crate) struct Plan {
     slack_sign_in: Option<&'static str>,
     /// Whether people are asked in Teams.
     teams: bool,
+    /// How the mail server lets itself be reached by which people are told, if they are.
+    mail: Option<Protected>,
     /// Whether a webhook hears of every review.
     webhook: bool,
     /// Whether the target is labelled as of low sensitivity.
@@ -194,6 +198,12 @@ impl Plan {
         self
     }
 
+    /// People are told by mail.
+    pub(crate) fn mail(mut self, protected: Protected) -> Self {
+        self.mail = Some(protected);
+        self
+    }
+
     /// A webhook hears of every review.
     pub(crate) fn webhook(mut self) -> Self {
         self.webhook = true;
@@ -302,6 +312,10 @@ impl Plan {
         if let Some(teams) = &teams {
             configuration.push_str(&teams.configuration());
         }
+        let mail = self.mail.map(|protected| Mail::prepare(&dir, protected, sweeper.clone()));
+        if let Some(mail) = &mail {
+            configuration.push_str(&mail.configuration());
+        }
         let receiver = self.webhook.then(Receiver::start);
         if let Some(receiver) = &receiver {
             configuration.push_str(&receiver.configuration(&dir));
@@ -323,6 +337,7 @@ impl Plan {
             _emulated: emulated,
             slack,
             teams,
+            mail,
             receiver,
             ada: None,
             dora: None,
@@ -400,6 +415,7 @@ pub(crate) struct World {
     _emulated: Option<Emulated>,
     slack: Option<Slack>,
     teams: Option<Teams>,
+    mail: Option<Mail>,
     receiver: Option<Receiver>,
     /// Owner of the agent, and a DBA.
     ada: Option<Api>,
@@ -468,6 +484,14 @@ impl World {
 
     pub(crate) fn teams(&self) -> &Teams {
         self.teams.as_ref().unwrap()
+    }
+
+    pub(crate) fn mail(&self) -> &Mail {
+        self.mail.as_ref().unwrap()
+    }
+
+    pub(crate) fn mail_mut(&mut self) -> &mut Mail {
+        self.mail.as_mut().unwrap()
     }
 
     pub(crate) fn ada(&self) -> &Api {
@@ -557,6 +581,7 @@ impl Drop for World {
         self.gateway.kill();
         self.cluster.stop();
         drop(self.idp.take());
+        drop(self.mail.take());
         self.sweeper.finish();
     }
 }
