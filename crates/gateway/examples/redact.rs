@@ -4,7 +4,7 @@
 use std::io::{self, BufRead as _, Write as _};
 use std::time::Instant;
 
-use countersign::protocols::postgres::describe::{NoSession, describe, show};
+use countersign::protocols::postgres::describe::{NoSession, TableColumns, describe, show};
 use countersign_core::action::redact::Redactor;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
         let description = describe(sql, &NoSession);
         let began = Instant::now();
         let mut redactor = Redactor::default();
-        let shown = show(&mut redactor, sql, &description);
+        let shown = show(&mut redactor, sql, &description, &TableColumns::default());
         let micros = began.elapsed().as_micros();
         let redacted = redactor.finish(shown);
         let hidden: Vec<&str> = redacted.values.iter().map(|(_, value)| value).collect();

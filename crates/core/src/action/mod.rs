@@ -217,8 +217,9 @@ impl Facts {
 /// Where and when the action would run: what else its meaning depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionFacts {
-    /// Session settings that differ from the target's defaults, except the listed harmless few.
-    pub settings: BTreeMap<String, String>,
+    /// Digests of the session settings that differ from the target's defaults, except the listed harmless few, by name:
+    /// their values may be secrets, so they are bound, not kept.
+    pub settings: BTreeMap<String, PayloadDigest>,
     /// Digests of the prepared statements and cursors the action runs, by name: their text is bound, not kept.
     pub prepared: BTreeMap<String, PayloadDigest>,
     /// What each name refers to, by object and version of its definition, as the executing session resolves it.

@@ -104,7 +104,7 @@ impl Card {
             reason: described.reason.clone(),
             impact: described.impact.clone(),
             in_transaction: described.session.in_transaction,
-            settings: described.session.settings.clone(),
+            settings: settings(described),
             policies: terms.policies.clone(),
             suffices: terms.suffices.clone(),
             action_digest,
@@ -168,6 +168,13 @@ pub fn verbs(all: &[String]) -> String {
         words.push(format!("and {more} more"));
     }
     words.join(", ")
+}
+
+/// What is shown of each setting; of one that nobody made fit to be shown, its name alone.
+fn settings(described: &Described) -> BTreeMap<String, String> {
+    let shown = |name: &String| described.shown.settings.get(name).cloned();
+    let names = described.session.settings.keys();
+    names.map(|name| (name.clone(), shown(name).unwrap_or_else(|| "‹hidden setting›".to_owned()))).collect()
 }
 
 fn touched(described: &Described) -> Touched {

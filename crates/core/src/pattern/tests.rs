@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::action::impact::Impact;
 use crate::action::sql::{SqlStatement, SqlTables};
-use crate::action::{ActionId, AgentId, Environment, PersonRef, Requester, SealedPayload, Sensitivity, Target, redact};
+use crate::action::{
+    ActionId, AgentId, Environment, PayloadDigest, PersonRef, Requester, SealedPayload, Sensitivity, Target, redact,
+};
 
 fn integer(value: i64) -> Value {
     let digest = ValueDigest::of(value.to_string().as_bytes());
@@ -54,7 +56,7 @@ fn case(id: i64, note: &str) -> Case {
         target: target.into(),
         facts: Facts::Sql(SqlFacts { class: SqlClass::Write, statements: vec![statement] }).into(),
         session: SessionFacts {
-            settings: [("search_path".to_owned(), "public".to_owned())].into(),
+            settings: [("search_path".to_owned(), PayloadDigest::of(b"public"))].into(),
             names: [("orders".to_owned(), "table 16384 v1".to_owned())].into(),
             ..SessionFacts::default()
         }
@@ -192,10 +194,10 @@ fn mutations() -> Vec<Mutation> {
         }),
         ("search path", |case| {
             let settings = &mut Arc::make_mut(&mut case.described.session).settings;
-            settings.insert("search_path".to_owned(), "mine, public".to_owned());
+            settings.insert("search_path".to_owned(), PayloadDigest::of(b"mine, public"));
         }),
         ("another setting", |case| {
-            Arc::make_mut(&mut case.described.session).settings.insert("work_mem".to_owned(), "1".to_owned());
+            Arc::make_mut(&mut case.described.session).settings.insert("work_mem".to_owned(), PayloadDigest::of(b"1"));
         }),
         ("transaction", |case| Arc::make_mut(&mut case.described.session).in_transaction = true),
         ("text", |case| case.skeleton.fixed[2] = " AND shop = 8".to_owned()),

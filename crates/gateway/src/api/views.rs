@@ -50,6 +50,8 @@ pub(super) struct ReviewView {
     /// The data that comes with the statement, such as that of a `COPY`, if there is any.
     #[schema(required = true)]
     statement_stream: Option<StreamView>,
+    /// Whether the requester's own words have the marks of a placeholder, so that not all that looks hidden is.
+    placeholders_imitated: bool,
     /// How many values are hidden behind placeholders.
     redacted: usize,
     /// What is hidden, one entry for each value.
@@ -60,7 +62,7 @@ pub(super) struct ReviewView {
     impact: ImpactView,
     /// Whether a transaction is open, which holds locks while people read.
     in_transaction: bool,
-    /// Session settings that are part of the action's meaning, by name.
+    /// Session settings that are part of the action's meaning, by name, redacted likewise.
     settings: BTreeMap<String, String>,
     /// The policies that asked for it.
     policies: Vec<PolicyNoteView>,
@@ -276,11 +278,11 @@ pub(super) struct HiddenView {
     /// What stands between the placeholder's marks: `email 1` for `‹email 1›`.
     #[schema(example = "email 1")]
     mark: String,
-    /// Where it stands: `written` (or nobody can say), `predicate` (it decides what is touched), `output` (it is only given
-    /// back) or `remark` (in a comment or the stated reason).
+    /// Where it stands: `written` (or nobody can say), `setting` (the session has a setting of this value), `predicate` (it
+    /// decides what is touched), `output` (it is only given back) or `remark` (in a comment or the stated reason).
     #[schema(example = "written")]
     position: &'static str,
-    /// The column it is written to or compared with, where that is known.
+    /// The column it is written to or compared with, where that is known; the setting's name.
     #[schema(required = true)]
     column: Option<String>,
     /// Whether whoever approves has to reveal it first, or compare it with what they expect.
@@ -366,6 +368,7 @@ pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Res
         statement_parameters: card.statement.parameters,
         statement_cut_bytes: card.statement.cut_bytes,
         statement_stream: card.statement.stream.map(stream),
+        placeholders_imitated: card.statement.imitated,
         redacted: card.statement.redacted,
         hidden: card.statement.hidden.iter().map(HiddenView::from).collect(),
         reason: card.reason,

@@ -51,6 +51,9 @@ pub(super) fn fields(review: &Value) -> Vec<Field> {
     if review["statement_stream"].is_object() {
         field("data", stream(&review["statement_stream"]));
     }
+    if review["placeholders_imitated"] == true {
+        field("beware", "not every ‹…› hides something: the requester wrote some of them".to_owned());
+    }
     for hidden in review["hidden"].as_array().into_iter().flatten() {
         field("hidden", disclose::words(hidden));
     }

@@ -51,6 +51,12 @@ fn decided(world: &World, client: &mut Command, decide: impl FnOnce(&Review)) ->
     })
 }
 
+/// Values of a column that is known by its name are hidden, so they are looked at first.
+fn looked_at_and_approved(world: &World, review: &Review) {
+    world.dora().reveal(review, &json!([])).ok();
+    world.dora().approve(review).ok();
+}
+
 fn stream(review: &Review) -> &Value {
     &review.0["statement_stream"]
 }
@@ -126,7 +132,7 @@ fn an_approval_is_for_these_rows() {
 fn a_row_that_does_not_fit() {
     let world = world(Plan::default());
     let mut client = psql(&world, "x\tEmber\te\n", &[COPY, "SELECT 1"]);
-    let said = decided(&world, &mut client, |review| drop(world.dora().approve(review).ok()));
+    let said = decided(&world, &mut client, |review| looked_at_and_approved(&world, review));
     assert!(said.stderr.contains("22P02"), "{said:?}");
     assert_eq!((said.stdout.trim(), world.truth(COUNT).as_str()), ("1", "4"));
     world.until_recorded("the outcome", |leaf| leaf["kind"] == "action.outcome" && leaf["status"] == "failed");
@@ -141,7 +147,7 @@ fn large_data_is_bounded() {
     let mut client = psql(&world, &rows, &[COPY]);
     let said = decided(&world, &mut client, |review| {
         assert_eq!(stream(review)["rows"], 60_000);
-        world.dora().approve(review).ok();
+        looked_at_and_approved(&world, review);
     });
     assert_eq!((said.stdout.trim(), world.truth(COUNT).as_str()), ("COPY 60000", "60004"), "{said:?}");
     let mut client = psql(&world, &rows.repeat(3), &[COPY, "SELECT 1"]);

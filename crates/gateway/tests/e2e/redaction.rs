@@ -4,11 +4,22 @@ use serde_json::json;
 
 use crate::harness::api::{Answer, Api, Review};
 use crate::harness::console::Browser;
+use crate::harness::raw::{Raw, batch};
 use crate::harness::{Plan, World};
 
 /// Written: the payout account. Deciding: whose.
 const PAYOUT: &str = "UPDATE customers SET city = 'DE89370400440532013000' WHERE name = 'mallory@example.org'";
 const SECRETS: [&str; 2] = ["DE89370400440532013000", "mallory@example.org"];
+
+/// Writes and settings alike wait for one person.
+const SETTINGS_TOO: &str = r#"
+@id("permitted")
+permit (principal, action, resource);
+@id("one-dba")
+@review("one DBA")
+forbid (principal, action in [Action::"write", Action::"admin"], resource is Database)
+unless { context.approvals.contains(Quorum::"dba:1") };
+"#;
 
 impl Api {
     fn compare(&self, review: &Review, mark: &str, expected: &str) -> Answer {
@@ -192,4 +203,65 @@ fn columns_and_keys_tell_what_has_no_format() {
     assert_eq!(review.0["reason"], "asked by ‹email 1›", "one placeholder for one value, wherever it stands");
     world.finn().reject(&review, "enough").ok();
     call.outcome().refused("42501");
+}
+
+fn looked_at_and_approved(world: &World) {
+    let review = world.review_beyond(0);
+    world.dora().reveal(&review, &json!([])).ok();
+    world.dora().approve(&review).ok();
+}
+
+/// What a session set before is part of what would run: it is shown as the statement is, and has to be looked at. Neither the
+/// store nor the record keeps its value.
+#[test]
+fn settings_of_the_session_are_hidden_like_the_rest() {
+    let world = Plan::default().only_policies(SETTINGS_TOO).start();
+    let mut raw = Raw::login(&world);
+    for setting in [format!("SET app.customer = '{}'", SECRETS[1]), "SET app.password = 'plain words'".to_owned()] {
+        raw.send(&batch().query(&setting));
+        looked_at_and_approved(&world);
+        assert!(raw.until_ready().contains(&"C SET".to_owned()), "{setting}");
+    }
+    raw.send(&batch().query("UPDATE customers SET city = 'Nantes' WHERE id = 3"));
+    let review = world.review_beyond(0);
+    let settings = &review.0["settings"];
+    assert!(settings["app.customer"].as_str().unwrap().contains("‹email 1›"), "{settings}");
+    assert_eq!(settings["app.password"], "‹password 1›");
+    let hidden = &review.0["hidden"];
+    assert_eq!((&hidden[0]["position"], &hidden[0]["column"]), (&json!("setting"), &json!("app.customer")));
+    world.dora().approve(&review).refused(409, "not_revealed");
+    let revealed = world.dora().reveal(&review, &json!([])).ok();
+    assert!(revealed["values"][1]["value"].as_str().unwrap().contains("plain words"), "{revealed}");
+    world.dora().approve(&review).ok();
+    assert!(raw.until_ready().contains(&"C UPDATE 1".to_owned()));
+    let mut kept = Vec::new();
+    files(&world.dir.join("data"), &mut kept);
+    for (path, bytes) in kept {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("plain words"), "{}", path.display());
+        holds_no_secret(&path.display().to_string(), &text);
+    }
+}
+
+/// An `INSERT` or `COPY` that lists no columns fills the table's own, which the server names.
+#[test]
+fn a_tables_own_columns_tell_where_a_statement_lists_none() {
+    let world = World::start();
+    world.truth(
+        "CREATE TABLE patients (id integer PRIMARY KEY, gone text, twice integer GENERATED ALWAYS AS (2) STORED,
+             surname text, dob date);
+         ALTER TABLE patients DROP COLUMN gone;
+         GRANT ALL ON patients TO app",
+    );
+    let (call, review) = world.paused("INSERT INTO patients VALUES (1, DEFAULT, 'Lovelace', '1815-12-10')");
+    let statement = review.0["statement"].as_str().unwrap();
+    assert!(statement.contains("VALUES (1, DEFAULT, ‹name 1›, ‹birth date 1›)"), "{statement}");
+    world.finn().reject(&review, "enough").ok();
+    call.outcome().refused("42501");
+
+    let mut raw = Raw::login(&world);
+    raw.send(&batch().query("COPY patients FROM STDIN").copy_in(b"1\tLovelace\t1815-12-10\n"));
+    let review = world.review_beyond(0);
+    assert_eq!(review.0["statement_stream"]["sample"], "1\t‹name 1›\t‹birth date 1›\n");
+    world.finn().reject(&review, "enough").ok();
 }

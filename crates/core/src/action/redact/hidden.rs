@@ -16,6 +16,8 @@ pub enum Position {
     Output,
     /// It decides which rows are touched.
     Predicate,
+    /// It is the value of a setting that the session had before: what it does is up to whoever reads the setting.
+    Setting,
     /// It is written, or nobody can say where it stands.
     #[default]
     Written,
@@ -28,6 +30,7 @@ impl Position {
             Position::Remark => "remark",
             Position::Output => "output",
             Position::Predicate => "predicate",
+            Position::Setting => "setting",
             Position::Written => "written",
         }
     }
@@ -38,7 +41,7 @@ impl Position {
 pub struct Place {
     /// Where.
     pub position: Position,
-    /// The column's own name, as the statement writes it.
+    /// The column's own name, as the statement writes it; a setting's name for [`Position::Setting`].
     pub column: Option<String>,
 }
 
@@ -56,7 +59,7 @@ pub struct Hidden {
     pub mark: String,
     /// The most decisive place where it stands.
     pub position: Position,
-    /// The column it is written to or compared with there, where that is known.
+    /// The column it is written to or compared with there, where that is known; the setting whose value it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
@@ -65,7 +68,7 @@ impl Hidden {
     /// Whether nobody may approve without having looked at it: it is written, or decides what is touched.
     pub fn is_decisive(&self) -> bool {
         match self.position {
-            Position::Written | Position::Predicate => true,
+            Position::Written | Position::Setting | Position::Predicate => true,
             Position::Output | Position::Remark => false,
         }
     }
@@ -76,6 +79,8 @@ impl Hidden {
         match (self.position, column) {
             (Position::Written, Some(column)) => format!("written to {column}"),
             (Position::Written, None) => "written, or used in a way that cannot be told".to_owned(),
+            (Position::Setting, Some(name)) => format!("the session's setting {name}"),
+            (Position::Setting, None) => "a setting of the session".to_owned(),
             (Position::Predicate, Some(column)) => format!("compared with {column}"),
             (Position::Predicate, None) => "decides what is touched".to_owned(),
             (Position::Output, _) => "only given back".to_owned(),

@@ -6,6 +6,7 @@
 //! revealed or compared before anybody approves it ([`Hidden::is_decisive`]): redaction must not hide the attack.
 //! Pure; nothing here logs or keeps what it hides. [`Values`] holds it for whoever seals it.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct Shown {
     /// The data that comes with the statement, such as that of a `COPY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<ShownStream>,
+    /// Settings of the session that are part of the action's meaning, by name, redacted likewise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// What stands behind the placeholders, one entry for each value, in the order in which they were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<Hidden>,
@@ -142,6 +146,15 @@ impl<'r> Redactor<'r> {
             Some(label) => self.hide(label, value, place),
             None => self.parts(value, &found, place),
         }
+    }
+
+    /// Settings of a session, by name. The last part of `app.password` tells what its value is, as a column's name does.
+    pub fn settings(&mut self, settings: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let show = |(name, value): (&String, &String)| {
+            let place = Place { position: Position::Setting, column: Some(name.clone()) };
+            (name.clone(), self.value(value, &place))
+        };
+        settings.iter().map(show).collect()
     }
 
     /// Free text, such as a stated reason.

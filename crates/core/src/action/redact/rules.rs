@@ -110,7 +110,9 @@ impl Rules {
         if self.hide_columns.contains(&column.to_lowercase()) {
             return Some(LISTED);
         }
-        detect::column_kind(column).filter(|kind| !self.show_kinds.contains(kind)).map(Kind::name)
+        // of a setting the part behind its prefix: `app.password`
+        let own = column.rsplit_once('.').map_or(column, |(_, own)| own);
+        detect::column_kind(own).filter(|kind| !self.show_kinds.contains(kind)).map(Kind::name)
     }
 
     /// Whether a column's values are shown, whatever they look like.

@@ -42,7 +42,7 @@ fn described(words: &[String; 6]) -> Described {
         .into(),
         facts: Facts::Sql(SqlFacts { class: SqlClass::Read, statements: Vec::new() }).into(),
         session: SessionFacts {
-            settings: BTreeMap::from([("search_path".to_owned(), setting.clone())]),
+            settings: BTreeMap::from([("search_path".to_owned(), PayloadDigest::of(setting.as_bytes()))]),
             ..SessionFacts::default()
         }
         .into(),

@@ -32,7 +32,7 @@ fn the_same_read_is_decided_once() {
     let mut other = read();
     other.payload = PayloadDigest::of(b"payload");
     other.id = ActionId::new("act-2");
-    Arc::make_mut(&mut other.session).settings.insert("role".to_owned(), "x".to_owned());
+    Arc::make_mut(&mut other.session).settings.insert("role".to_owned(), PayloadDigest::of(b"x"));
     assert!(ask(&bundle, other, &people, &mut memo).1, "neither the attempt nor its session is a policy's business");
 }
 
@@ -71,7 +71,7 @@ fn a_permit_speaks_of_the_request_before_it() {
     let mut memo = Memo::default();
     for session in ["a", "b", "c"] {
         let mut described = read();
-        Arc::make_mut(&mut described.session).settings.insert("role".to_owned(), session.to_owned());
+        Arc::make_mut(&mut described.session).settings.insert("role".to_owned(), PayloadDigest::of(session.as_bytes()));
         let request = request(described);
         let Decision::Permit(permitted) = bundle.decide_again(&request, &circumstances(&none, &people), &mut memo)
         else {

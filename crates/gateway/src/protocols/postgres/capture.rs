@@ -47,7 +47,14 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct Before {
     digests: Repeats,
     /// What each meaning found of the session; the last used first.
-    sessions: VecDeque<(Arc<Meaning>, Arc<SessionFacts>)>,
+    sessions: VecDeque<Found>,
+}
+
+/// A session's facts for one meaning, and the settings of which they hold the digests.
+struct Found {
+    meaning: Arc<Meaning>,
+    settings: BTreeMap<String, String>,
+    facts: Arc<SessionFacts>,
 }
 
 impl Before {
@@ -56,18 +63,23 @@ impl Before {
         if !captured.is_short() {
             return Arc::new(captured.session_facts(session, captured.executes(session)));
         }
-        let at = self.sessions.iter().position(|(meaning, _)| Arc::ptr_eq(meaning, captured.meaning()));
+        let at = self.sessions.iter().position(|found| Arc::ptr_eq(&found.meaning, captured.meaning()));
         let kept = at.and_then(|at| self.sessions.remove(at));
         let prepared = captured.executes(session);
-        let same = kept.filter(|(_, facts)| {
+        let same = kept.filter(|Found { settings, facts, .. }| {
             facts.prepared == prepared
-                && facts.settings == *session.settings()
+                && settings == session.settings()
                 && facts.in_transaction == session.in_transaction()
                 && facts.transaction == session.transaction()
         });
-        let facts = same.map_or_else(|| Arc::new(captured.session_facts(session, prepared)), |(_, facts)| facts);
+        let found = same.unwrap_or_else(|| Found {
+            meaning: captured.meaning().clone(),
+            settings: session.settings().clone(),
+            facts: Arc::new(captured.session_facts(session, prepared)),
+        });
+        let facts = found.facts.clone();
         self.sessions.truncate(SESSIONS_MAX - 1);
-        self.sessions.push_front((captured.meaning().clone(), facts.clone()));
+        self.sessions.push_front(found);
         facts
     }
 }
@@ -253,7 +265,11 @@ impl Captured {
 
     fn session_facts(&self, session: &Session, prepared: BTreeMap<String, PayloadDigest>) -> SessionFacts {
         SessionFacts {
-            settings: session.settings().clone(),
+            settings: session
+                .settings()
+                .iter()
+                .map(|(name, value)| (name.clone(), PayloadDigest::of(value.as_bytes())))
+                .collect(),
             prepared,
             names: self.meaning().identities.clone(),
             transaction: session.transaction(),
@@ -264,10 +280,11 @@ impl Captured {
     /// The statement as a card shows it, with the text of the prepared statements that it executes, and the stated reason.
     pub(super) fn shown(&self, session: &Session, rules: &Rules, reason: Option<&str>) -> Redacted {
         let mut redactor = Redactor::new(rules);
-        let mut shown = describe::show(&mut redactor, self.sql(), self.description());
+        let columns = &self.meaning().columns;
+        let mut shown = describe::show(&mut redactor, self.sql(), self.description(), columns);
         shown.parameters = self.shown_parameters(&mut redactor);
         if let Captured::Query { spool: Some(spool), .. } = self {
-            shown.stream = Some(spool.shown(&mut redactor));
+            shown.stream = Some(spool.shown(&mut redactor, columns));
         }
         if let Captured::Portal { prepared, .. } | Captured::Function { prepared, .. } = self
             && !prepared.part.is_empty()
@@ -278,11 +295,12 @@ impl Captured {
             if let Effect::Execute { name, .. } = effect
                 && let Some(known) = session.statement(name)
             {
-                let inner = describe::show(&mut redactor, &known.sql, &known.description);
+                let inner = describe::show(&mut redactor, &known.sql, &known.description, columns);
                 shown.text = format!("{}\n-- {name:?} {}:\n{}", shown.text, known.part, inner.text);
                 shown.cut_bytes += inner.cut_bytes;
             }
         }
+        shown.settings = redactor.settings(session.settings());
         let reason = self.stated(reason).map(|said| redactor.words(said));
         Redacted { reason, ..redactor.finish(shown) }
     }
@@ -295,7 +313,7 @@ impl Captured {
         if values.is_empty() {
             return values;
         }
-        let places = describe::places(self.sql());
+        let places = describe::places(self.sql(), &self.meaning().columns);
         let show = |(index, value): (usize, Option<String>)| {
             value.map(|value| redactor.value(&value, &places.parameter(index + 1)))
         };

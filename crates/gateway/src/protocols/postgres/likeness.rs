@@ -14,7 +14,7 @@ use countersign_core::action::{ValueDigest, sql::SqlStatement};
 use countersign_core::pattern::{Skeleton, TEXT_BYTES_MAX, Unlike, Value};
 
 use super::capture::{Captured, parameters};
-use super::describe::{self, Literal, LiteralKind};
+use super::describe::{self, Literal, LiteralKind, TableColumns};
 use super::session::Prepared;
 use super::wire::Format;
 use super::wire::frontend::Bind;
@@ -54,7 +54,7 @@ pub(super) fn skeleton(captured: &Captured, rules: &Rules) -> Result<Skeleton, U
         return Err(Unlike::TooLong);
     }
     let fingerprint = describe::fingerprint(sql).ok_or(Unlike::Class)?;
-    let mut view = View::new(sql, rules);
+    let mut view = View::new(sql, &captured.meaning().columns, rules);
     let mut skeleton = cut(&mut view, sql, statement, fingerprint)?;
     match captured {
         Captured::Query { spool: None, .. } => skeleton.fixed.push("simple".to_owned()),
@@ -160,8 +160,8 @@ struct View<'r> {
 }
 
 impl<'r> View<'r> {
-    fn new(sql: &str, rules: &'r Rules) -> Self {
-        Self { redactor: Redactor::new(rules), places: describe::places(sql) }
+    fn new(sql: &str, columns: &TableColumns, rules: &'r Rules) -> Self {
+        Self { redactor: Redactor::new(rules), places: describe::places(sql, columns) }
     }
 
     /// A constant, and whether it is hidden.
@@ -236,7 +236,13 @@ mod tests {
     fn take_apart(sql: &str) -> Skeleton {
         let description = describe(sql, &NoSession);
         let rules = Rules::default();
-        cut(&mut View::new(sql, &rules), sql, &description.facts.statements[0], "f".to_owned()).expect("plain")
+        cut(
+            &mut View::new(sql, &TableColumns::default(), &rules),
+            sql,
+            &description.facts.statements[0],
+            "f".to_owned(),
+        )
+        .expect("plain")
     }
 
     /// Each value as `kind:what may vary`.

@@ -77,6 +77,13 @@ impl Batch {
         self
     }
 
+    /// All the data of a COPY.
+    pub(crate) fn copy_in(mut self, data: &'static [u8]) -> Self {
+        frontend::CopyData::new(data).unwrap().write(&mut self.0);
+        frontend::copy_done(&mut self.0);
+        self
+    }
+
     pub(crate) fn query(mut self, sql: &str) -> Self {
         frontend::query(sql, &mut self.0).unwrap();
         self

@@ -6,7 +6,7 @@ use countersign_core::action::PayloadDigest;
 use countersign_core::action::sql::SqlClass;
 use serde::Deserialize;
 
-use super::super::describe::{self, Name, NoSession, catalogs, quoted};
+use super::super::describe::{self, Name, NoSession, TableColumn, TableColumns, catalogs, quoted};
 
 /// Bits of [`describe::Events`] by which rows change.
 const ROWS: i32 = 60;
@@ -31,6 +31,8 @@ pub(crate) struct Resolution {
     pub(super) code: BTreeSet<String>,
     /// What the expressions behind the names do, apart from that code.
     pub(super) raised: SqlClass,
+    /// The columns of those that rows are inserted into.
+    pub(super) columns: TableColumns,
     /// Identities, by name: what is bound by an approval.
     pub(super) identities: BTreeMap<String, String>,
 }
@@ -55,6 +57,7 @@ struct Root {
     schema: Option<String>,
     name: Option<String>,
     kind: Option<String>,
+    columns: Option<Vec<(String, bool)>>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +107,7 @@ pub(crate) fn resolution(question: &str, told: &str) -> Result<Resolution, serde
     let (raised, behind) = (raised(&told, &asked), behind(&told));
     Ok(Resolution {
         relations: relations(&told),
+        columns: columns(&told),
         behind,
         code: code(&told, &asked),
         raised,
@@ -119,6 +123,14 @@ fn relations(told: &Told) -> BTreeMap<Name, String> {
     let roots = told.roots.iter().flatten();
     roots
         .filter_map(|root| Some((name(&root.s, &root.n), quoted(root.schema.as_ref()?, root.name.as_ref()?))))
+        .collect()
+}
+
+fn columns(told: &Told) -> TableColumns {
+    let column = |(name, generated): &(String, bool)| TableColumn { name: name.clone(), generated: *generated };
+    let roots = told.roots.iter().flatten();
+    roots
+        .filter_map(|root| Some((name(&root.s, &root.n), root.columns.as_ref()?.iter().map(column).collect())))
         .collect()
 }
 

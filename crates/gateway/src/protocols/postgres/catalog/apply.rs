@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign_core::action::Facts;
 use countersign_core::action::sql::{SqlClass, SqlStatement, SqlTables};
 
-use super::super::describe::{Description, Effect, Name, Referents, builtin_class, quoted};
+use super::super::describe::{Description, Effect, Name, Referents, TableColumns, builtin_class, quoted};
 use super::Resolution;
 
 /// A message with its names resolved.
@@ -20,6 +20,8 @@ pub(crate) struct Meaning {
     pub(crate) identities: BTreeMap<String, String>,
     /// Tables that a change is carried on to: by views, partitions and foreign keys.
     pub(crate) carried: BTreeSet<String>,
+    /// The columns of the tables that rows are inserted into: for what is shown of it, and no part of what is bound.
+    pub(crate) columns: TableColumns,
 }
 
 impl Meaning {
@@ -48,7 +50,7 @@ impl Meaning {
 /// transaction that `moved` names itself.
 pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolution>>], moved: bool) -> Meaning {
     let mut new = description.clone();
-    let (mut identities, mut carried) = (BTreeMap::new(), BTreeSet::new());
+    let (mut identities, mut carried, mut columns) = (BTreeMap::new(), BTreeSet::new(), TableColumns::new());
     let mut changed = false;
     new.facts.class = if new.facts.statements.is_empty() { new.facts.class } else { SqlClass::Read };
     for (at, statement) in new.facts.statements.iter_mut().enumerate() {
@@ -57,6 +59,7 @@ pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolut
             resolve(statement, description.referents.get(at), resolution);
             carried
                 .extend(resolution.behind.iter().filter(|reached| reached.written).map(|reached| reached.name.clone()));
+            columns.extend(resolution.columns.iter().map(|(table, columns)| (table.clone(), columns.clone())));
             identities.extend(resolution.identities.iter().map(|(name, what)| (name.clone(), what.clone())));
         }
         if asked && (changed || resolutions.get(at).is_none_or(Option::is_none)) {
@@ -68,7 +71,7 @@ pub(crate) fn apply(description: &Description, resolutions: &[Option<Arc<Resolut
         new.facts.class = new.facts.class.max(statement.class);
     }
     let facts = Arc::new(Facts::Sql(new.facts.clone()));
-    Meaning { description: Arc::new(new), facts, identities, carried }
+    Meaning { description: Arc::new(new), facts, identities, carried, columns }
 }
 
 fn resolve(statement: &mut SqlStatement, referents: Option<&Referents>, resolution: &Resolution) {

@@ -260,7 +260,10 @@ reached AS MATERIALIZED (
 SELECT pg_catalog.json_build_object(
   'path', (SELECT pg_catalog.json_agg(p.nspname ORDER BY p.ord) FROM path AS p),
   'roots', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('s', r.s, 'n', r.n, 'e', r.e, 'oid', r.oid::pg_catalog.text,
-      'schema', n.nspname, 'name', c.relname, 'kind', c.relkind::pg_catalog.text))
+      'schema', n.nspname, 'name', c.relname, 'kind', c.relkind::pg_catalog.text, 'columns', CASE WHEN (r.e & 4) <> 0 THEN (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, COALESCE(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> '')
+          ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > '0'::pg_catalog.int2 AND NOT a.attisdropped) END))
     FROM roots AS r LEFT JOIN pg_catalog.pg_class AS c ON c.oid = r.oid
     LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace),
   'reached', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('oid', x.oid::pg_catalog.text, 'schema', x.nspname,

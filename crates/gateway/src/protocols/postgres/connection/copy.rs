@@ -133,5 +133,5 @@ fn announced(copy: &CopyIn) -> backend::CopyFormats {
         CopyFormat::Text | CopyFormat::Csv => Format::Text,
         CopyFormat::Binary => Format::Binary,
     };
-    backend::CopyFormats { overall, columns: vec![overall; copy.columns.unwrap_or(0)] }
+    backend::CopyFormats { overall, columns: vec![overall; copy.columns.len()] }
 }

@@ -3,10 +3,10 @@
 //! Fields are found well enough to judge each on its own; which value a field means is the server's business. Nothing of
 //! the binary format is shown: without the columns' types its bytes say nothing to a reader.
 
-use countersign_core::action::redact::{Literal, Place, Redactor, ShownStream};
+use countersign_core::action::redact::{Literal, Place, Position, Redactor, ShownStream};
 
 use super::Summary;
-use crate::protocols::postgres::describe::{CopyFormat, CopyIn};
+use crate::protocols::postgres::describe::{CopyFormat, CopyIn, TableColumns};
 
 /// The most bytes of a stream that are kept to be shown.
 pub(super) const SAMPLE_BYTES_MAX: usize = 8 * 1024;
@@ -14,13 +14,18 @@ pub(super) const SAMPLE_BYTES_MAX: usize = 8 * 1024;
 const SAMPLE_ROWS_MAX: usize = 10;
 
 /// What a card shows of a stream that begins with `head`.
-pub(super) fn shown(redactor: &mut Redactor<'_>, copy: &CopyIn, head: &[u8], summary: &Summary) -> ShownStream {
+pub(super) fn shown(
+    redactor: &mut Redactor<'_>,
+    (copy, columns): (&CopyIn, &TableColumns),
+    head: &[u8],
+    summary: &Summary,
+) -> ShownStream {
     let head = match copy.format {
         CopyFormat::Text | CopyFormat::Csv if copy.readable => first_rows(copy, head),
         CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => "",
     };
     let before = redactor.redacted();
-    let (sample, cut_bytes) = redactor.text(head, &fields(copy, head));
+    let (sample, cut_bytes) = redactor.text(head, &fields(copy, &filled(copy, columns), head));
     ShownStream {
         bytes: summary.bytes,
         rows: summary.rows,
@@ -42,10 +47,20 @@ fn first_rows<'a>(copy: &CopyIn, head: &'a [u8]) -> &'a str {
     &text[..end]
 }
 
+/// The columns that a row's fields go to, in order: those that are listed, or else the table's that nobody computes.
+fn filled<'c>(copy: &'c CopyIn, columns: &'c TableColumns) -> Vec<&'c str> {
+    if !copy.columns.is_empty() {
+        return copy.columns.iter().map(String::as_str).collect();
+    }
+    let known = copy.table.as_ref().and_then(|table| columns.get(table)).into_iter().flatten();
+    known.filter(|column| !column.generated).map(|column| column.name.as_str()).collect()
+}
+
 /// The fields of a text: what stands between delimiters and line ends that are not quoted.
-fn fields(copy: &CopyIn, text: &str) -> Vec<Literal> {
+fn fields(copy: &CopyIn, columns: &[&str], text: &str) -> Vec<Literal> {
     let mut found = Vec::new();
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    let (mut start, mut index, mut quoted, mut escaped) = (0, 0, false, false);
+    let mut heading = copy.header;
     for (at, byte) in text.bytes().enumerate() {
         let was_escaped = std::mem::take(&mut escaped);
         match copy.format {
@@ -55,20 +70,25 @@ fn fields(copy: &CopyIn, text: &str) -> Vec<Literal> {
         }
         let ends = byte == copy.delimiter || matches!(byte, b'\n' | b'\r');
         if ends && !quoted && !was_escaped {
-            found.push(field(copy, text, (start, at)));
-            start = at + 1;
+            let column = columns.get(index).filter(|_| !heading).copied();
+            found.push(field(copy, text, (start, at), column));
+            (start, index) = (at + 1, index + 1);
+            if byte != copy.delimiter {
+                (index, heading) = (0, false);
+            }
         }
     }
-    found.push(field(copy, text, (start, text.len())));
+    found.push(field(copy, text, (start, text.len()), columns.get(index).filter(|_| !heading).copied()));
     found
 }
 
-fn field(copy: &CopyIn, text: &str, (start, end): (usize, usize)) -> Literal {
+fn field(copy: &CopyIn, text: &str, (start, end): (usize, usize), column: Option<&str>) -> Literal {
     let raw = text.get(start..end).unwrap_or_default();
     let quote = char::from(copy.quote);
     let csv = copy.format == CopyFormat::Csv;
     let value = raw.strip_prefix(quote).and_then(|raw| raw.strip_suffix(quote)).filter(|_| csv).unwrap_or(raw);
-    Literal { start, end, value: value.to_owned(), secret: false, place: Place::default() }
+    let column = column.filter(|column| !column.is_empty()).map(str::to_owned);
+    Literal { start, end, value: value.to_owned(), secret: false, place: Place { position: Position::Written, column } }
 }
 
 #[cfg(test)]
@@ -81,7 +101,7 @@ mod tests {
         let Some(Effect::CopyIn(copy)) = effects.into_iter().next() else { return ShownStream::default() };
         shown(
             &mut Redactor::default(),
-            &copy,
+            (&copy, &TableColumns::default()),
             data.as_bytes(),
             &Summary { bytes: data.len() as u64, rows: None, sha256: [0; 32] },
         )
@@ -94,6 +114,12 @@ mod tests {
         assert_eq!((shown.redacted, shown.cut_bytes), (2, 0));
         let shown = sample("COPY t FROM STDIN CSV", "1,\"4111 1111 1111 1111\"\n2,\"a,\nb\"\n");
         assert_eq!(shown.sample, "1,‹card number 1›\n2,\"a,\nb\"\n");
+    }
+
+    #[test]
+    fn columns_tell_what_has_no_format() {
+        let shown = sample("COPY t (id, surname) FROM STDIN CSV HEADER", "id,surname\n1,Lovelace\n2,\"Curie\"\n");
+        assert_eq!(shown.sample, "id,surname\n1,‹name 1›\n2,‹name 2›\n");
     }
 
     #[test]

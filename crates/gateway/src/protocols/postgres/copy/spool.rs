@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use super::Summary;
 use super::rows::Rows;
 use super::sample::{self, SAMPLE_BYTES_MAX};
-use crate::protocols::postgres::describe::CopyIn;
+use crate::protocols::postgres::describe::{CopyIn, TableColumns};
 
 /// How many times the bound of one stream all of them may hold together.
 const STREAMS_TOGETHER: u64 = 16;
@@ -119,8 +119,12 @@ impl Spool {
     }
 
     /// What a card shows of it.
-    pub(in crate::protocols::postgres) fn shown(&self, redactor: &mut Redactor<'_>) -> ShownStream {
-        sample::shown(redactor, &self.copy, &self.head, &self.summary())
+    pub(in crate::protocols::postgres) fn shown(
+        &self,
+        redactor: &mut Redactor<'_>,
+        columns: &TableColumns,
+    ) -> ShownStream {
+        sample::shown(redactor, (&self.copy, columns), &self.head, &self.summary())
     }
 
     /// Reads it through once, to see that it is what was approved, and goes back to its beginning.

@@ -6,7 +6,7 @@
 use pg_query::protobuf::CopyStmt;
 use pg_query::{Node, NodeEnum};
 
-use super::{builtin::settings, text};
+use super::{Name, builtin::settings, names, text};
 
 /// How the rows of a stream are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,10 @@ pub enum CopyFormat {
 pub struct CopyIn {
     /// How rows are written.
     pub format: CopyFormat,
-    /// How many columns the statement lists; `None` when it lists none and the table's own count holds.
-    pub columns: Option<usize>,
+    /// The table that the rows go to.
+    pub table: Option<Name>,
+    /// The columns that the statement lists; none of them when it fills all of the table's.
+    pub columns: Vec<String>,
     /// What stands between fields.
     pub delimiter: u8,
     /// What stands around a field of [`CopyFormat::Csv`].
@@ -42,7 +44,8 @@ impl CopyIn {
     pub(super) fn of(statement: &CopyStmt) -> Self {
         let mut copy = Self {
             format: CopyFormat::Text,
-            columns: (!statement.attlist.is_empty()).then_some(statement.attlist.len()),
+            table: statement.relation.as_ref().map(Name::relation),
+            columns: statement.attlist.iter().map(|name| names::string(name).unwrap_or_default().to_owned()).collect(),
             delimiter: b'\t',
             quote: b'"',
             escape: b'"',

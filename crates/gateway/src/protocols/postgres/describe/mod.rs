@@ -66,7 +66,7 @@ pub use effect::{Discard, Effect, Setting, TransactionModes};
 pub(super) use names::quoted;
 pub use parser::STACK_BYTES;
 pub(super) use parser::with_tree;
-pub use place::{Places, places};
+pub use place::{Places, TableColumn, TableColumns, places};
 pub use referents::{Events, Name, Referents};
 pub(super) use show::redactable;
 pub use show::show;

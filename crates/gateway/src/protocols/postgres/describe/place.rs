@@ -12,7 +12,7 @@ use countersign_core::action::redact::{Place, Position};
 use pg_query::protobuf as pb;
 use pg_query::{Node, NodeEnum};
 
-use super::{Literal, names, parser};
+use super::{Literal, Name, names, parser};
 
 /// How deep it looks: what is nested deeper counts as written.
 const DEPTH_MAX: usize = 1_000;
@@ -24,10 +24,22 @@ pub struct Places {
     parameters: BTreeMap<i32, Place>,
 }
 
+/// A table's column, in the order in which rows are inserted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Whether the server computes it, so that a `COPY` without a list of columns leaves it out.
+    pub generated: bool,
+}
+
+/// The columns of tables that rows are inserted into, by the name that a statement writes.
+pub type TableColumns = BTreeMap<Name, Vec<TableColumn>>;
+
 /// Where the constants of a message stand. What cannot be parsed yields nothing: everything in it is written then.
-pub fn places(sql: &str) -> Places {
+pub fn places(sql: &str, columns: &TableColumns) -> Places {
     let found = parser::with_tree(sql, |statements| {
-        let mut finder = Finder::default();
+        let mut finder = Finder { columns, places: Places::default(), depth: 0 };
         statements.iter().for_each(|statement| finder.statement(statement, Position::Output));
         finder.places
     });
@@ -49,13 +61,13 @@ impl Places {
     }
 }
 
-#[derive(Default)]
-struct Finder {
+struct Finder<'c> {
+    columns: &'c TableColumns,
     places: Places,
     depth: usize,
 }
 
-impl Finder {
+impl<'c> Finder<'c> {
     /// A statement whose own list of items stands at `yields`.
     fn statement(&mut self, node: &NodeEnum, yields: Position) {
         if self.depth >= DEPTH_MAX {
@@ -130,8 +142,7 @@ impl Finder {
 
     fn insert(&mut self, insert: &pb::InsertStmt, yields: Position) {
         self.with(insert.with_clause.as_ref());
-        let columns: Vec<&str> =
-            insert.cols.iter().map(|col| target(col).map_or("", |col| col.name.as_str())).collect();
+        let columns = self.filled(&insert.cols, insert.relation.as_ref());
         if let Some(NodeEnum::SelectStmt(select)) = insert.select_stmt.as_deref().and_then(|node| node.node.as_ref()) {
             self.select(select, Position::Written, &columns);
         }
@@ -149,12 +160,23 @@ impl Finder {
         for when in &merge.merge_when_clauses {
             let Some(NodeEnum::MergeWhenClause(when)) = &when.node else { continue };
             self.condition(when.condition.as_deref());
-            let columns: Vec<&str> =
-                when.target_list.iter().map(|col| target(col).map_or("", |col| col.name.as_str())).collect();
+            let columns = self.filled(&when.target_list, merge.relation.as_ref());
             self.items(when.values.iter(), Position::Written, &columns);
             self.set(&when.target_list);
         }
         self.returning(merge.returning_clause.as_ref(), yields);
+    }
+
+    /// The columns that the values of a row go to: those that are listed, or else all of the table's.
+    fn filled<'s>(&self, listed: &'s [Node], table: Option<&pb::RangeVar>) -> Vec<&'s str>
+    where
+        'c: 's,
+    {
+        if !listed.is_empty() {
+            return listed.iter().map(|col| target(col).map_or("", |col| col.name.as_str())).collect();
+        }
+        let known = table.and_then(|table| self.columns.get(&Name::relation(table)));
+        known.into_iter().flatten().map(|column| column.name.as_str()).collect()
     }
 
     /// `column = value`, and `(a, b) = (1, 2)`.
@@ -321,7 +343,7 @@ mod tests {
 
     /// The literals of a statement and its parameters `$1`, `$2`: position and column of each.
     fn check(sql: &str, expected: &[(&str, &str)]) {
-        let found = places(sql);
+        let found = places(sql, &TableColumns::default());
         let literals = literals(sql);
         let stands = literals.iter().filter(|literal| literal.kind != super::super::LiteralKind::Parameter);
         let mut all: Vec<Place> = stands.map(|literal| found.literal(sql, literal)).collect();

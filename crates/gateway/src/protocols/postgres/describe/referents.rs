@@ -76,7 +76,7 @@ impl Name {
         }
     }
 
-    fn relation(relation: &RangeVar) -> Self {
+    pub(super) fn relation(relation: &RangeVar) -> Self {
         Self { schema: relation.schemaname.clone(), name: relation.relname.clone() }
     }
 

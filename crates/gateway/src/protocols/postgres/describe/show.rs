@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use countersign_core::action::redact::{self, Place, Position, Redactor, Shown};
 use countersign_core::action::sql::SqlClass;
 
-use super::{Description, Literal, LiteralKind, Places, literals, places};
+use super::{Description, Literal, LiteralKind, Places, TableColumns, literals, places};
 
-/// What a card shows of a message. One that cannot be scanned is hidden as a whole.
-pub fn show(redactor: &mut Redactor<'_>, sql: &str, description: &Description) -> Shown {
+/// What a card shows of a message, with the columns of the tables that rows are inserted into. One that cannot be scanned
+/// is hidden as a whole.
+pub fn show(redactor: &mut Redactor<'_>, sql: &str, description: &Description, columns: &TableColumns) -> Shown {
     let found = literals(sql);
     if found.iter().any(|literal| literal.kind == LiteralKind::Unreadable) {
         return Shown { text: redactor.whole(sql), cut_bytes: sql.len(), ..Shown::default() };
@@ -16,7 +17,7 @@ pub fn show(redactor: &mut Redactor<'_>, sql: &str, description: &Description) -
     // passwords and options are anywhere in statements that change rights; what cannot be parsed may be one of them
     let rights = description.facts.statements.iter().any(|statement| statement.apart >= SqlClass::Admin);
     let secret = description.parse_error.is_some() || rights;
-    let places = if found.is_empty() { Places::default() } else { places(sql) };
+    let places = if found.is_empty() { Places::default() } else { places(sql, columns) };
     let constants: Vec<redact::Literal> = found
         .into_iter()
         .filter(|literal| literal.kind != LiteralKind::Parameter)
@@ -102,12 +103,12 @@ fn character(after: &str, unicode: bool) -> Option<(char, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{NoSession, describe};
+    use super::super::{Name, NoSession, TableColumn, describe};
     use super::*;
 
     fn check(sql: &str, expected: &str) {
         let mut redactor = Redactor::default();
-        assert_eq!(show(&mut redactor, sql, &describe(sql, &NoSession)).text, expected);
+        assert_eq!(show(&mut redactor, sql, &describe(sql, &NoSession), &TableColumns::default()).text, expected);
     }
 
     #[test]
@@ -121,6 +122,20 @@ mod tests {
         check("SELECT 1 -- ask ada@example.org", "SELECT 1 -- ask ‹email 1›");
         check("INSERT INTO t (surname, n) VALUES ('Lovelace', 3)", "INSERT INTO t (surname, n) VALUES (‹name 1›, 3)");
         check("SELECT * FROM t WHERE ssn = 536221234", "SELECT * FROM t WHERE ssn = ‹national id 1›");
+    }
+
+    #[test]
+    fn a_tables_own_columns_stand_in_for_a_list() {
+        let column = |name: &str| TableColumn { name: name.to_owned(), generated: false };
+        let table = Name { name: "t".to_owned(), ..Name::default() };
+        let columns = TableColumns::from([(table, vec![column("id"), column("surname")])]);
+        let shown = |sql: &str| show(&mut Redactor::default(), sql, &describe(sql, &NoSession), &columns).text;
+        assert_eq!(shown("INSERT INTO t VALUES (1, 'Lovelace')"), "INSERT INTO t VALUES (1, ‹name 1›)");
+        assert_eq!(shown("INSERT INTO t (id) VALUES (1), (2)"), "INSERT INTO t (id) VALUES (1), (2)");
+        assert_eq!(shown("INSERT INTO t SELECT 1, 'Lovelace'"), "INSERT INTO t SELECT 1, ‹name 1›");
+        assert_eq!(shown("INSERT INTO u VALUES (1, 'Lovelace')"), "INSERT INTO u VALUES (1, 'Lovelace')");
+        let merge = "MERGE INTO t USING s ON s.id = t.id WHEN NOT MATCHED THEN INSERT VALUES (1, 'Lovelace')";
+        assert!(shown(merge).ends_with("VALUES (1, ‹name 1›)"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use countersign_core::action::sql::{SqlClass, SqlStatement};
 
 use super::super::{
-    CopyFormat, CopyIn, Discard, Effect, LiteralKind, Referents, SessionFacts, Setting, TransactionModes, describe,
-    literals,
+    CopyFormat, CopyIn, Discard, Effect, LiteralKind, Name, Referents, SessionFacts, Setting, TransactionModes,
+    describe, literals,
 };
 use super::described;
 
@@ -82,9 +82,9 @@ fn effects() {
         ("FETCH ALL FROM c", Effect::Fetch { name: "c".into() }),
         ("CLOSE ALL", Effect::CloseCursor { name: None }),
         ("DISCARD TEMP", Effect::Discard(Discard::Temporary)),
-        ("COPY t FROM STDIN", Effect::CopyIn(copy(CopyFormat::Text, None, b'\t'))),
-        ("COPY t (a, b) FROM STDIN BINARY", Effect::CopyIn(copy(CopyFormat::Binary, Some(2), b'\t'))),
-        ("COPY t FROM STDIN CSV DELIMITER ';'", Effect::CopyIn(copy(CopyFormat::Csv, None, b';'))),
+        ("COPY t FROM STDIN", Effect::CopyIn(copy(CopyFormat::Text, &[], b'\t'))),
+        ("COPY t (a, b) FROM STDIN BINARY", Effect::CopyIn(copy(CopyFormat::Binary, &["a", "b"], b'\t'))),
+        ("COPY t FROM STDIN CSV DELIMITER ';'", Effect::CopyIn(copy(CopyFormat::Csv, &[], b';'))),
         ("COPY t TO STDOUT", Effect::CopyOut),
         ("COPY t TO '/tmp/x'", Effect::None),
         ("LISTEN c", Effect::Listen { channel: "c".into() }),
@@ -104,8 +104,10 @@ fn effects() {
     }
 }
 
-fn copy(format: CopyFormat, columns: Option<usize>, delimiter: u8) -> CopyIn {
-    CopyIn { format, columns, delimiter, quote: b'"', escape: b'"', header: false, readable: true }
+fn copy(format: CopyFormat, columns: &[&str], delimiter: u8) -> CopyIn {
+    let table = Some(Name { name: "t".to_owned(), ..Name::default() });
+    let columns = columns.iter().map(|&name| name.to_owned()).collect();
+    CopyIn { table, columns, format, delimiter, quote: b'"', escape: b'"', header: false, readable: true }
 }
 
 fn setting(name: &str, value: &str, local: bool) -> Setting {
