@@ -1,12 +1,14 @@
 // Checks entries of the record in the browser: that an entry's bytes are in the log, at their place, under a checkpoint that the
 // log's key signed (c2sp.org/tlog-proof, /tlog-checkpoint, /signed-note; RFC 9162, section 2.1.3.2). It believes nothing that the
 // gateway says besides the bytes themselves, but the gateway serves this script too: who must not depend on that runs
-// `countersign-verify`. The key that somebody told this browser to keep is compared with the one that signed.
+// `countersign-verify`. The key that somebody told this browser to keep is compared with the one that signed, and the record with
+// what this browser saw of it the last time (RFC 9162, section 2.1.4.2): it may only have grown.
 "use strict";
 (() => {
   const place = document.getElementById("verify");
   if (!place) return;
   const KEPT = "countersign.log-key";
+  const SEEN = "countersign.log-head";
   const PROOF_HASHES_MAX = 64;
   const ED25519 = 1;
 
@@ -87,6 +89,73 @@
     return hash;
   }
 
+  // ---- whether it only grew ----
+
+  // `old N`, the hashes, an empty line, the checkpoint of now (c2sp.org/tlog-witness).
+  function readGrowth(text, old) {
+    const lines = text.split("\n");
+    const blank = lines.indexOf("");
+    if (lines[0] !== `old ${old.size}` || blank < 0 || blank - 1 > PROOF_HASHES_MAX) fail("what should prove it is malformed");
+    return { hashes: lines.slice(1, blank).map(fromBase64), note: lines.slice(blank + 1).join("\n") };
+  }
+
+  async function grew(old, now, hashes) {
+    if (old.size > now.size) fail("it has fewer entries than before");
+    if (old.size === now.size || old.size === 0n) {
+      if (hashes.length > 0 || (old.size > 0n && !same(old.root, now.root))) fail("entries that were there are others now");
+      return;
+    }
+    const isWhole = (old.size & (old.size - 1n)) === 0n;
+    const [first, ...path] = isWhole ? [old.root, ...hashes] : hashes;
+    if (!first) fail("the proof is too short");
+    let [node, last, before, after] = [old.size - 1n, now.size - 1n, first, first];
+    while ((node & 1n) === 1n) { node >>= 1n; last >>= 1n; }
+    for (const sibling of path) {
+      if (last === 0n) fail("the proof is too long");
+      if ((node & 1n) === 1n || node === last) {
+        before = await sha256(Uint8Array.of(1), sibling, before);
+        after = await sha256(Uint8Array.of(1), sibling, after);
+        while ((node & 1n) === 0n && node !== 0n) { node >>= 1n; last >>= 1n; }
+      } else {
+        after = await sha256(Uint8Array.of(1), after, sibling);
+      }
+      node >>= 1n;
+      last >>= 1n;
+    }
+    if (last !== 0n) fail("the proof is too short");
+    if (!same(before, old.root) || !same(after, now.root)) fail("entries that were there are others now");
+  }
+
+  // What this browser saw last: the log's key, a signed note, and when.
+  const seen = () => { try { return JSON.parse(localStorage.getItem(SEEN)); } catch { return null; } };
+  function remember(note) {
+    try { localStorage.setItem(SEEN, JSON.stringify({ key: place.dataset.key, note, at: Date.now() })); } catch { /* not kept */ }
+  }
+
+  // Compares what is with what was; throws where it did not only grow, and then keeps what was.
+  async function since(key) {
+    const last = seen();
+    if (!last) {
+      const answer = await fetch("/record/since/0");
+      if (!answer.ok || answer.redirected) fail("the gateway does not give out its checkpoint");
+      const { note } = readGrowth(await answer.text(), { size: 0n });
+      const now = await readCheckpoint(note, key);
+      remember(note);
+      return `This browser remembers the record as it is now, ${now.size} entries, and compares it with what it finds the next time.`;
+    }
+    if (last.key !== place.dataset.key) fail("the gateway names another key than when this browser last looked");
+    const old = await readCheckpoint(last.note, key);
+    const answer = await fetch(`/record/since/${old.size}`);
+    if (answer.status === 404) fail(`it has fewer entries than the ${old.size} that it had`);
+    if (!answer.ok || answer.redirected) return "The gateway does not say now how the record grew.";
+    const { hashes, note } = readGrowth(await answer.text(), old);
+    const now = await readCheckpoint(note, key);
+    await grew(old, now, hashes);
+    const when = new Date(last.at).toLocaleString();
+    remember(note);
+    return `The record only grew since this browser last looked, ${when}: ${old.size} entries then, ${now.size} now.`;
+  }
+
   async function check(index, key) {
     const get = async (what) => {
       const answer = await fetch(`/record/${index}/${what}`);
@@ -107,7 +176,35 @@
 
   // ---- the page ----
 
-  const result = place.querySelector(".result");
+  const result = place.querySelector(".result:not(.since)");
+  const growth = place.querySelector(".since");
+  const element = (name, words) => Object.assign(document.createElement(name), { textContent: words });
+  function tell(tone, ...parts) {
+    growth.className = `result since ${tone}`;
+    growth.setAttribute("role", tone === "bad" ? "alert" : "status");
+    growth.replaceChildren(...parts);
+  }
+  async function compare(key) {
+    try {
+      tell("plain", element("p", await since(key)));
+    } catch (error) {
+      if (error instanceof TypeError) return; // no answer: the page says elsewhere that the gateway is away
+      const last = seen();
+      const words = "A record only grows; this one did not. Rely on nothing here, tell whoever looks after security, and keep the note below: the log signed it, and it proves what was there.";
+      const forget = Object.assign(element("button", "Forget what this browser saw"), { type: "button", className: "small" });
+      forget.addEventListener("click", () => {
+        try { localStorage.removeItem(SEEN); } catch { /* nothing is kept */ }
+        compare(key);
+      });
+      const parts = [element("h3", `This is not the record that this browser saw before: ${error.message}.`)];
+      if (last) {
+        const note = Object.assign(element("pre", last.note), { className: "code", tabIndex: 0 });
+        note.setAttribute("aria-label", "The signed note that this browser keeps");
+        parts.push(element("p", words), element("p", `Seen ${new Date(last.at).toLocaleString()}, signed by ${last.key}`), note, forget);
+      }
+      tell("bad", ...parts);
+    }
+  }
   function say(tone, ...lines) {
     result.className = `result ${tone}`;
     result.replaceChildren(...lines.map((words) => {
@@ -131,6 +228,7 @@
       let last;
       for (const index of indices) last = await check(index, key);
       const what = indices.length === 1 ? `Entry ${last.index} is` : `${indices.length} entries are`;
+      await compare(key);
       say("good", `${what} in the log, byte for byte, under a checkpoint over ${last.size} entries.`,
         `The checkpoint is signed by ${key.name}, key fingerprint ${key.fingerprint}.`, aboutKey(key));
     } catch (error) {
@@ -157,6 +255,7 @@
     name();
   });
   name();
+  readKey(place.dataset.key).then(compare).catch(() => { /* a browser that cannot check says so when it is asked to */ });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-entry]");
     if (!button) return;

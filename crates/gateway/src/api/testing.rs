@@ -134,6 +134,11 @@ impl LogView for PaperLog {
         }
     }
 
+    async fn growth(&self, old: u64) -> Result<String, LogError> {
+        self.check()?;
+        if old <= 3 { Ok(format!("old {old}\n\n")) } else { Err(LogError::Absent(old.to_string())) }
+    }
+
     async fn flush(&self) -> Result<(), LogError> {
         self.check()
     }

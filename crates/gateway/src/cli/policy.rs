@@ -6,10 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use countersign_core::action::{
-    ActionId, AgentId, Described, Environment, Facts, Job, PayloadDigest, PersonId, PersonRef, Requester, Sensitivity,
-    SessionFacts, Target, redact,
-};
+use countersign_core::action::{AgentId, Described, Environment, Facts, Job, PersonId, PersonRef, Sensitivity, Target};
 use countersign_core::policy::prove::Invariant;
 use countersign_core::policy::{AgentFacts, Bundle, Circumstances, Explanation, Outcome, People, PersonFacts, Quorum};
 
@@ -21,7 +18,7 @@ use super::{Context, identity};
 use crate::admin::Request;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::policies;
+use crate::policies::{self, hypothesis::Hypothesis};
 use crate::ports::Clock as _;
 use crate::protocols::postgres::describe::{NoSession, describe};
 
@@ -233,21 +230,16 @@ async fn hypothetical(config: &Config, args: &ExplainArgs) -> anyhow::Result<(De
         persons: BTreeMap::from([(owner.id.clone(), PersonFacts { name: owner.name.clone(), ..Default::default() })]),
         agents: BTreeMap::from([(AgentId::new(id.clone()), AgentFacts { groups })]),
     };
-    let described = Described {
-        impact: countersign_core::action::impact::Impact::default(),
-        id: ActionId::new("explain"),
-        requester: Requester::Agent { id: AgentId::new(id), name, owner: owner.clone(), job: job(&args.job)? }.into(),
-        on_behalf_of: owner.clone().into(),
-        closure: BTreeSet::from([owner.id]).into(),
-        target: target(config, args.target.as_deref())?.into(),
-        facts: Facts::Sql(describe(&args.sql, &NoSession).facts).into(),
-        session: SessionFacts::default().into(),
-        shown: redact::Shown::default(),
-        reason: None,
-        payload: PayloadDigest::of(args.sql.as_bytes()),
+    let hypothesis = Hypothesis {
+        agent: (AgentId::new(id), name),
+        owner,
+        job: job(&args.job)?,
+        target: target(config, args.target.as_deref())?,
+        text: &args.sql,
+        facts: Facts::Sql(describe(&args.sql, &NoSession).facts),
         at: SystemClock::default().now(),
     };
-    Ok((described, people))
+    Ok((hypothesis.described(), people))
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {

@@ -3,6 +3,7 @@
 //! They are sent compressed; pages are not. A page holds its session's form token beside text of others, and the size of the
 //! two compressed together would tell of the one to whoever writes the other (BREACH).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -28,11 +29,28 @@ const VERSION_BYTES: usize = 8;
 #[folder = "assets/"]
 struct Assets;
 
-/// Each text that is served, compressed once.
-static COMPRESSED: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
-    let served = Assets::iter().filter(|name| media_type(name).is_some());
-    served.filter_map(|name| Some((name.to_string(), compress(&Assets::get(&name)?.data).ok()?))).collect()
+/// A text that is served.
+struct Served {
+    data: Cow<'static, [u8]>,
+    compressed: Vec<u8>,
+    version: String,
+    media_type: &'static str,
+}
+
+/// All of them, read, hashed and compressed once.
+static SERVED: LazyLock<BTreeMap<String, Served>> = LazyLock::new(|| {
+    let served = |name: &str| {
+        let (file, media_type) = (Assets::get(name)?, media_type(name)?);
+        let compressed = compress(&file.data).ok()?;
+        Some((name.to_owned(), Served { version: version(&file), compressed, data: file.data, media_type }))
+    };
+    Assets::iter().filter_map(|name| served(&name)).collect()
 });
+
+/// Makes them ready before anybody asks: compressing them takes longer than any page.
+pub(super) fn prepare() {
+    LazyLock::force(&SERVED);
+}
 
 fn compress(data: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -48,8 +66,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 /// The address of an asset, with its version.
 pub(super) fn url(name: &str) -> String {
-    match Assets::get(name) {
-        Some(file) => format!("/assets/{name}?v={}", version(&file)),
+    match SERVED.get(name) {
+        Some(served) => format!("/assets/{name}?v={}", served.version),
         None => format!("/assets/{name}"),
     }
 }
@@ -61,16 +79,13 @@ pub(super) struct Version {
 
 /// Serves one asset.
 pub(super) async fn serve(Path(name): Path<String>, Query(asked): Query<Version>, headers: HeaderMap) -> Response {
-    let (Some(file), Some(media_type)) = (Assets::get(&name), media_type(&name)) else {
-        return Failure::not_found("file").into_response();
-    };
-    let version = version(&file);
-    let tag = format!("W/\"{version}\""); // the same text in either coding
-    let cache = if asked.v.as_deref() == Some(&version) { FOREVER } else { ASK_AGAIN };
+    let Some(served) = SERVED.get(&name) else { return Failure::not_found("file").into_response() };
+    let tag = format!("W/\"{}\"", served.version); // the same text in either coding
+    let cache = if asked.v.as_deref() == Some(&served.version) { FOREVER } else { ASK_AGAIN };
     let known =
         headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|v| v.contains(&tag));
     let head = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_TYPE, served.media_type.to_owned()),
         (header::CACHE_CONTROL, cache.to_owned()),
         (header::ETAG, tag),
         (header::VARY, "accept-encoding".to_owned()),
@@ -78,9 +93,9 @@ pub(super) async fn serve(Path(name): Path<String>, Query(asked): Query<Version>
     if known {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    match COMPRESSED.get(&name).filter(|_| takes_gzip(&headers)) {
-        Some(compressed) => (head, [(header::CONTENT_ENCODING, "gzip")], compressed.as_slice()).into_response(),
-        None => (head, file.data).into_response(),
+    match takes_gzip(&headers) {
+        true => (head, [(header::CONTENT_ENCODING, "gzip")], served.compressed.as_slice()).into_response(),
+        false => (head, &*served.data).into_response(),
     }
 }
 
@@ -109,11 +124,11 @@ mod tests {
 
     #[test]
     fn what_is_compressed_is_the_same() {
-        assert!(COMPRESSED.len() >= 4);
-        for (name, compressed) in COMPRESSED.iter() {
-            let (mut text, file) = (Vec::new(), Assets::get(name).expect("there"));
-            GzDecoder::new(compressed.as_slice()).read_to_end(&mut text).expect("unpacks");
-            assert_eq!(text.as_slice(), &*file.data, "{name}");
+        assert!(SERVED.len() >= 4);
+        for (name, served) in SERVED.iter() {
+            let mut text = Vec::new();
+            GzDecoder::new(served.compressed.as_slice()).read_to_end(&mut text).expect("unpacks");
+            assert_eq!(text.as_slice(), &*served.data, "{name}");
         }
     }
 

@@ -78,12 +78,14 @@ struct Console {
     refusals: Arc<Refusals>,
     describer: Arc<dyn Describer>,
     checks: Arc<policies::checks::Checks>,
+    looks: Arc<health::Looks>,
 }
 
 /// The console's routes, with a page for every address that is not one; merge nothing else that has a fallback.
 ///
 /// `describer` says what a text means that somebody tries on the policies.
 pub fn router(gate: Arc<Gate>, describer: Arc<dyn Describer>) -> Router {
+    std::thread::spawn(assets::prepare);
     let authenticator = Authenticator::new(Arc::clone(&gate.directory), &gate.config);
     let console = Console {
         gate,
@@ -92,6 +94,7 @@ pub fn router(gate: Arc<Gate>, describer: Arc<dyn Describer>) -> Router {
         refusals: Arc::default(),
         describer,
         checks: Arc::default(),
+        looks: Arc::default(),
     };
     open()
         .merge(
@@ -180,6 +183,7 @@ fn readers() -> Router<Console> {
         .route("/policies/try", get(policies::trial::page).post(policies::trial::answer))
         .route("/policies/checks", get(policies::checks::page).post(policies::checks::prove))
         .route("/record", get(record::page))
+        .route("/record/since/{size}", get(record::growth))
         .route("/record/{index}/leaf", get(record::leaf))
         .route("/record/{index}/proof", get(record::proof))
 }

@@ -95,6 +95,13 @@ pub(super) async fn proof(State(console): State<Console>, Path(index): Path<Stri
     Ok(file("text/plain; charset=utf-8", format!("leaf-{index}.tlog-proof"), proof))
 }
 
+/// The proof that the record only grew since it had so many entries, with its checkpoint.
+pub(super) async fn growth(State(console): State<Console>, Path(size): Path<String>) -> Result<Response, Failure> {
+    let size = parse(&size)?;
+    let proof = console.gate.log.growth(size).await?;
+    Ok(file("text/plain; charset=utf-8", format!("since-{size}.txt"), proof))
+}
+
 fn parse(index: &str) -> Result<u64, Failure> {
     index.parse().map_err(|_| Failure::not_found("entry in the record"))
 }

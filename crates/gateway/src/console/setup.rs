@@ -28,7 +28,8 @@ struct TargetView {
     handle: String,
     protocol: &'static str,
     environment: &'static str,
-    sensitivity: i64,
+    /// Its name, and its number.
+    sensitivity: (&'static str, i64),
     upstream: Html,
     connect: Option<Html>,
     /// Whether it is in force in some form.
@@ -55,7 +56,7 @@ pub(super) async fn targets(State(console): State<Console>, Extension(session): 
         handle: target.name.clone(),
         protocol: target.protocol.name(),
         environment: target.environment.name(),
-        sensitivity: target.sensitivity.level(),
+        sensitivity: (target.sensitivity.name(), target.sensitivity.level()),
         upstream: line(without_user(&target.upstream)),
         connect: listen.as_ref().map(|at| line(&format!("psql \"postgres://AGENT:KEY@{at}/{}\"", target.name))),
     };

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use countersign_tlog::proof::{self, TextError, inclusion};
+use countersign_tlog::proof::{self, TextError, consistency, inclusion};
 use countersign_tlog::source::{CHECKPOINT_PATH, HISTORY_PATH, TileError, entry};
 use countersign_tlog::tile::TILE_WIDTH;
 use countersign_tlog::{
@@ -167,6 +167,19 @@ impl Query {
         let proof = TlogProof { extra: None, index, hashes, checkpoint };
         proof.verify(&leaf, &self.key, &[], None).map_err(QueryError::Unproved)?;
         Ok(proof.to_string())
+    }
+
+    /// The proof that the published log only grew since it had `old` leaves, and its checkpoint, as the body of
+    /// `add-checkpoint` (<https://c2sp.org/tlog-witness>). Whoever has the root of then checks it.
+    pub fn growth(&self, old: u64) -> Result<String, QueryError> {
+        let checkpoint = self.checkpoint_text()?;
+        let size = Checkpoint::open(checkpoint.as_bytes(), &self.key, &[])?.checkpoint().size;
+        if old > size {
+            return Err(QueryError::NotFound { index: old, size });
+        }
+        let hashes = consistency(&self.source(), old, size)?;
+        let hashes: String = hashes.iter().map(|hash| format!("{hash}\n")).collect();
+        Ok(format!("old {old}\n{hashes}\n{checkpoint}"))
     }
 
     /// The file that `/log/<path>` names, if it is one of a log's and published. No other path opens anything.

@@ -74,6 +74,10 @@ impl LogView for Ledger {
         self.ask(move |query| Ok(query.prove(index)?)).await
     }
 
+    async fn growth(&self, old: u64) -> Result<String, LogError> {
+        self.ask(move |query| Ok(query.growth(old)?)).await
+    }
+
     async fn flush(&self) -> Result<(), LogError> {
         Ledger::flush(self).await.map(|_| ()).map_err(|failure| LogError::Unavailable(failure.to_string()))
     }

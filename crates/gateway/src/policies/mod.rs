@@ -18,6 +18,7 @@ use crate::ports::{KeptBundle, StoreError};
 pub mod diff;
 pub mod effect;
 mod force;
+pub mod hypothesis;
 
 pub use force::{Activation, Examined, NotActivated, Policies};
 

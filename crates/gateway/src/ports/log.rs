@@ -48,6 +48,8 @@ pub trait LogView: Send + Sync {
     async fn size(&self) -> Result<u64, LogError>;
     /// The inclusion proof of a leaf, as a `.tlog-proof`.
     async fn prove(&self, index: u64) -> Result<String, LogError>;
+    /// The proof that the published log only grew since it had `old` leaves, and its checkpoint, as witnesses are asked with.
+    async fn growth(&self, old: u64) -> Result<String, LogError>;
     /// Integrates and publishes everything recorded before the call.
     async fn flush(&self) -> Result<(), LogError>;
     /// Whether the journal and the sequencer still work.

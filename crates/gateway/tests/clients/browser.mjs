@@ -35,6 +35,36 @@ const commands = {
   async count({ page, selector }) { return page.locator(selector).count(); },
   async run({ page, script }) { return page.evaluate(script); },
   async resize({ page, width }) { await page.setViewportSize({ width, height: 900 }); },
+  // The page may notify, and keeps the words of each notification that it shows.
+  async notified({ page }) {
+    await page.context().grantPermissions(["notifications"], { origin: new URL(page.url()).origin });
+    await page.context().addInitScript(() => {
+      window.shown = [];
+      const Real = window.Notification;
+      window.Notification = class extends Real {
+        constructor(title, options) {
+          super(title, options);
+          this.addEventListener("show", () => { document.documentElement.dataset.shown = window.shown.push(options.body); });
+        }
+      };
+    });
+    await page.reload();
+  },
+  // The person looks at another tab. Playwright makes every page believe that it has the focus: that is ended.
+  async look_away({ page, cdp }) {
+    await (await page.context().newPage()).bringToFront();
+    for (const enabled of [true, false]) await cdp.send("Emulation.setFocusEmulationEnabled", { enabled });
+    return page.evaluate("document.hasFocus()");
+  },
+  // The gateway's answers whose address begins so, as somebody in between would change them.
+  async tamper({ page, path, status, replace }) {
+    await page.unrouteAll();
+    if (path) await page.route((url) => url.pathname.startsWith(path), async (route) => {
+      const answer = await route.fetch();
+      const body = replace ? (await answer.text()).replace(new RegExp(replace[0], "m"), replace[1]) : await answer.text();
+      await route.fulfill({ response: answer, status: status ?? answer.status(), body });
+    });
+  },
   // More windows of the same browser on one address, each waited for.
   async tabs({ page, url, count, selector }) {
     for (let at = 0; at < count; at += 1) {

@@ -202,6 +202,70 @@ fn the_browser_checks_the_record_and_notices_what_was_changed() {
     browser.until("dora", "#verify .result.bad:has-text('another key')");
 }
 
+/// The browser compares the record with what it saw of it the last time, whatever the gateway answers.
+#[test]
+fn the_browser_notices_a_record_that_did_not_only_grow() {
+    let (world, mut browser) = world();
+    world.until_recorded("the start", |leaf| leaf["kind"] == "system.started");
+    browser.open("dora", "/record");
+    browser.until("dora", "#verify .since:has-text('This browser remembers the record')");
+    let (call, review) = world.paused(WRITE);
+    world.dora().reject(&review, "no").ok();
+    call.outcome().refused("42501");
+    world.until_recorded("the vote", |leaf| leaf["kind"] == "review.vote");
+    let kept = seen(&mut browser, "dora", "localStorage.getItem('countersign.log-head')");
+    let tamper = |browser: &mut Chromium, more: Value| {
+        let mut command = json!({"do": "tamper", "who": "dora", "path": "/record/since/"});
+        command.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        browser.run(command);
+    };
+    for (way, words) in [
+        (json!({"replace": ["^old \\d+\\n.", "$&A"]}), "not the record that this browser saw before"),
+        (json!({"replace": ["(^old \\d+\\n[^]{9})...", "$1xyz"]}), "are others now"),
+        (json!({"replace": ["^(\\S+)\\n\\d+\\n(\\S{44})$", "$1\n2\n$2"]}), "not signed by this key"),
+        (json!({"status": 404}), "fewer entries"),
+    ] {
+        tamper(&mut browser, way.clone());
+        browser.open("dora", "/record");
+        browser.until("dora", "#verify .since.bad[role=alert]");
+        let said = browser.run(json!({"do": "text", "who": "dora", "selector": "#verify .since"}));
+        assert!(said.as_str().unwrap().contains(words), "{way}: {said}");
+        assert_eq!(seen(&mut browser, "dora", "localStorage.getItem('countersign.log-head')"), kept, "{way}");
+    }
+    browser.inspect_quietly("dora", "record-rewritten");
+    browser.run(json!({"do": "tamper", "who": "dora"}));
+    browser.open("dora", "/record");
+    browser.until("dora", "#verify .since.plain:has-text('only grew since this browser last looked')");
+    browser.inspect_quietly("dora", "record-grew");
+}
+
+/// Whoever asked for notifications and looks elsewhere is told of what waits for them, and of nothing else.
+#[test]
+fn a_browser_notifies_of_what_waits_for_its_person() {
+    let world = World::start();
+    let mut browser = Chromium::start(&world);
+    for who in ["dora", "ada"] {
+        browser.sign_in(&world, who, json!({}));
+        browser.open(who, "/");
+        browser.run(json!({"do": "notified", "who": who}));
+        browser.press(who, "#notify");
+        browser.until(who, "#notify[aria-pressed=true]");
+        assert_eq!(browser.run(json!({"do": "look_away", "who": who})), false);
+        browser.until(who, "#live.on");
+    }
+    let (call, review) = world.paused(WRITE);
+    for who in ["dora", "ada"] {
+        browser.until(who, &format!("#review-{}", review.id()));
+    }
+    browser.until("dora", "html[data-shown]");
+    let told = seen(&mut browser, "dora", "window.shown");
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    let words = told[0].as_str().unwrap();
+    assert!(words.contains("wants to") && words.contains("customers") && !words.contains("950"), "{told}");
+    assert_eq!(seen(&mut browser, "ada", "window.shown"), json!([]), "her own agent asks");
+    call.leave();
+}
+
 #[test]
 fn a_search_is_kept_by_its_name() {
     let (world, mut browser) = world();

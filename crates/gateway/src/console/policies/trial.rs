@@ -9,10 +9,7 @@ use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_core::action::{
-    ActionId, AgentId, Described, Facts, PayloadDigest, PersonId, PersonRef, Requester, ReviewId, SessionFacts, Target,
-    impact, redact,
-};
+use countersign_core::action::{ActionId, AgentId, Described, Facts, PersonId, PersonRef, ReviewId, Target};
 use countersign_core::policy::{
     AgentFacts, Circumstances, Determining, Explanation, Obligations, Outcome, PersonFacts, Quorum,
 };
@@ -23,6 +20,7 @@ use crate::console::Console;
 use crate::console::page::{Failure, Frame, render};
 use crate::console::session::Session;
 use crate::console::show::{Html, block, line};
+use crate::policies::hypothesis::Hypothesis;
 use crate::ports::Agent;
 
 /// The longest text that is tried, in bytes.
@@ -201,26 +199,13 @@ fn hypothetical(
     };
     let owner = agent.map_or_else(|| PersonId::new(NOBODY), |agent| agent.owner.clone());
     let owner = PersonRef { name: owner.to_string(), id: owner };
-    Described {
-        id: ActionId::new("trial"),
-        requester: Requester::Agent { id, name, owner: owner.clone(), job: None }.into(),
-        on_behalf_of: owner.clone().into(),
-        closure: BTreeSet::from([owner.id]).into(),
-        target: Target {
-            name: target.name.clone(),
-            environment: target.environment,
-            sensitivity: target.sensitivity,
-            generation: target.generation(),
-        }
-        .into(),
-        facts: facts.into(),
-        session: SessionFacts::default().into(),
-        shown: redact::Shown::default(),
-        impact: impact::Impact::default(),
-        reason: None,
-        payload: PayloadDigest::of(form.text.as_bytes()),
-        at,
-    }
+    let target = Target {
+        name: target.name.clone(),
+        environment: target.environment,
+        sensitivity: target.sensitivity,
+        generation: target.generation(),
+    };
+    Hypothesis { agent: (id, name), owner, job: None, target, text: &form.text, facts, at }.described()
 }
 
 async fn show(
