@@ -103,7 +103,7 @@ codes! {
     IssuerUnavailable => "issuer_unavailable",
     /// A token stands for no agent.
     JobUnmatched => "job_unmatched",
-    /// An account that a token names belongs to nobody here.
+    /// An account that a token names, or that clicked in chat, belongs to nobody here.
     AccountUnlinked => "account_unlinked",
     /// Somebody through whom a job acts is unknown or suspended.
     DelegationRefused => "delegation_refused",

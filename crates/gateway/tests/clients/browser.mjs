@@ -31,6 +31,7 @@ const commands = {
   async keys({ page, keys }) { for (const key of keys) await page.keyboard.press(key); },
   async fill({ page, selector, value }) { await page.locator(selector).first().fill(value); },
   async until({ page, selector }) { await page.locator(selector).first().waitFor({ state: "attached", timeout: 20000 }); },
+  async gone({ page, selector }) { await page.locator(selector).first().waitFor({ state: "detached", timeout: 20000 }); },
   async text({ page, selector }) { return page.locator(selector).first().textContent(); },
   async count({ page, selector }) { return page.locator(selector).count(); },
   async run({ page, script }) { return page.evaluate(script); },
@@ -134,6 +135,25 @@ const commands = {
     await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
     await page.setViewportSize({ width: width || 1280, height: 900 });
     await page.screenshot({ path, fullPage: true });
+  },
+  // Adaptive Cards by Microsoft's own renderer: what it warns of, what can be read, pressed and followed.
+  async cards({ page, cards }) {
+    await page.addScriptTag({ path: require.resolve("adaptivecards/dist/adaptivecards.min.js") });
+    return page.evaluate((cards) => cards.map((json) => {
+      const { AdaptiveCard, SerializationContext, Versions } = window.AdaptiveCards;
+      const context = new SerializationContext(Versions.v1_5), card = new AdaptiveCard();
+      card.parse(json, context);
+      const parsed = [...Array(context.eventCount).keys()].map((at) => context.getEventAt(at).message);
+      const invalid = card.validateProperties().validationEvents.map((one) => one.message);
+      const shown = document.createElement("main");
+      shown.append(card.render());
+      document.body.append(shown);
+      const all = (selector) => [...shown.querySelectorAll(selector)];
+      return {
+        warnings: [...parsed, ...invalid], text: shown.innerText, buttons: all("button").map((one) => one.innerText),
+        markup: all("a, img, iframe, script, b, em, strong, h1, li").map((one) => one.outerHTML),
+      };
+    }), cards);
   },
   // A page of another origin on the same host.
   async elsewhere() {

@@ -7,12 +7,14 @@ if (!modules) throw new Error('COUNTERSIGN_NODE_MODULES names the directory that
 const { Client } = createRequire(`${modules}/`)('pg');
 
 const [scenario, given] = process.argv.slice(2);
+const many = Array.from({ length: 300 }, (_, at) => `the order of round ${at} `.repeat(at % 50 === 0 ? 40 : 1));
 const sql = {
   read: 'SELECT 1 AS one',
   refused: 'DELETE FROM customers',
   write: 'UPDATE customers SET credit_limit = credit_limit + $1 WHERE id = $2',
+  'write-many': `UPDATE customers SET credit_limit = credit_limit + 1 WHERE id = 3 AND name <> ALL (ARRAY[${many.map((_, at) => `$${at + 1}`)}]::text[])`,
 };
-const parameters = { write: [1, 3] };
+const parameters = { write: [1, 3], 'write-many': many };
 
 const result = { ok: false, rows: null, sqlstate: null, message: null, notices: [], usable_after: false };
 // `require` of libpq: encrypted, the certificate is not checked.

@@ -2,11 +2,15 @@
 //! agent writes is markup there, it stays within its service's limits and says how much is not shown, and takes clicks from
 //! those alone whom they come from. A channel without a fixture here fails.
 
+mod clicks;
+mod outage;
+
 use serde_json::{Value, json};
 
+use crate::harness::clients::Client;
 use crate::harness::mail::{ADDRESS, Protected};
 use crate::harness::slack::Interaction;
-use crate::harness::teams::{CHANNEL, Odd, button};
+use crate::harness::teams::{CHANNEL, Odd, Trouble, button};
 use crate::harness::{Plan, ROW, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
@@ -19,6 +23,17 @@ enum Click {
     Stranger,
     Asker,
     Genuine,
+}
+
+/// What a service does instead of what it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outage {
+    /// Nothing, for now.
+    Away,
+    /// Nothing, and asks to be left alone for so many seconds.
+    Throttled(u32),
+    /// Nothing, for good.
+    Refused,
 }
 
 /// What a test has to know of a channel.
@@ -35,6 +50,10 @@ trait Fixture {
     fn decides(&self, message: &Value) -> bool;
     /// Sends a click on a message's approval. False where nobody can click.
     fn click(&self, world: &World, message: &Value, click: Click) -> bool;
+    /// From now on its service does that. False where it has no way to.
+    fn outage(&self, world: &World, outage: Option<Outage>) -> bool;
+    /// How many requests met an outage so far.
+    fn troubled(&self, world: &World) -> usize;
 }
 
 struct Mail;
@@ -103,6 +122,21 @@ impl Fixture for Mail {
     fn click(&self, _: &World, _: &Value, _: Click) -> bool {
         false
     }
+
+    /// SMTP has no way to say for how long it wants to be left alone.
+    fn outage(&self, world: &World, outage: Option<Outage>) -> bool {
+        world.mail().in_trouble(match outage {
+            None => None,
+            Some(Outage::Away) => Some("451 4.3.0 not now"),
+            Some(Outage::Refused) => Some("550 5.1.1 nobody"),
+            Some(Outage::Throttled(_)) => return false,
+        });
+        true
+    }
+
+    fn troubled(&self, world: &World) -> usize {
+        world.mail().troubled()
+    }
 }
 
 impl Fixture for Slack {
@@ -161,6 +195,19 @@ impl Fixture for Slack {
         };
         assert_eq!(sent.send(world).0, expected, "{click:?}");
         true
+    }
+
+    fn outage(&self, world: &World, outage: Option<Outage>) -> bool {
+        world.slack().front().in_trouble(outage.map(|outage| match outage {
+            Outage::Away => (503, None, "{}"),
+            Outage::Throttled(seconds) => (429, Some(seconds), "{\"ok\":false,\"error\":\"ratelimited\"}"),
+            Outage::Refused => (200, None, "{\"ok\":false,\"error\":\"channel_not_found\"}"),
+        }));
+        true
+    }
+
+    fn troubled(&self, world: &World) -> usize {
+        world.slack().front().troubled()
     }
 }
 
@@ -233,6 +280,19 @@ impl Fixture for Teams {
         assert_eq!(teams.send_with(&activity, token).0, expected, "{click:?}");
         true
     }
+
+    fn outage(&self, world: &World, outage: Option<Outage>) -> bool {
+        world.teams().in_trouble(outage.map(|outage| match outage {
+            Outage::Away => Trouble { status: 502, after: None },
+            Outage::Throttled(seconds) => Trouble { status: 429, after: Some(seconds) },
+            Outage::Refused => Trouble { status: 403, after: None },
+        }));
+        true
+    }
+
+    fn troubled(&self, world: &World) -> usize {
+        world.teams().troubled()
+    }
 }
 
 impl Fixture for Webhook {
@@ -272,14 +332,34 @@ impl Fixture for Webhook {
     fn click(&self, _: &World, _: &Value, _: Click) -> bool {
         false
     }
+
+    fn outage(&self, world: &World, outage: Option<Outage>) -> bool {
+        let (status, after) = match outage {
+            None => (204, None),
+            Some(Outage::Away) => (500, None),
+            Some(Outage::Throttled(seconds)) => (429, Some(seconds)),
+            Some(Outage::Refused) => (410, None),
+        };
+        world.receiver().answers_after(status, after);
+        true
+    }
+
+    fn troubled(&self, world: &World) -> usize {
+        world.receiver().all().iter().filter(|received| received["answered"] != 204).count()
+    }
 }
 
 /// Each channel by itself, in a world of its own.
-fn each(mut test: impl FnMut(&'static str, &World, &dyn Fixture)) {
+fn each(test: impl FnMut(&'static str, &World, &dyn Fixture)) {
+    each_of(Plan::default, test);
+}
+
+/// The same in worlds that differ from the usual one.
+fn each_of(plan: fn() -> Plan, mut test: impl FnMut(&'static str, &World, &dyn Fixture)) {
     let mut seen = 0;
     for name in countersign::channels::names() {
         let fixture = fixture(name);
-        let mut world = fixture.plan(Plan::default().sensitivity_low()).start();
+        let mut world = fixture.plan(plan().sensitivity_low()).start();
         fixture.start(&mut world);
         test(name, &world, &*fixture);
         seen += 1;
@@ -332,6 +412,20 @@ fn every_channel_stays_within_its_limits_and_offers_no_click_on_what_it_leaves_o
             assert!(message.to_string().contains(&format!("/reviews/{}", review.id())), "{name} leads to all of it");
         });
     }
+}
+
+/// Hundreds of parameters, and long ones: what they hold is counted, and nobody approves by a click what they cannot see.
+#[test]
+fn many_parameters_are_counted_in_every_channel() {
+    each(|name, world, fixture| {
+        let _call = world.send(Client::NodePg, "write-many", None);
+        let review = world.review_beyond(0);
+        let message = fixture.until_says(world, "characters are not shown here");
+        assert!(message.to_string().contains(review.id()), "{name}: {message}");
+        assert!(fixture.is_within_limits(&message), "{name}: {} bytes", message.to_string().len());
+        assert!(!fixture.decides(&message), "{name}: {message}");
+        assert!(message.to_string().contains(&format!("/reviews/{}", review.id())), "{name} leads to all of it");
+    });
 }
 
 /// Unsigned, tampered, by nobody, by who asks, and again when it is over.

@@ -7,6 +7,7 @@ use crate::harness::api::{Answer, Api, Review};
 use crate::harness::clients::Call;
 use crate::harness::console::Browser;
 use crate::harness::slack::Interaction;
+use crate::harness::teams::{CHANNEL, text};
 use crate::harness::{Plan, ROW, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
@@ -36,8 +37,9 @@ fn cast() -> Cast {
         "gil": person(&["db-approvers"], 4),
     });
     let settings = "admins = [\"admins\"]\nperson_claim = \"employee\"";
-    let mut world = Plan::default().identity_provider(people, settings).slack().sensitivity_low().start();
+    let mut world = Plan::default().identity_provider(people, settings).slack().teams().sensitivity_low().start();
     world.slack_mut().start();
+    world.teams().start();
     let member = |name: &'static str, why: &'static str| {
         let mut browser = Browser::new(&world);
         assert_eq!(browser.sign_in_with_provider(name).status, 200);
@@ -57,6 +59,7 @@ fn cast() -> Cast {
     let key = made["key"].as_str().unwrap().to_owned();
     for (account, person) in [("meg", "meg"), ("ann", "ann"), ("bob", "bob"), ("bob-admin", "bob"), ("gil", "gil")] {
         world.slack().link_to(&world, account, person);
+        world.teams().link_to(&world, account, person);
     }
     Cast { key, side: vec![meg, ann, bob, bob_too], gil, world }
 }
@@ -79,6 +82,13 @@ fn nobody_of_the_requesters_side_decides_by_any_way() {
     let cast = cast();
     let (mut call, review) = cast.world.paused_as(("deployer", &cast.key), WRITE);
     let message = cast.world.slack().until_says("approvals", "Waits for one of dba");
+    let card = cast.world.teams().until_says(CHANNEL, "Waits for one of dba");
+    let in_teams = |name: &str, verdict: &str| {
+        let (status, said) =
+            cast.world.teams().send(&cast.world.teams().click(name, &card, verdict, json!({"reason": "in Teams"})));
+        assert_eq!(status, 200, "{said}");
+        text(&said["value"])
+    };
     let mut attempts = 0;
     for Member { why, name, browser, script } in &cast.side {
         for verdict in ["approve", "reject"] {
@@ -91,7 +101,10 @@ fn nobody_of_the_requesters_side_decides_by_any_way() {
             assert!(!said.ok() && said.stderr.contains("self_approval"), "{name}, who {why}: {said:?}");
             let click = cast.world.slack().click(name, &message, verdict);
             assert_eq!(Interaction::new(&click).send(&cast.world).0, 200);
-            attempts += 4;
+            let said = in_teams(name, verdict);
+            // what the host linked counts for nothing here, before anybody asks whose side it is
+            assert!(said.contains("local_credential"), "{name}, who {why}: {said}");
+            attempts += 5;
         }
         untouched(&cast, &mut call, &review);
     }
@@ -104,6 +117,8 @@ fn nobody_of_the_requesters_side_decides_by_any_way() {
     assert_eq!(Interaction::new(&click).send(&cast.world).0, 200);
     cast.world
         .until_recorded("gil's click", |leaf| leaf["kind"] == "review.refused" && leaf["code"] == "local_credential");
+    let said = in_teams(cast.gil.name, "approve");
+    assert!(said.contains("local_credential"), "{said}");
     untouched(&cast, &mut call, &review);
     assert_eq!(cast.gil.browser.vote(&review, "approve").status, 303, "{}", cast.gil.why);
     assert_eq!(call.outcome().rows(), 1);

@@ -255,11 +255,13 @@ fn a_form_asks_for_the_reason_that_policy_wants() {
     let message = world.teams().until_says(CHANNEL, "Waits for one of dba");
     let actions = message["attachments"][0]["content"]["actions"].as_array().unwrap();
     let form = actions.iter().find(|action| action["title"] == "Approve…").expect("a form");
-    assert_eq!((&form["type"], &form["card"]["body"][0]["isRequired"]), (&json!("Action.ShowCard"), &json!(true)));
-    let without = world.click_card("dora", &message, "approve", json!({"reason": " "}));
+    let field = &form["card"]["body"][0];
+    assert_eq!((&form["type"], &field["isRequired"]), (&json!("Action.ShowCard"), &json!(true)));
+    assert_eq!(field["id"], "why");
+    let without = world.click_card("dora", &message, "approve", json!({"why": " ", "reason": "of another form"}));
     assert!(text(&without["value"]).contains("reason_invalid"), "{without}");
     assert_eq!(world.dora().review(review.id()).state(), "open");
-    world.click_card("dora", &message, "approve", json!({"reason": "ticket 4711"}));
+    world.click_card("dora", &message, "approve", json!({"why": "ticket 4711"}));
     assert_eq!(call.outcome().rows(), 1);
     assert!(text(&world.teams().until_says(CHANNEL, "Approved by dora")).contains("ticket 4711"));
 }

@@ -15,8 +15,12 @@ const HEADER_CHARS_MAX: usize = 150;
 const TEXT_CHARS_MAX: usize = 2_800;
 /// Of a statement; the rest is in the console.
 const ROOM: Room = Room { statement: 2_500, part: 800, lines: usize::MAX };
-/// Of the requester's own words.
+/// Of the requester's own words, and of a voter's.
 const REASON_CHARS_MAX: usize = 600;
+/// Of each line that says what is asked, or what it is about.
+const LINE_CHARS_MAX: usize = 300;
+/// Of all that is said of where it stands: that fits always.
+const STANDING_CHARS_MAX: usize = 900;
 /// Votes that are told one by one.
 const VOTES_MAX: usize = 10;
 
@@ -36,7 +40,7 @@ pub(super) fn message(notice: &Notice) -> Value {
         blocks.push(buttons(notice, excerpt.decides(notice)));
     }
     let text = format!("{}: {headline}", notice.standing());
-    json!({"text": escaped(&cut(&text, TEXT_CHARS_MAX).0), "blocks": blocks, "unfurl_links": false})
+    json!({"text": escaped_within(&text, TEXT_CHARS_MAX), "blocks": blocks})
 }
 
 /// Of a burst: how many more of its kind wait, and where they are.
@@ -47,20 +51,20 @@ pub(super) fn burst(notice: &Notice, waiting: usize) -> Value {
         1 => format!("1 more like these waits: {asks}"),
         _ => format!("{waiting} more like these wait: {asks}"),
     };
-    let text = escaped(&cut(&text, TEXT_CHARS_MAX / 2).0);
+    let text = escaped_within(&text, TEXT_CHARS_MAX);
     let mut blocks = vec![section(&format!(":card_index_dividers: {text}"))];
     if waiting > 0 {
         let open = json!({"type": "button", "action_id": "open", "url": notice.burst_url,
             "text": {"type": "plain_text", "text": "Show them all"}});
         blocks.push(json!({"type": "actions", "block_id": "decide", "elements": [open]}));
     }
-    json!({"text": text, "blocks": blocks, "unfurl_links": false})
+    json!({"text": text, "blocks": blocks})
 }
 
 /// What happened, beneath the message.
 pub(super) fn reply(happening: &Happening) -> Value {
     let until = happening.until.map(|at| format!(", until {}", date(at.micros() / 1_000_000, &at.to_string())));
-    let text = format!("{}{}", escaped(&cut(&happening.text, REASON_CHARS_MAX).0), until.unwrap_or_default());
+    let text = format!("{}{}", escaped_within(&happening.text, TEXT_CHARS_MAX), until.unwrap_or_default());
     json!({"text": text, "unfurl_links": false})
 }
 
@@ -73,9 +77,9 @@ fn facts(notice: &Notice) -> String {
     let card = &notice.card;
     let mut facts = vec![
         format!("*{}*", card.environment),
-        escaped(&visible_line(&card.target)),
+        escaped_within(&visible_line(&card.target), LINE_CHARS_MAX),
         escaped(&card.action),
-        format!("for {}", escaped(&visible_line(&card.on_behalf_of))),
+        format!("for {}", escaped_within(&visible_line(&card.on_behalf_of), LINE_CHARS_MAX)),
     ];
     if card.in_transaction {
         facts.push("*a transaction is open*".to_owned());
@@ -110,14 +114,30 @@ fn reason(notice: &Notice) -> Option<Value> {
     ]}))
 }
 
-/// What policy asks, what was measured, where it stands.
+/// What policy asks and what was measured, as far as it fits, and where it stands.
 fn asking(notice: &Notice) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    let policies = notice.card.policies.iter().map(|note| format!("• {}", escaped(&visible_line(&note.text))));
-    lines.extend(policies);
-    lines.extend(notice.card.impact.words().iter().map(|line| format!("• {}", escaped(&visible_line(line)))));
+    let standing = standing(notice);
+    let policies = notice.card.policies.iter().map(|note| note.text.clone());
+    let all: Vec<String> = policies.chain(notice.card.impact.words()).collect();
+    let (mut lines, mut room) = (Vec::new(), TEXT_CHARS_MAX.saturating_sub(standing.chars().count() + LINE_CHARS_MAX));
+    for text in &all {
+        let line = format!("• {}", escaped_within(&visible_line(text), LINE_CHARS_MAX));
+        let Some(left) = room.checked_sub(line.chars().count() + 1) else { break };
+        room = left;
+        lines.push(line);
+    }
+    if lines.len() < all.len() {
+        lines.push(format!("• {} lines more in the console", all.len() - lines.len()));
+    }
+    lines.push(standing);
+    lines.join("\n")
+}
+
+fn standing(notice: &Notice) -> String {
+    let mut lines = Vec::new();
     if !notice.escalated.is_empty() {
-        lines.push(format!("*Escalated to {}*, because nobody had decided.", escaped(&notice.escalated.join(", "))));
+        let groups = escaped_within(&visible_line(&notice.escalated.join(", ")), STANDING_CHARS_MAX);
+        lines.push(format!("*Escalated to {groups}*, because nobody had decided."));
     }
     let mark = match notice.outcome {
         None => ":hourglass_flowing_sand:",
@@ -130,18 +150,28 @@ fn asking(notice: &Notice) -> String {
         None => format!(", until {}", date(notice.expires_at.micros() / 1_000_000, &notice.expires_at.to_string())),
         Some(_) => String::new(),
     };
-    lines.push(format!("{mark} *{}*{until}", escaped(&notice.standing())));
-    cut(&lines.join("\n"), TEXT_CHARS_MAX).0
+    lines.push(format!("{mark} *{}*{until}", escaped_within(&notice.standing(), STANDING_CHARS_MAX)));
+    lines.join("\n")
 }
 
+/// Who said what, as far as it fits: the rest is counted.
 fn votes(notice: &Notice) -> Option<Value> {
-    let told = notice.votes.iter().take(VOTES_MAX).map(|said| {
-        let word = if said.verdict == Verdict::Approve { "approved" } else { "rejected" };
-        let why = said.reason.as_deref().map_or_else(String::new, |why| format!(": “{}”", visible_line(why)));
-        format!("{} {word}{}", escaped(&visible_line(&said.name)), escaped(&cut(&why, REASON_CHARS_MAX).0))
-    });
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| context(&told.join("\n")))
+    let told = notice.votes.len().min(VOTES_MAX);
+    let room = (TEXT_CHARS_MAX / (told + 1)).min(REASON_CHARS_MAX);
+    let mut lines: Vec<String> = notice
+        .votes
+        .iter()
+        .take(told)
+        .map(|said| {
+            let word = if said.verdict == Verdict::Approve { "approved" } else { "rejected" };
+            let why = said.reason.as_deref().map_or_else(String::new, |why| format!(": “{}”", visible_line(why)));
+            escaped_within(&format!("{} {word}{why}", visible_line(&said.name)), room)
+        })
+        .collect();
+    if told < notice.votes.len() {
+        lines.push(format!("{} more in the console", notice.votes.len() - told));
+    }
+    (!lines.is_empty()).then(|| context(&lines.join("\n")))
 }
 
 fn buttons(notice: &Notice, decides: bool) -> Value {
@@ -228,4 +258,41 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// The same, as far as it fits once it is escaped: it ends before the character that does not, and says so.
+pub(super) fn escaped_within(text: &str, chars: usize) -> String {
+    let whole = escaped(text);
+    if whole.chars().count() <= chars {
+        return whole;
+    }
+    let (mut out, mut room) = (String::new(), chars.saturating_sub(1));
+    for c in text.chars() {
+        let piece = escaped(c.encode_utf8(&mut [0; 4]));
+        let Some(left) = room.checked_sub(piece.chars().count()) else { break };
+        room = left;
+        out.push_str(&piece);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_fits_and_is_never_cut_within() {
+        let check = |text: &str, chars: usize, expected: &str| assert_eq!(escaped_within(text, chars), expected);
+        check("a<b", 6, "a&lt;b");
+        check("a<b", 5, "a…");
+        check("a<b&c", 7, "a&lt;b…");
+        check("<<<", 4, "…");
+        check("", 1, "");
+        for chars in 1..60 {
+            let text = escaped_within(&"&<*".repeat(20), chars);
+            assert!(text.chars().count() <= chars, "{text}");
+            assert!(!text.trim_end_matches('…').ends_with(['&', 'a', 'm', 'p', 'l', 't']), "{text}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use countersign_core::review::{Review, Verdict};
 use serde_json::{Value, json};
 
 use super::super::Notice;
-use super::blocks::{context, escaped, section};
+use super::blocks::{context, escaped, escaped_within, section};
 use super::interactions::{self, Desk, Team, User};
 use crate::gate::Moment;
 use crate::identity::{Caller, SignedIn};
@@ -17,8 +17,8 @@ use crate::resolve;
 const READ_MAX: u32 = 1_000;
 /// Reviews named in each part; the rest is counted. A page has at most 100 blocks.
 const ROWS_MAX: usize = 20;
-/// The longest line of a row, in characters.
-const LINE_CHARS_MAX: usize = 300;
+/// The longest line of a row, in characters: two of them fit into a section.
+const LINE_CHARS_MAX: usize = 1_200;
 
 /// Shows somebody their page. What fails is logged: they look again.
 pub(super) async fn publish(desk: &Desk, user: User, team: Team) {
@@ -75,7 +75,7 @@ fn part(moment: &Moment, title: &str, none: &str, reviews: &[&Review], url: &str
 
 fn row(moment: &Moment, review: &Review, url: &str) -> Value {
     let notice = Notice::new(moment, review, &Default::default(), url);
-    let line = |text: &str| escaped(&text.chars().take(LINE_CHARS_MAX).collect::<String>());
+    let line = |text: &str| escaped_within(text, LINE_CHARS_MAX);
     let approvals = notice.votes.iter().filter(|said| said.verdict == Verdict::Approve).count();
     let so_far = if approvals == 0 { String::new() } else { format!(" · {approvals} approved so far") };
     let text = format!("*{}*\n{}{so_far}", line(&notice.headline()), line(&notice.standing()));

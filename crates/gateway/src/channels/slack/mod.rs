@@ -138,6 +138,7 @@ impl Channel for Slack {
             }
             None => {
                 arguments["channel"] = json!(place);
+                arguments["unfurl_links"] = json!(false); // what is updated keeps what it was posted with
                 "chat.postMessage"
             }
         };

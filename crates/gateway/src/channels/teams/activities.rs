@@ -88,6 +88,8 @@ struct Party {
     #[serde(default)]
     id: String,
     aad_object_id: Option<String>,
+    /// Of which organization the account is, where that is said.
+    tenant_id: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -114,8 +116,12 @@ struct Tenant {
 struct Clicked {
     #[serde(default)]
     review: String,
+    /// Why not, by the form of a rejection.
     #[serde(default)]
     reason: String,
+    /// Why, by the form of an approval.
+    #[serde(default)]
+    why: String,
 }
 
 #[derive(Clone)]
@@ -306,27 +312,31 @@ async fn vote(shared: &Shared, caller: &Caller, verdict: Verdict, data: &Clicked
     };
     let id = card::review_of(&data.review).ok_or_else(malformed)?;
     let (action, card) = (action.parse().map_err(|_| malformed())?, card.parse().map_err(|_| malformed())?);
-    if data.reason.len() > REASON_BYTES_MAX {
+    let reason = match verdict {
+        Verdict::Approve => &data.why,
+        Verdict::Reject => &data.reason,
+    };
+    if reason.len() > REASON_BYTES_MAX {
         return Err(Denied::new(Code::ReasonInvalid, format!("a reason has at most {REASON_BYTES_MAX} bytes")));
     }
-    let reason = Some(data.reason.clone()).filter(|reason| !reason.trim().is_empty());
+    let reason = Some(reason.clone()).filter(|reason| !reason.trim().is_empty());
     let request = VoteRequest { verdict, reason, action, card, pattern: None, assertion: None };
     resolve::cast(&shared.gate, &id, caller, request).await.map(|_| ())
 }
 
-/// The person behind an account in Teams.
+/// The person behind an account in Teams. An account of another organization is nobody's here, whatever its id.
 async fn caller(shared: &Shared, activity: &Activity) -> Result<Caller, Denied> {
-    let tenant = &shared.teams.config.tenant;
-    let (account, mine): (Option<Account>, _) = match activity.from.aad_object_id.as_deref() {
-        Some(object) => {
-            let subject = format!("{tenant}/{object}");
-            (shared.gate.directory.account(NAME, &subject).await?, subject)
-        }
-        None => (None, format!("{tenant}/…")),
+    let (ours, from) = (&shared.teams.config.tenant, &activity.from);
+    let tenant = from.tenant_id.as_ref().unwrap_or(ours);
+    let subject = from.aad_object_id.as_deref().map(|object| format!("{tenant}/{object}"));
+    let account: Option<Account> = match subject.as_deref().filter(|_| tenant == ours) {
+        Some(subject) => shared.gate.directory.account(NAME, subject).await?,
+        None => None,
     };
     let unlinked = format!(
-        "your account in Teams ({mine}) is linked to nobody here; whoever runs the gateway links it with \
-         `countersign person link`, or decide in the console"
+        "your account in Teams ({}) is linked to nobody here; whoever runs the gateway links it with \
+         `countersign person link`, or decide in the console",
+        subject.unwrap_or_else(|| format!("{tenant}/…"))
     );
     person_behind(&shared.gate, account, &unlinked).await
 }

@@ -208,6 +208,8 @@ fn actions(notice: &Notice, view: View<'_>, decides: bool) -> Vec<Value> {
 /// A button that decides.
 struct Button {
     verb: &'static str,
+    /// What the field of its form is called: no two of a card may be called alike.
+    field: &'static str,
     title: &'static str,
     style: &'static str,
     /// What is asked for with it.
@@ -215,10 +217,22 @@ struct Button {
     required: bool,
 }
 
-const APPROVE: Button =
-    Button { verb: "approve", title: "Approve", style: "positive", asks: "Why this may run", required: true };
-const REJECT: Button =
-    Button { verb: "reject", title: "Reject", style: "destructive", asks: "Why not (optional)", required: false };
+const APPROVE: Button = Button {
+    verb: "approve",
+    field: "why",
+    title: "Approve",
+    style: "positive",
+    asks: "Why this may run",
+    required: true,
+};
+const REJECT: Button = Button {
+    verb: "reject",
+    field: "reason",
+    title: "Reject",
+    style: "destructive",
+    asks: "Why not (optional)",
+    required: false,
+};
 
 fn execute(notice: &Notice, button: &Button) -> Value {
     json!({"type": "Action.Execute", "verb": button.verb, "title": button.title, "style": button.style,
@@ -227,7 +241,7 @@ fn execute(notice: &Notice, button: &Button) -> Value {
 
 /// A form that asks why before it decides.
 fn asked(notice: &Notice, button: &Button) -> Value {
-    let mut input = json!({"type": "Input.Text", "id": "reason", "label": button.asks, "isMultiline": true,
+    let mut input = json!({"type": "Input.Text", "id": button.field, "label": button.asks, "isMultiline": true,
         "maxLength": 2_000, "isRequired": button.required});
     if button.required {
         input["errorMessage"] = json!("The policy asks for a reason; it is kept with your vote.");

@@ -21,6 +21,9 @@ pub(crate) const SRES: &str = "sres@example.org";
 /// The password to the server, where it asks.
 const PASSWORD: &str = "a-password-of-the-tests";
 
+/// Recipients that a server in trouble answers: more than are ever tried.
+const TROUBLE: usize = 1_000;
+
 /// How the server lets itself be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protected {
@@ -102,6 +105,19 @@ impl Mail {
     /// The next recipients are answered so, one by one.
     pub(crate) fn answers(&self, answers: &[&str]) {
         fs::write(self.dir.join("answer"), answers.join("\n")).unwrap();
+    }
+
+    /// Every recipient is answered so from now on, if at all.
+    pub(crate) fn in_trouble(&self, answer: Option<&str>) {
+        match answer {
+            Some(answer) => self.answers(&[answer; TROUBLE]),
+            None => drop(fs::remove_file(self.dir.join("answer"))),
+        }
+    }
+
+    /// How many recipients were answered so, until it ended.
+    pub(crate) fn troubled(&self) -> usize {
+        fs::read_to_string(self.dir.join("answer")).map_or(0, |left| TROUBLE - left.lines().count())
     }
 
     /// All letters to an address, the oldest first.

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ pub(crate) const SECRET: &str = "whsec_Y291bnRlcnNpZ24tdGVzdHMtb25seS0zMi1ieXRlc
 pub(crate) struct Receiver {
     pub(crate) port: u16,
     answers: Arc<AtomicU16>,
+    after: Arc<AtomicU32>,
     events: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -28,16 +30,20 @@ impl Receiver {
     pub(crate) fn start() -> Self {
         let (port, answers) = (free_port().unwrap(), Arc::new(AtomicU16::new(204)));
         let events: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let (kept, answered) = (events.clone(), answers.clone());
+        let after = Arc::new(AtomicU32::new(0));
+        let (kept, answered, pause) = (events.clone(), answers.clone(), after.clone());
         let receive = move |headers: HeaderMap, body: String| {
             let named =
                 |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
             let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "content-type"];
             let headers: serde_json::Map<String, Value> =
                 names.iter().map(|name| ((*name).to_owned(), json!(named(name)))).collect();
-            kept.lock().unwrap().push(json!({"secret": SECRET, "headers": headers, "body": body}));
             let status = StatusCode::from_u16(answered.load(Ordering::SeqCst)).unwrap();
-            async move { status }
+            let told = json!({"secret": SECRET, "headers": headers, "body": body, "answered": status.as_u16()});
+            kept.lock().unwrap().push(told);
+            let pause = Some(pause.load(Ordering::SeqCst)).filter(|pause| *pause > 0);
+            let headers: HeaderMap = pause.map(|pause| (RETRY_AFTER, pause.into())).into_iter().collect();
+            async move { (status, headers) }
         };
         std::thread::spawn(move || {
             super::api::runtime().block_on(async {
@@ -45,7 +51,7 @@ impl Receiver {
                 axum::serve(listener, Router::new().route("/hook", post(receive))).await.unwrap();
             });
         });
-        Self { port, answers, events }
+        Self { port, answers, after, events }
     }
 
     /// What the gateway is told of it.
@@ -61,6 +67,12 @@ impl Receiver {
 
     /// From now on it answers this.
     pub(crate) fn answers(&self, status: u16) {
+        self.answers_after(status, None);
+    }
+
+    /// The same, and asks to be left alone for so many seconds.
+    pub(crate) fn answers_after(&self, status: u16, seconds: Option<u32>) {
+        self.after.store(seconds.unwrap_or(0), Ordering::SeqCst);
         self.answers.store(status, Ordering::SeqCst);
     }
 

@@ -98,6 +98,16 @@ impl Slack {
         found.unwrap_or_else(|| panic!("no {name} in {all}"))["id"].as_str().unwrap().to_owned()
     }
 
+    /// What Slack's own client reads of a conversation, with everything beneath each message.
+    pub(crate) fn read_by_its_client(&self, conversation: &str) -> Vec<Value> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/slack_read.mjs");
+        let mut node = Command::new("node");
+        node.arg(script).args([&format!("http://127.0.0.1:{}/api/", self.port), conversation]);
+        node.env("SLACK_TOKEN", BOT_TOKEN).env("NODE_MODULES", test_tools_dir().join("node"));
+        let said = run(&mut node, SOON).unwrap().success("@slack/web-api").unwrap();
+        serde_json::from_str(&said).unwrap()
+    }
+
     /// The messages in a conversation, the newest first.
     pub(crate) fn messages(&self, conversation: &str) -> Vec<Value> {
         let history = self.call("conversations.history", &json!({"channel": self.conversation(conversation)}));
@@ -237,6 +247,17 @@ impl Interaction {
     pub(crate) fn unsigned(mut self) -> Self {
         self.signature.clear();
         self
+    }
+
+    /// With another signature over the same bytes.
+    pub(crate) fn with_signature(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.signature = change(&self.signature);
+        self
+    }
+
+    /// As Slack's own check is asked about it.
+    pub(crate) fn to_check(&self) -> Value {
+        json!({"secret": SIGNING_SECRET, "timestamp": self.timestamp, "signature": self.signature, "body": self.body})
     }
 
     /// Sends it; the status and what was answered.

@@ -38,12 +38,25 @@ struct Instead {
     body: String,
 }
 
+impl Instead {
+    fn new(method: &'static str, (status, retry_after, body): (u16, Option<u32>, &str)) -> Self {
+        let headers = retry_after.map(|seconds| (header::RETRY_AFTER, seconds.into())).into_iter().collect();
+        Self { method, status, headers, body: body.to_owned() }
+    }
+
+    fn answer(&self) -> Response {
+        (StatusCode::from_u16(self.status).unwrap(), self.headers.clone(), self.body.clone()).into_response()
+    }
+}
+
 #[derive(Default)]
 struct Kept {
     calls: Mutex<Vec<(String, Value)>>,
     acks: Mutex<Vec<Value>>,
     instead: Mutex<VecDeque<Instead>>,
     listeners: AtomicU32,
+    /// What everything is answered, while Slack is in trouble; and how many calls were.
+    trouble: Mutex<(Option<Instead>, usize)>,
 }
 
 /// The front.
@@ -102,6 +115,12 @@ impl Front {
         let _ = self.push.send(Push::HangUp);
     }
 
+    /// Every call, as Slack would have got it.
+    pub(crate) fn all_calls(&self) -> Value {
+        let calls = self.kept.calls.lock().unwrap();
+        calls.iter().map(|(method, arguments)| json!({"method": method, "arguments": arguments})).collect()
+    }
+
     /// What a method was called with, each time.
     pub(crate) fn calls(&self, method: &str) -> Vec<Value> {
         let calls = self.kept.calls.lock().unwrap();
@@ -118,12 +137,17 @@ impl Front {
 
     /// The next call of a method is answered so, and not passed on.
     pub(crate) fn answers(&self, method: &'static str, status: u16, retry_after: Option<u32>, body: &str) {
-        let mut headers = HeaderMap::new();
-        if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        let body = body.to_owned();
-        self.kept.instead.lock().unwrap().push_back(Instead { method, status, headers, body });
+        self.kept.instead.lock().unwrap().push_back(Instead::new(method, (status, retry_after, body)));
+    }
+
+    /// Every call is answered so from now on, if at all: a status, what it asks for, and a body.
+    pub(crate) fn in_trouble(&self, answer: Option<(u16, Option<u32>, &str)>) {
+        self.kept.trouble.lock().unwrap().0 = answer.map(|answer| Instead::new("", answer));
+    }
+
+    /// How many calls were answered so.
+    pub(crate) fn troubled(&self) -> usize {
+        self.kept.trouble.lock().unwrap().1
     }
 }
 
@@ -145,15 +169,21 @@ async fn answer(request: Request, behind: u16, web: u16, kept: &Kept) -> Respons
         }
         .into_response();
     }
+    {
+        let mut trouble = kept.trouble.lock().unwrap();
+        let answer = trouble.0.as_ref().map(Instead::answer);
+        if let Some(answer) = answer {
+            trouble.1 += 1;
+            return answer;
+        }
+    }
     let instead = {
         let mut all = kept.instead.lock().unwrap();
         let at = all.iter().position(|instead| instead.method == method);
         at.and_then(|at| all.remove(at))
     };
     match instead {
-        Some(Instead { status, headers, body, .. }) => {
-            (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
-        }
+        Some(instead) => instead.answer(),
         None => pass_on(parts, body, behind).await,
     }
 }

@@ -146,6 +146,11 @@ impl Teams {
         self.service.inside.lock().unwrap().trouble = trouble;
     }
 
+    /// What is written is shown by the playground at this port from now on.
+    pub(crate) fn played_at(&self, port: u16) {
+        self.service.inside.lock().unwrap().playground = Some(port);
+    }
+
     /// How many requests met that.
     pub(crate) fn troubled(&self) -> usize {
         self.service.inside.lock().unwrap().troubled
@@ -230,6 +235,11 @@ impl Teams {
         super::api::runtime().block_on(self.service.tell_the_gateway(activity, token))
     }
 
+    /// Sends any bytes. Returns the status.
+    pub(crate) fn send_raw(&self, body: &str, token: Option<&str>) -> u16 {
+        super::api::runtime().block_on(self.service.post_to_the_gateway(body.to_owned(), token)).0
+    }
+
     pub(crate) fn token(&self, odd: &Odd) -> String {
         self.service.token(odd)
     }
@@ -256,11 +266,15 @@ impl Service {
     }
 
     async fn tell_the_gateway(&self, activity: &Value, token: Option<&str>) -> (u16, Value) {
+        self.post_to_the_gateway(activity.to_string(), token).await
+    }
+
+    async fn post_to_the_gateway(&self, body: String, token: Option<&str>) -> (u16, Value) {
         let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
         let mut request = client
             .post(format!("http://127.0.0.1:{}/channels/teams/messages", self.gateway))
             .header("content-type", "application/json")
-            .body(activity.to_string());
+            .body(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -403,11 +417,13 @@ async fn member(State(service): State<Service>, In((_, member)): In<(String, Str
     }
 }
 
-/// The playground sends no token and names no tenant: the connector adds both, as Bot Framework does.
-async fn said_in_the_playground(State(service): State<Service>, Json(mut activity): Json<Value>) -> Response {
+/// The playground sends no token: the connector signs, as Bot Framework does. It also knocks without saying anything.
+async fn said_in_the_playground(State(service): State<Service>, said: axum::body::Bytes) -> Response {
+    let Ok(mut activity) = serde_json::from_slice::<Value>(&said) else { return StatusCode::OK.into_response() };
+    if !activity["type"].is_string() {
+        return StatusCode::OK.into_response();
+    }
     activity["serviceUrl"] = json!(format!("http://127.0.0.1:{}", service.port));
-    activity["conversation"]["tenantId"] = json!(TENANT);
-    activity["channelData"]["tenant"] = json!({"id": TENANT});
     let token = service.token(&Odd::default());
     let (status, said) = service.tell_the_gateway(&activity, Some(&token)).await;
     (StatusCode::from_u16(status).unwrap(), Json(said)).into_response()
