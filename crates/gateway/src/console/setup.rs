@@ -57,7 +57,7 @@ pub(super) async fn targets(State(console): State<Console>, Extension(session): 
         protocol: target.protocol.name(),
         environment: target.environment.name(),
         sensitivity: (target.sensitivity.name(), target.sensitivity.level()),
-        upstream: line(without_user(&target.upstream)),
+        upstream: line(place(&target.upstream)),
         connect: listen.as_ref().map(|at| line(&format!("psql \"postgres://AGENT:KEY@{at}/{}\"", target.name))),
     };
     let new = config.targets.iter().filter(|target| !in_force.contains_key(&target.name));
@@ -73,8 +73,21 @@ fn waiting(console: &Console, name: &str) -> Option<WaitingView> {
     Some(WaitingView { name: name.to_owned(), digest, difference: difference(&waiting.words()) })
 }
 
-/// An address without scheme and user.
-fn without_user(url: &str) -> &str {
+/// An address without scheme, user and parameters: those name files on the gateway's host.
+fn place(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
     rest.rsplit_once('@').map_or(rest, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_where_and_no_more() {
+        assert_eq!(place("postgres://app@db:5432/orders?sslrootcert=/etc/ca.crt"), "db:5432/orders");
+        assert_eq!(place("postgres://a%40b:x@[::1]/orders"), "[::1]/orders");
+        assert_eq!(place("postgres://app@db/orders?options=a@b"), "db/orders");
+    }
 }
