@@ -56,7 +56,7 @@ TOML
     export COUNTERSIGN_CONFIG="$work/cs/countersign.toml" BENCH_PASSWORD=bench
     "$gateway" person add owner >/dev/null
     key=$("$gateway" agent create bench --owner owner)
-    RUST_LOG=warn "$gateway" serve &
+    RUST_LOG=${RUST_LOG:-warn} "$gateway" serve &
     gateway_pid=$!
     pids+=($!)
     wait_port "$cs"

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::api::{Answer, Api, Review};
 use crate::harness::console::Browser;
-use crate::harness::raw::{Raw, batch};
+use crate::harness::raw::{Raw, Reply, batch};
 use crate::harness::{Plan, World};
 
 /// Written: the payout account. Deciding: whose.
@@ -261,6 +261,8 @@ fn a_tables_own_columns_tell_where_a_statement_lists_none() {
 
     let mut raw = Raw::login(&world);
     raw.send(&batch().query("COPY patients FROM STDIN").copy_in(b"1\tLovelace\t1815-12-10\n"));
+    let Reply('G', formats) = raw.next() else { panic!("no CopyInResponse") };
+    assert_eq!(formats[1..3], [0, 3], "as many fields as the server would announce");
     let review = world.review_beyond(0);
     assert_eq!(review.0["statement_stream"]["sample"], "1\t‹name 1›\t‹birth date 1›\n");
     world.finn().reject(&review, "enough").ok();

@@ -334,7 +334,8 @@ impl Call for PgCall<'_> {
 
     async fn gather(&mut self) -> Result<bool, Refusal> {
         let Some(copy) = self.captured.stream_in()?.cloned() else { return Ok(false) };
-        match self.connection.take_in(copy).await {
+        let fields = copy.filled(&self.captured.meaning().columns).len();
+        match self.connection.take_in(copy, fields).await {
             Ok(spool) => self.captured.attach(spool?),
             Err(end) => {
                 self.end = Some(end);

@@ -21,9 +21,9 @@ enum Taken {
 }
 
 impl Connection {
-    /// Asks the client for the stream, as the server would, and takes it in. Nothing reaches the server.
-    pub(super) async fn take_in(&mut self, copy: CopyIn) -> Result<Result<Spool, Refusal>, End> {
-        let formats = announced(&copy);
+    /// Asks the client for the stream, as the server would, and takes it in: rows of so many fields. Nothing reaches the server.
+    pub(super) async fn take_in(&mut self, copy: CopyIn, fields: usize) -> Result<Result<Spool, Refusal>, End> {
+        let formats = announced(&copy, fields);
         let mut spool = match Spool::open(&self.spools, copy).await {
             Ok(spool) => spool,
             Err(error) => return Ok(Err(refusal(&error))),
@@ -125,13 +125,12 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// The `CopyInResponse` as far as the text tells it. The format of the stream is in the options. The number of columns is
-/// known where the statement lists them; otherwise it is the table's, which is not asked for, and 0 is announced. libpq,
-/// psycopg, JDBC, asyncpg, pgx and node-postgres do not use it to write; Npgsql's binary importer does, and needs a list.
-fn announced(copy: &CopyIn) -> backend::CopyFormats {
+/// The `CopyInResponse`: the format of the stream is in the options, the number of columns that of the statement's list or of
+/// the table.
+fn announced(copy: &CopyIn, fields: usize) -> backend::CopyFormats {
     let overall = match copy.format {
         CopyFormat::Text | CopyFormat::Csv => Format::Text,
         CopyFormat::Binary => Format::Binary,
     };
-    backend::CopyFormats { overall, columns: vec![overall; copy.columns.len()] }
+    backend::CopyFormats { overall, columns: vec![overall; fields] }
 }

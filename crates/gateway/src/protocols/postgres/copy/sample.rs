@@ -25,7 +25,7 @@ pub(super) fn shown(
         CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => "",
     };
     let before = redactor.redacted();
-    let (sample, cut_bytes) = redactor.text(head, &fields(copy, &filled(copy, columns), head));
+    let (sample, cut_bytes) = redactor.text(head, &fields(copy, &copy.filled(columns), head));
     ShownStream {
         bytes: summary.bytes,
         rows: summary.rows,
@@ -45,15 +45,6 @@ fn first_rows<'a>(copy: &CopyIn, head: &'a [u8]) -> &'a str {
     let lines = SAMPLE_ROWS_MAX + usize::from(copy.header);
     let end = text.match_indices('\n').nth(lines - 1).map_or(text.len(), |(at, _)| at + 1);
     &text[..end]
-}
-
-/// The columns that a row's fields go to, in order: those that are listed, or else the table's that nobody computes.
-fn filled<'c>(copy: &'c CopyIn, columns: &'c TableColumns) -> Vec<&'c str> {
-    if !copy.columns.is_empty() {
-        return copy.columns.iter().map(String::as_str).collect();
-    }
-    let known = copy.table.as_ref().and_then(|table| columns.get(table)).into_iter().flatten();
-    known.filter(|column| !column.generated).map(|column| column.name.as_str()).collect()
 }
 
 /// The fields of a text: what stands between delimiters and line ends that are not quoted.

@@ -6,7 +6,7 @@
 use pg_query::protobuf::CopyStmt;
 use pg_query::{Node, NodeEnum};
 
-use super::{Name, builtin::settings, names, text};
+use super::{Name, TableColumns, builtin::settings, names, text};
 
 /// How the rows of a stream are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,16 @@ impl CopyIn {
         copy.delimiter = delimiter.unwrap_or(if csv { b',' } else { b'\t' });
         copy.escape = escape.unwrap_or(copy.quote);
         copy
+    }
+
+    /// The columns that a row's fields go to, in order: those that are listed, or else the table's own but the computed ones.
+    /// None of them where the table is not known.
+    pub fn filled<'c>(&'c self, columns: &'c TableColumns) -> Vec<&'c str> {
+        if !self.columns.is_empty() {
+            return self.columns.iter().map(String::as_str).collect();
+        }
+        let known = self.table.as_ref().and_then(|table| columns.get(table)).into_iter().flatten();
+        known.filter(|column| !column.generated).map(|column| column.name.as_str()).collect()
     }
 
     fn format_of(&mut self, value: Option<&Node>) -> CopyFormat {
