@@ -138,6 +138,7 @@ impl App {
             directory: directory.clone(),
             journal: ledger.journal(),
             log: ledger.clone(),
+            seal: seal.clone(),
             vault,
             sign_in: sign_in.transpose()?,
             linking: linking.transpose()?,

@@ -131,6 +131,12 @@ codes! {
     PasskeyRequired => "passkey_required",
     /// A passkey's signature does not prove what it should.
     PasskeyRefused => "passkey_refused",
+    /// A token is none that an event about this review carried.
+    CallbackInvalid => "callback_invalid",
+    /// A vote was counted by this event already.
+    CallbackUsed => "callback_used",
+    /// The time of an event's callback has run out.
+    CallbackExpired => "callback_expired",
     /// A signature answers no challenge that is open for this vote.
     ChallengeVoid => "challenge_void",
     /// No policy yields to broken glass here.

@@ -18,7 +18,7 @@ use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::SignIn;
 use crate::identity::workload::Workloads;
 use crate::policies::Policies;
-use crate::ports::{Bundles, Directory, Incident, Incidents, Journal, LogView, Scribe, Store, StoreError, Vault};
+use crate::ports::{Bundles, Directory, Incident, Incidents, Journal, LogView, Scribe, Seal, Store, StoreError, Vault};
 use crate::targets::{self, Targets};
 use crate::waiting::WaitingRoom;
 
@@ -39,6 +39,8 @@ pub struct Gate {
     pub journal: Arc<dyn Journal>,
     /// The published log.
     pub log: Arc<dyn LogView>,
+    /// What seals what others are given to bring back.
+    pub seal: Arc<dyn Seal>,
     /// Upstream credentials.
     pub vault: Arc<dyn Vault>,
     /// The bundle in force.

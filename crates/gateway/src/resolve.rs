@@ -23,6 +23,7 @@ use crate::ports::{Role, Scope, StoreError, Versioned};
 
 mod attention;
 mod break_glass;
+mod callback;
 mod chat;
 mod disclose;
 pub mod duty;
@@ -41,6 +42,7 @@ use disclose::have_looked;
 
 pub use attention::{attend_due, attention};
 pub use break_glass::{BreakRequest, Glass, beside, break_glass, breakable, glass};
+pub use callback::{Callback, answer};
 pub use chat::{chat_decides, waits_for};
 pub use disclose::{Revealed, compare, may_look, reveal, unseen};
 pub use follow_up::{is_asked, may_sign_off, sign_off};
@@ -68,6 +70,8 @@ pub struct VoteRequest {
     pub pattern: Option<Wish>,
     /// A passkey's signature over all of this.
     pub assertion: Option<Box<Assertion>>,
+    /// The event whose callback it is: one vote names it.
+    pub callback: Option<String>,
 }
 
 impl VoteRequest {
@@ -116,6 +120,9 @@ pub async fn cast(gate: &Gate, id: &ReviewId, caller: &Caller, vote: VoteRequest
         (Verdict::Approve, Caller::Agent(_)) | (Verdict::Reject, _) => Ok(()), // an agent has no vote, and a no needs no look
     };
     for _ in 0..TRIES_MAX {
+        if let Err(denied) = callback::unused(gate, &vote).await {
+            return Err(record_denied(gate, id, caller, None, denied).await);
+        }
         match try_cast(gate, &found, caller, &vote, (signed.as_ref(), looked.clone())) {
             Ok((next, issued, records)) => match save(gate, found.version, &next, issued, records).await {
                 Ok(()) => {
@@ -501,6 +508,7 @@ fn vote_records(
         deputy_for: duty::named_by(next, &voter.signed_in.person.id),
         signed: signed.map(|signed| Box::new(signed.signed().clone())),
         synced: voter.passkey.as_ref().map(|passkey| passkey.synced),
+        callback: vote.callback.clone(),
     };
     let closing = closing_events(next, issued);
     std::iter::once(voted).chain(closing).map(|event| gate.scribe.record(event)).collect()

@@ -132,7 +132,8 @@ impl Generator {
             1 => Seen::OtherCard,
             _ => Seen::Right,
         };
-        let methods = [Method::Passkey, Method::Console, Method::Api, Method::Cli, Method::Local, Method::Chat];
+        let methods =
+            [Method::Passkey, Method::Console, Method::Api, Method::Cli, Method::Local, Method::Chat, Method::Webhook];
         let method = self.rng.pick(&methods).unwrap_or(Method::Api);
         let (voter, mfa) = (self.rng.small(PERSON_COUNT), self.rng.percent(92));
         Step::Cast { op: self.new_op(), node: self.node(), voter, review, verdict, seen, method, mfa }

@@ -239,6 +239,9 @@ pub enum Event {
         /// Whether copies of the passkey can exist on other devices.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         synced: Option<bool>,
+        /// The event of a webhook whose callback it was; no other vote can be.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        callback: Option<String>,
     },
     /// A review that nobody had decided was brought before a further group.
     #[serde(rename = "review.escalated")]

@@ -53,7 +53,9 @@ impl Breaking {
 /// Whether somebody is authenticated strongly enough to break the glass: a second factor of the last 15 minutes, and not by
 /// a click in chat.
 pub fn is_strong(authn: &Authn) -> bool {
-    authn.mfa && (0..=STRONG_SECONDS_MAX).contains(&authn.age_seconds) && authn.method != Method::Chat
+    authn.mfa
+        && (0..=STRONG_SECONDS_MAX).contains(&authn.age_seconds)
+        && !matches!(authn.method, Method::Chat | Method::Webhook)
 }
 
 /// A breaking that separation of duties and policy both let through.
@@ -129,6 +131,7 @@ mod tests {
         check(true, -1, Method::Console, false);
         check(false, 0, Method::Console, false);
         check(true, 0, Method::Chat, false);
+        check(true, 0, Method::Webhook, false);
         check(true, 0, Method::Passkey, true);
     }
 }

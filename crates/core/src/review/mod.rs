@@ -77,6 +77,8 @@ pub enum Method {
     Cli,
     /// A click in chat.
     Chat,
+    /// The callback of a webhook's event, by a person's own token.
+    Webhook,
     /// A credential minted on the gateway's own host: a first run's, before an identity provider is configured.
     Local,
 }
@@ -90,6 +92,7 @@ impl Method {
             Method::Api => "api",
             Method::Cli => "cli",
             Method::Chat => "chat",
+            Method::Webhook => "webhook",
             Method::Local => "local",
         }
     }

@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
 use super::{
-    Shared, actions, directory, disclosures, duties, events, follow_ups, health, incidents, keys, ledger, patterns,
-    people, policies, reviews, sign_in, token, undelivered,
+    Shared, actions, callbacks, directory, disclosures, duties, events, follow_ups, health, incidents, keys, ledger,
+    patterns, people, policies, reviews, sign_in, token, undelivered,
 };
 
 /// `bad_request`: a parameter is malformed or out of range.
@@ -101,6 +101,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(reviews::list))
         .routes(routes!(reviews::show))
         .routes(routes!(reviews::vote))
+        .routes(routes!(callbacks::decide))
         .routes(routes!(disclosures::reveal))
         .routes(routes!(disclosures::compare))
         .routes(routes!(follow_ups::break_glass))

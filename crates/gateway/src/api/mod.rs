@@ -22,6 +22,7 @@ use crate::identity::Authenticator;
 use crate::identity::refusals::Refusals;
 
 mod actions;
+mod callbacks;
 mod directory;
 mod disclosures;
 mod document;

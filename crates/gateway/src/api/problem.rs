@@ -192,6 +192,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::NoBreakGlass
         | Code::PatternRefused
         | Code::NotYourTurn
+        | Code::CallbackInvalid
         | Code::SettingRefused
         | Code::TlsRequired
         | Code::CrossSite => StatusCode::FORBIDDEN,
@@ -202,6 +203,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ChallengeVoid
+        | Code::CallbackUsed
         | Code::FollowUpDone
         | Code::IncidentDeclared
         | Code::TooManyPasskeys
@@ -212,6 +214,7 @@ pub fn status(code: Code) -> StatusCode {
         | Code::ProposalStale
         | Code::NotRevealed
         | Code::NameTaken => StatusCode::CONFLICT,
+        Code::CallbackExpired => StatusCode::GONE,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::TooManyReviews | Code::ComparedTooOften => StatusCode::TOO_MANY_REQUESTS,
         Code::Unsupported | Code::PasskeysUnavailable => StatusCode::NOT_IMPLEMENTED,
@@ -281,6 +284,9 @@ fn title(code: Code) -> &'static str {
         Code::NotYourTurn => "others decide first",
         Code::PatternRefused => "this cannot be approved as a pattern",
         Code::PasskeyRefused => "the passkey's signature is refused",
+        Code::CallbackInvalid => "this is no token of an event about this review",
+        Code::CallbackUsed => "a vote was counted by this event already",
+        Code::CallbackExpired => "the time of this event’s callback has run out",
         Code::ChallengeVoid => "this was not signed for this vote, or too late",
         Code::PasskeysUnavailable => "there can be no passkeys under the gateway's address",
         Code::TooManyPasskeys => "too many passkeys",

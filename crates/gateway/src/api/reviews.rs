@@ -106,6 +106,15 @@ pub(super) enum VerdictBody {
     Reject,
 }
 
+impl From<VerdictBody> for Verdict {
+    fn from(said: VerdictBody) -> Self {
+        match said {
+            VerdictBody::Approve => Verdict::Approve,
+            VerdictBody::Reject => Verdict::Reject,
+        }
+    }
+}
+
 /// List reviews
 ///
 /// Reviewers, auditors and administrators read all of them; other people those of their own side, an agent's key its own.
@@ -293,12 +302,9 @@ pub(super) async fn finish(
 
 fn parse(body: VoteBody) -> Result<VoteRequest, Problem> {
     let (action, card) = digests(&body.action_digest, &body.card_digest)?;
-    let verdict = match body.verdict {
-        VerdictBody::Approve => Verdict::Approve,
-        VerdictBody::Reject => Verdict::Reject,
-    };
+    let verdict = body.verdict.into();
     let pattern = body.pattern.map(TryInto::try_into).transpose()?;
-    Ok(VoteRequest { verdict, reason: body.reason, action, card, pattern, assertion: body.assertion })
+    Ok(VoteRequest { verdict, reason: body.reason, action, card, pattern, assertion: body.assertion, callback: None })
 }
 
 /// The digests of what was looked at.

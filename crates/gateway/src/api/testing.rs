@@ -257,6 +257,7 @@ impl World {
             directory,
             journal: Arc::new(KeptJournal::default()),
             log: log.clone(),
+            seal: crate::vault::testing::sealer(folder.path()),
             vault: Arc::new(LocalVault::default()),
             scribe,
             sign_in: None,

@@ -103,6 +103,7 @@ async fn deliver(
         return Ok(None);
     };
     let notice = Notice::new(&gate.moment(), &review, &attention, &gate.config.public_url);
+    let notice = Notice { revision: version, ..notice };
     if late {
         // that it is over is worth nothing to whoever never heard that it was opened
         match channel.tell(posting.place.name(), None, &channel.render(&notice.as_opened())).await {

@@ -28,9 +28,13 @@ pub(super) struct Notice {
     pub(super) asked: String,
     /// The groups it was escalated to.
     pub(super) escalated: Vec<String>,
+    /// Whether the last thing that happened is that it was.
+    pub(super) just_escalated: bool,
     /// When those who are asked were reminded last.
     pub(super) reminded_at: Option<Timestamp>,
     pub(super) expires_at: Timestamp,
+    /// How often it had changed: what is told of the same state has the same.
+    pub(super) revision: u64,
     /// Where all of it is.
     pub(super) url: String,
     /// Where all of its kind are.
@@ -90,8 +94,10 @@ impl Notice {
             votes: review.votes().iter().map(said).collect(),
             asked: asked(&matter.terms.suffices),
             escalated: attention.escalated.iter().map(|there| there.group.clone()).collect(),
+            just_escalated: just_escalated(review, attention),
             reminded_at: attention.reminded_at,
             expires_at: matter.expires_at,
+            revision: 0,
             url: format!("{public_url}/reviews/{}", matter.id),
             burst_url: format!("{public_url}/?like={}", matter.id),
             clicks_decide: resolve::chat_decides(moment, review),
@@ -104,7 +110,8 @@ impl Notice {
     /// The same as it was when nobody had said anything yet.
     pub(super) fn as_opened(&self) -> Self {
         let (votes, escalated) = (Vec::new(), Vec::new());
-        Self { outcome: None, broken_by: None, votes, escalated, reminded_at: None, ..self.clone() }
+        let just_escalated = false;
+        Self { outcome: None, broken_by: None, votes, escalated, just_escalated, reminded_at: None, ..self.clone() }
     }
 
     /// Whether the card that is told is, to the last character, the one that the review was opened with.
@@ -171,6 +178,12 @@ impl Notice {
             }
         }
     }
+}
+
+/// Whether nobody has voted since it was escalated.
+fn just_escalated(review: &Review, attention: &Attention) -> bool {
+    let voted = review.votes().iter().map(|vote| vote.at).max();
+    attention.escalated.last().is_some_and(|last| voted.is_none_or(|at| at < last.at))
 }
 
 /// `one of dba, or 2 of sre and one of security`.

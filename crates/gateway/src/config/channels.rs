@@ -60,6 +60,14 @@ pub struct Webhook {
     pub secret: CredentialSource,
     /// Whether it hears of every review, also of those whose policies do not name it.
     pub all: bool,
+    /// The groups that it hears of when they are asked, also by escalation.
+    pub groups: BTreeSet<String>,
+}
+
+impl Webhook {
+    fn place(&self) -> Destination {
+        Destination::new("webhook", &self.name)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,9 +78,15 @@ pub(super) struct RawWebhook {
     secret: CredentialSource,
     #[serde(default)]
     all: bool,
+    #[serde(default)]
+    groups: BTreeSet<String>,
 }
 
-pub(super) fn webhooks(check: &Check<'_>, raw: Vec<RawWebhook>) -> Result<Vec<Webhook>, Error> {
+pub(super) fn webhooks(
+    check: &Check<'_>,
+    raw: Vec<RawWebhook>,
+    groups: &BTreeSet<String>,
+) -> Result<Vec<Webhook>, Error> {
     let mut seen = BTreeSet::new();
     let validated = raw.into_iter().map(|raw| {
         check.name("webhook.name", &raw.name)?;
@@ -80,7 +94,11 @@ pub(super) fn webhooks(check: &Check<'_>, raw: Vec<RawWebhook>) -> Result<Vec<We
             return check.fail("webhook.name", format!("`{}` stands twice", raw.name));
         }
         let url = service(check, "webhook.url", raw.url)?;
-        Ok(Webhook { name: raw.name, url, secret: check.source(raw.secret), all: raw.all })
+        if let Some(group) = raw.groups.difference(groups).next() {
+            return check.fail("webhook.groups", format!("names `{group}`, which `policy.groups` does not"));
+        }
+        let secret = check.source(raw.secret);
+        Ok(Webhook { name: raw.name, url, secret, all: raw.all, groups: raw.groups })
     });
     validated.collect()
 }
@@ -170,9 +188,9 @@ impl Config {
     pub fn places<'a>(&self, named: &BTreeSet<String>, asked: impl Iterator<Item = &'a str>) -> BTreeSet<Destination> {
         // policies were checked at load: every name is a place
         let mut places: BTreeSet<Destination> = named.iter().filter_map(|name| name.parse().ok()).collect();
-        let all = self.webhooks.iter().filter(|webhook| webhook.all);
-        places.extend(all.map(|webhook| Destination::new("webhook", &webhook.name)));
         let asked: Vec<&str> = asked.collect();
+        let hears = |webhook: &&Webhook| webhook.all || asked.iter().any(|group| webhook.groups.contains(*group));
+        places.extend(self.webhooks.iter().filter(hears).map(Webhook::place));
         for chat in self.chats().filter(|chat| !named.iter().any(|name| chat.has(name))) {
             let of_groups = asked.iter().filter_map(|group| chat.groups.get(*group));
             let names = chat.channel.into_iter().chain(of_groups);
@@ -183,7 +201,9 @@ impl Config {
 
     /// Where the people of a group are told of what they are asked.
     pub fn places_of(&self, group: &str) -> impl Iterator<Item = Destination> {
-        self.chats().filter_map(move |chat| Some(Destination::new(chat.name, chat.groups.get(group)?)))
+        let chats = self.chats().filter_map(move |chat| Some(Destination::new(chat.name, chat.groups.get(group)?)));
+        let hooks = self.webhooks.iter().filter(move |webhook| webhook.groups.contains(group));
+        chats.chain(hooks.map(Webhook::place))
     }
 
     fn chats(&self) -> impl Iterator<Item = Chat<'_>> {

@@ -259,6 +259,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     let slack = slack.map(|raw| channels::slack(&check, raw, &policy.groups)).transpose()?;
     let teams = teams.map(|raw| teams::teams(&check, raw, &policy.groups)).transpose()?;
     let mail = mail.map(|raw| mail::mail(&check, raw, &policy.groups)).transpose()?;
+    let webhooks = channels::webhooks(&check, webhook, &policy.groups)?;
     let scim = scim.map(|raw| identity::scim(&check, raw, oidc.as_ref())).transpose()?;
     Ok(Config {
         path: path.to_owned(),
@@ -280,7 +281,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         slack,
         teams,
         mail,
-        webhooks: channels::webhooks(&check, webhook)?,
+        webhooks,
         targets,
         issuers: issuer::validate(&check, issuer)?,
     })

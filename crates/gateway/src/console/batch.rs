@@ -116,7 +116,10 @@ fn parse(seen: &str, verdict: Verdict, reason: Option<String>) -> Result<(Review
     };
     let action = action.parse().map_err(|_| malformed())?;
     let card = card.parse().map_err(|_| malformed())?;
-    Ok((ReviewId::new(id), VoteRequest { verdict, reason, action, card, pattern: None, assertion: None }))
+    Ok((
+        ReviewId::new(id),
+        VoteRequest { verdict, reason, action, card, pattern: None, assertion: None, callback: None },
+    ))
 }
 
 async fn cast(console: &Console, session: &Session, id: &ReviewId, request: VoteRequest) -> Done {

@@ -104,6 +104,7 @@ fn request(form: VoteForm) -> Result<VoteRequest, Failure> {
         action: form.action_digest.parse().map_err(malformed)?,
         card: form.card_digest.parse().map_err(malformed)?,
         assertion,
+        callback: None,
     })
 }
 

@@ -260,6 +260,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::VotedAlready
         | Code::DigestMismatch
         | Code::ChallengeVoid
+        | Code::CallbackUsed
         | Code::FollowUpDone
         | Code::IncidentDeclared
         | Code::TooManyPasskeys => StatusCode::CONFLICT,

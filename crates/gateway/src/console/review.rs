@@ -437,6 +437,7 @@ fn method_words(method: Method) -> &'static str {
         Method::Api => "by token",
         Method::Cli => "on the command line",
         Method::Chat => "by a click in chat",
+        Method::Webhook => "by a webhook’s callback",
         Method::Local => "with a local credential",
     }
 }

@@ -114,7 +114,7 @@ impl Linking {
                 let message = "a session that the gateway's own host began links nothing; sign in with the provider";
                 return refused(Code::LocalCredential, message);
             }
-            Method::Api | Method::Cli | Method::Chat => {
+            Method::Api | Method::Cli | Method::Chat | Method::Webhook => {
                 return refused(Code::Forbidden, "sign in to the console to link an account");
             }
         }

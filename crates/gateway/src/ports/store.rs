@@ -145,7 +145,10 @@ pub trait Store: FollowUps + Attentions + Conversations + Disclosures + Outbox +
     async fn reviews(&self, filter: ReviewFilter, limit: u32) -> Result<Vec<Review>, StoreError>;
     /// Open reviews whose time has run out.
     async fn reviews_due(&self, now: Timestamp) -> Result<Vec<Versioned>, StoreError>;
-    /// Replaces a review if it still has this version, issues its grant, appends the records.
+    /// Whether a vote that counts named this callback.
+    async fn callback_used(&self, id: &str) -> Result<bool, StoreError>;
+    /// Replaces a review if it still has this version, issues its grant, appends the records. A vote that names a callback which
+    /// another has named conflicts.
     async fn save_review(
         &self,
         version: u64,

@@ -213,7 +213,8 @@ impl Play {
     async fn vote(&self, review: &Review, who: Who, verdict: Verdict) -> Review {
         let matter = review.matter();
         let (action, card) = (matter.action, matter.card);
-        let request = VoteRequest { verdict, reason: None, action, card, pattern: None, assertion: None };
+        let request =
+            VoteRequest { verdict, reason: None, action, card, pattern: None, assertion: None, callback: None };
         match cast(&self.world.gate, &matter.id, &self.caller(who).await, request).await {
             Ok(next) => {
                 assert!(!self.oracle.side().contains(&who), "{who} is on the side and was let through");

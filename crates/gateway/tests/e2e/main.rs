@@ -12,6 +12,7 @@ mod attempts;
 mod bad_input;
 mod break_glass;
 mod builtins;
+mod callback;
 mod channels;
 mod console;
 mod copy;

@@ -289,6 +289,7 @@ impl World<'_> {
             deputy_for: Vec::new(),
             signed: None,
             synced: None,
+            callback: None,
         }];
         if let Review::Closed(closed) = next {
             events.push(Event::ReviewClosed { review: review.clone(), outcome: closed.outcome() });

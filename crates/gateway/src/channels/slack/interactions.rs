@@ -190,7 +190,7 @@ async fn vote(
             return Err(denied);
         }
     };
-    let request = VoteRequest { verdict, reason, action, card, pattern: None, assertion: None };
+    let request = VoteRequest { verdict, reason, action, card, pattern: None, assertion: None, callback: None };
     resolve::cast(&desk.gate, &ReviewId::new(id), &caller, request).await.map(|_| ())
 }
 

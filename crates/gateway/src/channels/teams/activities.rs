@@ -320,7 +320,7 @@ async fn vote(shared: &Shared, caller: &Caller, verdict: Verdict, data: &Clicked
         return Err(Denied::new(Code::ReasonInvalid, format!("a reason has at most {REASON_BYTES_MAX} bytes")));
     }
     let reason = Some(reason.clone()).filter(|reason| !reason.trim().is_empty());
-    let request = VoteRequest { verdict, reason, action, card, pattern: None, assertion: None };
+    let request = VoteRequest { verdict, reason, action, card, pattern: None, assertion: None, callback: None };
     resolve::cast(&shared.gate, &id, caller, request).await.map(|_| ())
 }
 

@@ -1,8 +1,9 @@
 //! Webhooks: each change of a review as a signed event, for whatever has no channel of its own.
 //!
 //! The envelope is that of CloudEvents 1.0 (structured mode), the signature that of Standard Webhooks 1.0. An event's id follows
-//! from what it says, so that one that is sent again is known as the same. What a receiver may do with it is vote over the
-//! API, with a person's own token and the digests that the event names; the event itself decides nothing.
+//! from what it says, so that one that is sent again is known as the same. What a receiver may do with it is hand on what a person
+//! decided, with that person's own token: by the event's callback ([`Callback`](crate::resolve::Callback)), or as any vote over
+//! the API. The event itself decides nothing.
 
 mod event;
 
@@ -23,7 +24,7 @@ use zeroize::Zeroizing;
 use super::{Channel, Failure, Notice, pause};
 use crate::fetch::{self, Fetch};
 use crate::gate::Gate;
-use crate::ports::{Scribe, Vault, webhook_secret};
+use crate::ports::{Destination, Scribe, Seal, Vault, webhook_secret};
 
 /// What the channel is called.
 pub(super) const NAME: &str = "webhook";
@@ -37,6 +38,7 @@ pub(super) struct Webhooks {
     urls: BTreeMap<String, String>,
     public_url: String,
     vault: Arc<dyn Vault>,
+    seal: Arc<dyn Seal>,
     scribe: Scribe,
     fetch: Fetch,
 }
@@ -46,8 +48,9 @@ impl Webhooks {
     /// No client can be made.
     pub(super) fn new(gate: &Gate) -> Result<Self, fetch::Error> {
         let (config, vault, scribe) = (&gate.config, gate.vault.clone(), gate.scribe.clone());
+        let seal = gate.seal.clone();
         let urls = config.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.url.clone())).collect();
-        Ok(Self { urls, public_url: config.public_url.clone(), vault, scribe, fetch: Fetch::new(LIMITS)? })
+        Ok(Self { urls, public_url: config.public_url.clone(), vault, seal, scribe, fetch: Fetch::new(LIMITS)? })
     }
 
     async fn send(&self, url: &str, name: &str, id: &str, body: Vec<u8>) -> Result<(), Failure> {
@@ -100,7 +103,12 @@ impl Channel for Webhooks {
     /// An event is not changed but followed by another; it is found again by its id.
     async fn tell(&self, place: &str, _: Option<&str>, body: &Value) -> Result<String, Failure> {
         let url = self.urls.get(place).ok_or_else(|| Failure::Never(format!("no webhook `{place}` is configured")))?;
-        let (id, event) = event::stamped(body, self.scribe.now());
+        let (id, mut event) = event::stamped(body, self.scribe.now());
+        if let Some(callback) = event::callback(body, &id, Destination::new(NAME, place)) {
+            // sealed anew each time, so it is no part of what the event is known by
+            let token = callback.token(&*self.seal).map_err(|error| Failure::Later(error.to_string()))?;
+            event["data"]["decision"]["token"] = token.into();
+        }
         self.send(url, place, &id, event.to_string().into_bytes()).await?;
         Ok(id)
     }

@@ -149,6 +149,7 @@ impl World {
             directory,
             journal: ledger.journal(),
             log: ledger.clone(),
+            seal: crate::vault::testing::sealer(folder.path()),
             vault: Arc::new(LocalVault::default()),
             scribe,
             sign_in: None,

@@ -71,6 +71,9 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::PatternRefused
         | Code::NotYourTurn
         | Code::ChallengeVoid
+        | Code::CallbackInvalid
+        | Code::CallbackUsed
+        | Code::CallbackExpired
         | Code::TooManyPasskeys
         | Code::RecordUnavailable => SqlState::INSUFFICIENT_PRIVILEGE,
         Code::Unparsed => state("42601"),

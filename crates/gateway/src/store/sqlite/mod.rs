@@ -23,6 +23,7 @@ mod agents;
 mod attempts;
 mod attention;
 mod bundles;
+mod callbacks;
 mod conversations;
 mod credentials;
 mod db;
@@ -119,6 +120,11 @@ impl Store for SqliteStore {
 
     async fn reviews_due(&self, now: Timestamp) -> Result<Vec<Versioned>, StoreError> {
         self.db.read(move |c| reviews::due(c, now)).await
+    }
+
+    async fn callback_used(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.db.read(move |c| callbacks::is_used(c, &id)).await
     }
 
     async fn save_review(

@@ -6,7 +6,7 @@ use countersign_core::record::{Event, Record};
 use countersign_core::review::{Open, Review};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{attention, disclosures, failed, follow_ups, from_json, outbox, passkeys, records, to_json};
+use super::{attention, callbacks, disclosures, failed, follow_ups, from_json, outbox, passkeys, records, to_json};
 use crate::ports::{Ask, Asked, ReviewFilter, Seal, StoreError, Versioned};
 
 /// The most reviews that one timer run closes; the rest follow in the next.
@@ -149,6 +149,7 @@ pub(super) fn save(
     if appended.iter().any(|record| matches!(record.event, Event::ReviewVote { .. })) {
         passkeys::newest_vote_stands(c, review)?;
     }
+    callbacks::use_up(c, appended)?;
     attention::end(c, review)?;
     disclosures::end(c, review)?;
     outbox::touch(c, &review.matter().id)?;

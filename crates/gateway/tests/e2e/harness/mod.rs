@@ -9,6 +9,7 @@ pub(crate) mod emulated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod mail;
+pub(crate) mod pager;
 pub(crate) mod playground;
 pub(crate) mod raw;
 pub(crate) mod receiver;

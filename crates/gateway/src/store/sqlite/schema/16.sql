@@ -1,0 +1,3 @@
+CREATE TABLE used_callback (
+    id TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
