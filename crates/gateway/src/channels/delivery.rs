@@ -18,8 +18,8 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use super::{Channel, Failure, Notice, Registry};
-use crate::gate::Gate;
+use super::{Channel, Failure, Notice, Registry, Who, called, is_owners, owner};
+use crate::gate::{Gate, Moment};
 use crate::ports::{Due, Posting, ReviewFilter, StoreError};
 
 /// How long a posting that is due waits to be looked at, should nothing have told of it.
@@ -90,7 +90,8 @@ async fn deliver(
     told: &mut BTreeMap<String, String>,
 ) -> Result<Option<Failure>, StoreError> {
     let Due { mut posting, version, review, attention } = due;
-    let late = posting.message.is_none() && matches!(review, Review::Closed(_));
+    let owners = is_owners(&posting.place);
+    let late = posting.message.is_none() && matches!(review, Review::Closed(_)) && !owners;
     let channel = registry.named(posting.place.channel());
     if late && !channel.is_some_and(Channel::tells_all) {
         // nobody was told of it, and there is nothing left to ask
@@ -102,16 +103,26 @@ async fn deliver(
         failed(gate, posting, version, Failure::Never(why)).await?;
         return Ok(None);
     };
-    let notice = Notice::new(&gate.moment(), &review, &attention, &gate.config.public_url);
+    let moment = gate.moment();
+    let to = match addressed(gate, channel, &moment, &posting, &review).await? {
+        Addressed::There(to) => to,
+        Addressed::Done(message) => {
+            keep(gate, Posting { message: message.or(posting.message), failed: 0, error: None, ..posting }, version)
+                .await?;
+            return Ok(None);
+        }
+        Addressed::Nobody(why) => return out(gate, posting, version, Failure::Never(why)).await,
+    };
+    let notice = Notice::new(&moment, &review, &attention, &gate.config.public_url);
     let notice = Notice { revision: version, ..notice };
     if late {
         // that it is over is worth nothing to whoever never heard that it was opened
-        match channel.tell(posting.place.name(), None, &channel.render(&notice.as_opened())).await {
+        match channel.tell(&to, None, &channel.render(&notice.as_opened())).await {
             Ok(message) => posting.message = Some(message),
             Err(failure) => return out(gate, posting, version, failure).await,
         }
     }
-    let folds = if channel.folds() { fold(gate, &posting, &review, open).await? } else { None };
+    let folds = if channel.folds() && !owners { fold(gate, &posting, &review, open).await? } else { None };
     let body = match &folds {
         Some(folds) => channel.render_burst(&notice, folds.waiting),
         None => channel.render(&notice),
@@ -124,7 +135,7 @@ async fn deliver(
     let message = if let (Some(message), true) = (&message, stands == Some(&shown)) {
         message.clone()
     } else {
-        match channel.tell(posting.place.name(), message.as_deref(), &body).await {
+        match channel.tell(&to, message.as_deref(), &body).await {
             Ok(message) => message,
             Err(failure) => return out(gate, posting, version, failure).await,
         }
@@ -144,11 +155,48 @@ async fn deliver(
     }
 }
 
+/// Where a posting is told.
+enum Addressed {
+    /// At this place of its channel.
+    There(String),
+    /// Nowhere now: nothing is to be told here yet, or each of those whom it stands for has a place of their own. Then the message
+    /// is called so.
+    Done(Option<String>),
+    /// Nobody whom it stands for can be told there.
+    Nobody(String),
+}
+
+/// Finds whom a place stands for, where it stands for people.
+async fn addressed(
+    gate: &Gate,
+    channel: &dyn Channel,
+    moment: &Moment,
+    posting: &Posting,
+    review: &Review,
+) -> Result<Addressed, StoreError> {
+    let is_open = matches!(review, Review::Open(_));
+    match Who::of(&posting.place) {
+        Who::Whoever => Ok(Addressed::There(posting.place.name().to_owned())),
+        Who::Owner if is_open => Ok(Addressed::Done(None)),
+        // nobody has to have an account: who has none reads what became of it in the console
+        Who::Owner => Ok(owner(gate, channel, review).await?.map_or(Addressed::Done(None), Addressed::There)),
+        Who::Called(group) if is_open => {
+            let places = called(gate, channel, (moment, review), group).await?;
+            if places.is_empty() && posting.message.is_none() {
+                return Ok(Addressed::Nobody(format!("nobody who could decide has an account in {}", channel.name())));
+            }
+            gate.store.tell_at(&posting.review, places).await?;
+            Ok(Addressed::Done(Some("each".to_owned())))
+        }
+        Who::Called(_) => Ok(Addressed::Done(None)),
+    }
+}
+
 /// Tells beneath the message what was not told there yet, as far as it can be. One that is refused for good is left out: the
 /// message itself says where the review stands.
 async fn reply(channel: &dyn Channel, notice: &Notice, posting: &mut Posting) -> Result<(), Failure> {
     let Some(message) = posting.message.clone().filter(|_| channel.threads() && !posting.folded) else { return Ok(()) };
-    for happening in notice.happenings() {
+    for happening in notice.happenings().into_iter().chain(notice.taken_back(&posting.replied)) {
         if posting.replied.contains(&happening.key) {
             continue;
         }
@@ -209,7 +257,9 @@ async fn failed(gate: &Gate, posting: Posting, version: u64, failure: Failure) -
     tracing::warn!(review = %posting.review, place = %posting.place, failed, dead, "a message was not delivered: {failure}");
     let pause = (1_i64 << (failed - 1).min(16)).min(PAUSE_SECONDS_MAX);
     let pause = match &failure {
-        Failure::Away { after: Some(after), .. } => pause.max(i64::try_from(after.as_secs()).unwrap_or(i64::MAX)),
+        Failure::Away { after: Some(after), .. } | Failure::Busy { after, .. } => {
+            pause.max(i64::try_from(after.as_secs()).unwrap_or(i64::MAX))
+        }
         Failure::Away { .. } | Failure::Later(_) | Failure::Never(_) => pause,
     };
     let next = (!dead).then(|| gate.scribe.now().plus_seconds(pause));
@@ -226,7 +276,14 @@ async fn untold(gate: &Gate, posting: &Posting) -> Result<Vec<Record>, StoreErro
         return Ok(Vec::new());
     }
     let others = gate.store.postings(vec![posting.review.clone()]).await?;
-    if !others.iter().filter(|other| other.place != posting.place).all(silent) {
+    // an owner's place asks nobody, and one that stands for people has asked each at theirs
+    let asks_nobody = |posting: &Posting| match Who::of(&posting.place) {
+        Who::Owner => true,
+        Who::Called(_) => posting.message.is_some(),
+        Who::Whoever => false,
+    };
+    let asks = |other: &&Posting| other.place != posting.place && !asks_nobody(other);
+    if asks_nobody(posting) || !others.iter().filter(asks).all(silent) {
         return Ok(Vec::new());
     }
     let detail = format!("nobody could be told of review {} by any channel; it waits in the console", posting.review);

@@ -9,6 +9,7 @@ mod delivery;
 mod excerpt;
 mod mail;
 mod notice;
+mod personal;
 mod slack;
 mod teams;
 mod webhook;
@@ -22,11 +23,13 @@ use serde_json::Value;
 
 use crate::fetch;
 use crate::gate::Gate;
+use crate::ports::{Account, Person};
 
 use clicker::{Door, person_behind};
 pub use delivery::deliver_all;
 use excerpt::{Excerpt, Room, cut, open_words};
 use notice::{Happening, Notice};
+use personal::{Who, called, is_owners, owner};
 
 /// Why a message was not brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,14 @@ enum Failure {
         why: String,
         /// What the service asks for.
         after: Option<Duration>,
+    },
+    /// Its service asks for a pause of this kind of call: it may be tried again after it. Other messages need not wait.
+    #[error("{why}")]
+    Busy {
+        /// Why.
+        why: String,
+        /// What the service asks for.
+        after: Duration,
     },
     /// This message was not taken; it may be tried again.
     #[error("{0}")]
@@ -57,6 +68,11 @@ trait Channel: Send + Sync {
     /// Whether bursts are folded there.
     fn folds(&self) -> bool {
         true
+    }
+    /// What a person's own place is called there, if they have one.
+    fn personal(&self, person: &Person, accounts: &[&Account]) -> Option<String> {
+        let _ = (person, accounts);
+        None
     }
     /// Whether it is told also of what was over before it could be told: programs keep books, people need not read it.
     fn tells_all(&self) -> bool {

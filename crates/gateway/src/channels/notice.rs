@@ -145,6 +145,23 @@ impl Notice {
         votes.chain(escalated).chain(reminded).chain(closed).collect()
     }
 
+    /// Votes that were told of and stand no more: their voters took them back.
+    pub(super) fn taken_back(&self, told: &BTreeSet<String>) -> Vec<Happening> {
+        let stands: BTreeSet<String> = self.happenings().into_iter().map(|happening| happening.key).collect();
+        let gone = told.iter().filter(|key| !stands.contains(*key)).filter_map(|key| {
+            let mut parts = key.splitn(3, ' ');
+            let what = match parts.next()? {
+                "approved" => "approval",
+                "rejected" => "rejection",
+                _ => return None,
+            };
+            let name = visible_line(parts.nth(1)?);
+            let text = format!("{name} took their {what} back");
+            Some(Happening { key: format!("took back {key}"), text, calls: false, until: None })
+        });
+        gone.collect()
+    }
+
     /// Who wants what, on one line.
     pub(super) fn headline(&self) -> String {
         self.told(if self.outcome.is_none() { "wants" } else { "wanted" })

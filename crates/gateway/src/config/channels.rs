@@ -32,6 +32,8 @@ pub struct Slack {
     pub channel: Option<String>,
     /// Where the people of a group are told of what they are asked, as well.
     pub groups: BTreeMap<String, String>,
+    /// Whether people are told what became of what was asked on their behalf.
+    pub owners: bool,
     /// How people link their accounts themselves.
     pub sign_in: Option<SlackSignIn>,
 }
@@ -122,6 +124,8 @@ pub(super) struct RawSlack {
     channel: Option<String>,
     #[serde(default)]
     groups: BTreeMap<String, String>,
+    #[serde(default)]
+    owners: bool,
     sign_in: Option<RawSlackSignIn>,
 }
 
@@ -168,7 +172,8 @@ pub(super) fn slack(check: &Check<'_>, raw: RawSlack, groups: &BTreeSet<String>)
     for name in raw.channel.iter().chain(raw.groups.values()) {
         let plain = name.chars().all(|c| !c.is_whitespace() && !c.is_control());
         if name.is_empty() || name.len() > PLACE_BYTES_MAX || !plain {
-            return check.fail("slack.channel", format!("is `{name}`; write `#name`, or the id of a conversation"));
+            return check
+                .fail("slack.channel", format!("is `{name}`; write `#name`, the id of a conversation, or `@group`"));
         }
     }
     Ok(Slack {
@@ -178,6 +183,7 @@ pub(super) fn slack(check: &Check<'_>, raw: RawSlack, groups: &BTreeSet<String>)
         app_token: raw.app_token.map(|source| check.source(source)),
         channel: raw.channel,
         groups: raw.groups,
+        owners: raw.owners,
         sign_in: raw.sign_in.map(|raw| slack_sign_in(check, raw)).transpose()?,
     })
 }
@@ -188,6 +194,9 @@ impl Config {
     pub fn places<'a>(&self, named: &BTreeSet<String>, asked: impl Iterator<Item = &'a str>) -> BTreeSet<Destination> {
         // policies were checked at load: every name is a place
         let mut places: BTreeSet<Destination> = named.iter().filter_map(|name| name.parse().ok()).collect();
+        let slack = self.slack.as_ref().filter(|slack| slack.owners).map(|_| "slack");
+        let mail = self.mail.as_ref().filter(|mail| mail.owners).map(|_| "mail");
+        places.extend(slack.into_iter().chain(mail).map(|channel| Destination::new(channel, "@owner")));
         let asked: Vec<&str> = asked.collect();
         let hears = |webhook: &&Webhook| webhook.all || asked.iter().any(|group| webhook.groups.contains(*group));
         places.extend(self.webhooks.iter().filter(hears).map(Webhook::place));

@@ -35,6 +35,8 @@ pub struct Mail {
     pub to: Option<String>,
     /// Where the people of a group are told of what they are asked, as well.
     pub groups: BTreeMap<String, String>,
+    /// Whether people are told what became of what was asked on their behalf.
+    pub owners: bool,
 }
 
 /// How a connection to the server is protected.
@@ -74,6 +76,8 @@ pub(super) struct RawMail {
     to: Option<String>,
     #[serde(default)]
     groups: BTreeMap<String, String>,
+    #[serde(default)]
+    owners: bool,
 }
 
 fn starttls() -> MailTls {
@@ -94,7 +98,8 @@ pub(super) fn mail(check: &Check<'_>, raw: RawMail, groups: &BTreeSet<String>) -
         return check.fail("mail.groups", format!("names `{group}`, which `policy.groups` does not"));
     }
     for address in raw.to.iter().chain(raw.groups.values()) {
-        if address.len() > ADDRESS_BYTES_MAX || address.parse::<Address>().is_err() {
+        let of_people = address.strip_prefix('@').is_some_and(|who| who == "on-duty" || groups.contains(who));
+        if !of_people && (address.len() > ADDRESS_BYTES_MAX || address.parse::<Address>().is_err()) {
             return check.fail("mail.to", format!("is `{address}`; write an address, as in `dba@example.org`"));
         }
     }
@@ -112,6 +117,7 @@ pub(super) fn mail(check: &Check<'_>, raw: RawMail, groups: &BTreeSet<String>) -
         from,
         to: raw.to,
         groups: raw.groups,
+        owners: raw.owners,
     })
 }
 

@@ -135,6 +135,8 @@ pub trait Outbox: Send + Sync {
     ) -> Result<(), StoreError>;
     /// All postings of some reviews.
     async fn postings(&self, reviews: Vec<ReviewId>) -> Result<Vec<Posting>, StoreError>;
+    /// Tells of a review at further places; at those where it stands already nothing changes.
+    async fn tell_at(&self, review: &ReviewId, places: BTreeSet<Destination>) -> Result<(), StoreError>;
     /// The postings that fail or were given up, the newest reviews first, at most `limit`.
     async fn undelivered(&self, limit: u32) -> Result<Vec<Posting>, StoreError>;
     /// Tries a posting anew that was given up or waits to be tried again.

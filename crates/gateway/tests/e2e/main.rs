@@ -37,6 +37,7 @@ mod names;
 mod oracle;
 mod passkeys;
 mod patterns;
+mod personal;
 mod policy;
 mod protocol;
 mod provisioning;

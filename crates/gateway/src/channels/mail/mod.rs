@@ -26,7 +26,7 @@ use super::{Channel, Excerpt, Failure, Happening, Notice, Room, cut};
 use crate::config::{Mail as Settings, MailTls};
 use crate::fetch;
 use crate::gate::Gate;
-use crate::ports::{MAIL_PASSWORD, Scribe, Vault};
+use crate::ports::{Account, MAIL_PASSWORD, Person, Scribe, Vault};
 use letter::Letter;
 
 /// What the channel is called.
@@ -125,6 +125,10 @@ impl Channel for Mail {
             self.send(self.message(place, &letter, &id, Some(first))?).await?;
         }
         Ok(first.to_owned())
+    }
+
+    fn personal(&self, person: &Person, _: &[&Account]) -> Option<String> {
+        person.email.clone()
     }
 
     fn threads(&self) -> bool {

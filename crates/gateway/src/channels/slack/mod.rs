@@ -5,6 +5,7 @@ mod events;
 mod home;
 mod inbound;
 mod interactions;
+mod pauses;
 mod signature;
 mod socket;
 
@@ -19,8 +20,9 @@ use serde_json::{Value, json};
 use super::{Channel, Failure, Happening, Notice, pause};
 use crate::fetch::{self, Fetch};
 use crate::gate::Gate;
-use crate::ports::{SLACK_BOT_TOKEN, Vault};
+use crate::ports::{Account, Person, SLACK_ACCOUNTS, SLACK_BOT_TOKEN, Vault};
 use interactions::Desk;
+use pauses::Pauses;
 
 /// The largest request: a click carries the message that it was made in.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
@@ -36,6 +38,8 @@ const FINAL: &[&str] = &[
     "msg_too_long",
     "not_in_channel",
     "restricted_action",
+    "user_disabled",
+    "user_not_found",
 ];
 
 /// The app.
@@ -47,6 +51,7 @@ pub(super) struct Slack {
     socket: bool,
     vault: Arc<dyn Vault>,
     fetch: Fetch,
+    pauses: Pauses,
 }
 
 /// What every method of the Web API answers; the rest depends on the method.
@@ -55,8 +60,9 @@ struct Answer {
     ok: bool,
     #[serde(default)]
     error: String,
+    /// A conversation: its id, or what is known of it.
     #[serde(default)]
-    channel: String,
+    channel: Value,
     #[serde(default)]
     ts: String,
     #[serde(default)]
@@ -72,7 +78,14 @@ impl Slack {
         let Some(config) = &gate.config.slack else { return Ok(None) };
         let (api, vault) = (config.api.clone(), gate.vault.clone());
         let (inbound, socket) = (config.signing_secret.is_some(), config.app_token.is_some());
-        Ok(Some(Self { api, inbound, socket, vault, fetch: Fetch::new(fetch::Limits::default())? }))
+        Ok(Some(Self {
+            api,
+            inbound,
+            socket,
+            vault,
+            fetch: Fetch::new(fetch::Limits::default())?,
+            pauses: Pauses::default(),
+        }))
     }
 
     /// Calls a method of the Web API as the bot.
@@ -83,6 +96,8 @@ impl Slack {
     /// Calls a method of the Web API with a token, by what the vault calls it.
     async fn call_as(&self, token: &str, method: &str, arguments: &Value) -> Result<Answer, Failure> {
         let away = |why: String| Failure::Away { why, after: None };
+        let place = arguments["channel"].as_str().unwrap_or_default();
+        self.pauses.check(method, place)?;
         let token = self.vault.secret(token).await.map_err(|error| away(error.to_string()))?;
         let request = http::Request::post(format!("{}/{method}", self.api))
             .header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()))
@@ -91,7 +106,7 @@ impl Slack {
             .map_err(|error| Failure::Never(error.to_string()))?;
         let answer = self.fetch.clone().send(request).await.map_err(|error| away(error.to_string()))?;
         if answer.status() == http::StatusCode::TOO_MANY_REQUESTS {
-            return Err(Failure::Away { why: "Slack asks for a pause".to_owned(), after: Some(pause(&answer)) });
+            return Err(self.pauses.keep(method, place, pause(&answer)));
         }
         if !answer.status().is_success() {
             return Err(away(format!("Slack answers {}", answer.status())));
@@ -102,6 +117,16 @@ impl Slack {
             error if FINAL.contains(&error) => Err(Failure::Never(format!("Slack says `{error}`"))),
             error => Err(Failure::Later(format!("Slack says `{error}`"))),
         }
+    }
+
+    /// The conversation that a place is: a person's own is opened first.
+    async fn conversation(&self, place: &str) -> Result<String, Failure> {
+        if !is_person(place) {
+            return Ok(place.to_owned());
+        }
+        let Answer { channel, .. } = self.call("conversations.open", &json!({"users": place})).await?;
+        let id = channel["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+        id.ok_or_else(|| Failure::Later("Slack does not say which conversation it opened".to_owned()))
     }
 
     /// Says something to one person alone, where they clicked.
@@ -137,12 +162,13 @@ impl Channel for Slack {
                 "chat.update"
             }
             None => {
-                arguments["channel"] = json!(place);
+                arguments["channel"] = json!(self.conversation(place).await?);
                 arguments["unfurl_links"] = json!(false); // what is updated keeps what it was posted with
                 "chat.postMessage"
             }
         };
         let Answer { channel, ts, .. } = self.call(method, &arguments).await?;
+        let channel = channel.as_str().unwrap_or_default();
         if channel.is_empty() || ts.is_empty() {
             return Err(Failure::Later("Slack does not say where the message stands".to_owned()));
         }
@@ -160,6 +186,14 @@ impl Channel for Slack {
         }
     }
 
+    /// The account that was linked last.
+    fn personal(&self, _: &Person, accounts: &[&Account]) -> Option<String> {
+        let own = accounts.iter().filter(|account| account.provider == SLACK_ACCOUNTS);
+        let newest = own.max_by_key(|account| account.linked_at)?;
+        let user = newest.subject.rsplit_once('/')?.1;
+        is_person(user).then(|| user.to_owned())
+    }
+
     fn threads(&self) -> bool {
         true
     }
@@ -171,4 +205,10 @@ impl Channel for Slack {
         arguments["thread_ts"] = json!(ts);
         self.call("chat.postMessage", &arguments).await.map(drop)
     }
+}
+
+/// Whether a place is somebody's id (`U…`, or `W…` in an organization) rather than a conversation.
+fn is_person(place: &str) -> bool {
+    let is_id = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+    place.starts_with(['U', 'W']) && place.len() >= 6 && place.chars().all(is_id)
 }

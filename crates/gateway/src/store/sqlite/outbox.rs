@@ -44,6 +44,11 @@ impl Outbox for SqliteStore {
         self.db.read(move |c| bodies(c, sql, [limit])).await
     }
 
+    async fn tell_at(&self, review: &ReviewId, places: BTreeSet<Destination>) -> Result<(), StoreError> {
+        let review = review.clone();
+        self.db.write(move |c| begin(c, &review, &places)).await
+    }
+
     async fn retry(&self, review: &ReviewId, place: &Destination) -> Result<(), StoreError> {
         let (review, place) = (review.clone(), place.clone());
         self.db.write(move |c| retry(c, &review, &place)).await

@@ -59,7 +59,7 @@ impl Slack {
             .map(|name| format!("{{name: {name}, real_name: {name}, email: {name}@example.org}}"))
             .collect();
         let seed = format!(
-            "tokens: {{{BOT_TOKEN}: {{login: admin, scopes: [\"chat:write\"]}}}}\n\
+            "tokens: {{{BOT_TOKEN}: {{login: admin, scopes: [\"chat:write\", \"im:write\"]}}}}\n\
              slack:\n  signing_secret: {SIGNING_SECRET}\n  team: {{name: Lab, domain: lab}}\n  \
              users: [{}]\n  channels: [{{name: approvals, topic: reviews}}, {{name: on-call, topic: pages}}]\n",
             users.join(", ")
@@ -106,6 +106,12 @@ impl Slack {
         node.env("SLACK_TOKEN", BOT_TOKEN).env("NODE_MODULES", test_tools_dir().join("node"));
         let said = run(&mut node, SOON).unwrap().success("@slack/web-api").unwrap();
         serde_json::from_str(&said).unwrap()
+    }
+
+    /// The conversation with somebody alone, by their id.
+    pub(crate) fn direct(&self, user: &str) -> String {
+        let opened = self.call("conversations.open", &json!({"users": user}));
+        opened["channel"]["id"].as_str().unwrap().to_owned()
     }
 
     /// The messages in a conversation, the newest first.
