@@ -141,3 +141,14 @@ fn without_url(error: reqwest::Error) -> String {
     }
     text
 }
+
+/// An error with what caused it, in one line: the libraries' own texts say only that a request failed.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

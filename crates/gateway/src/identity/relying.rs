@@ -248,7 +248,7 @@ impl Relying {
         let unusable = |error: String| Error::Provider(error);
         let issuer = IssuerUrl::new(self.registration.issuer.clone()).map_err(|error| unusable(error.to_string()))?;
         let asked = ProviderMetadataWithLogout::discover_async(issuer, &self.http()).await;
-        let metadata = asked.map_err(|error| unusable(described(&error)))?;
+        let metadata = asked.map_err(|error| unusable(fetch::with_causes(&error)))?;
         let fresh = Arc::new(Known { metadata, asked_at: Instant::now() });
         *known = Some(Arc::clone(&fresh));
         Ok(fresh)
@@ -257,15 +257,4 @@ impl Relying {
     fn http(&self) -> impl Fn(openidconnect::HttpRequest) -> fetch::Answering + '_ {
         |request| self.fetch.clone().send(request)
     }
-}
-
-/// An error with its causes: the libraries' own texts say only "request failed".
-fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -3,18 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::harness::api::Answer;
+use crate::harness::policies::TWO_DBAS;
 use crate::harness::{Plan, ROW, World};
 
 const WRITE: &str = "UPDATE customers SET credit_limit = 900 WHERE id = 3";
-
-/// Two of the DBAs, so that one vote leaves it open.
-const TWO: &str = r#"
-@id("reads") permit (principal, action in [Action::"sql:read", Action::"sql:session"], resource);
-@id("writes") permit (principal, action == Action::"sql:write", resource);
-@id("two") @review("two DBAs") @expires("30m")
-forbid (principal, action == Action::"sql:write", resource) unless { context.approvals.contains(Quorum::"dba:2") };
-@id("reviewers") permit (principal, action == Action::"approve", resource);
-"#;
 
 /// The first event that says this: where it is answered, and its token.
 fn decision(world: &World, words: &str) -> (String, String) {
@@ -77,7 +69,7 @@ fn a_person_decides_by_it_once_and_nobody_else_does() {
 /// Of two who answer the same event at once one is counted; the other answers the next one.
 #[test]
 fn of_two_who_answer_one_event_at_once_one_is_counted() {
-    let mut world = Plan::default().only_policies(TWO).webhook().start();
+    let mut world = Plan::default().only_policies(TWO_DBAS).webhook().start();
     let (call, review) = world.paused(WRITE);
     let (path, token) = decision(&world, "review.opened");
     let both: Vec<Answer> = std::thread::scope(|scope| {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use xtask::process::wait_until;
 
 use crate::harness::mail::{ADDRESS, Protected};
+use crate::harness::policies::TWO_DBAS;
 use crate::harness::slack::Interaction;
 use crate::harness::{Plan, SOON, World};
 
@@ -112,7 +113,7 @@ fn the_owner_is_written_to() {
 /// A pause that Slack asks for holds up what it is asked for, and nothing else; a vote that is taken back is told of.
 #[test]
 fn a_pause_holds_up_no_update_and_a_vote_taken_back_is_told() {
-    let mut world = Plan::default().slack().sensitivity_low().only_policies(TWO).start();
+    let mut world = Plan::default().slack().sensitivity_low().only_policies(TWO_DBAS).start();
     world.slack_mut().start();
     world.slack().link(&world);
     let (_call, review) = world.paused(WRITE);
@@ -130,11 +131,3 @@ fn a_pause_holds_up_no_update_and_a_vote_taken_back_is_told() {
     let asked = front.calls("chat.postMessage").into_iter().filter(|call| call["channel"] == "approvals").count();
     assert_eq!(asked, 2, "Slack is not asked again within the pause");
 }
-
-const TWO: &str = r#"
-@id("reads") permit (principal, action in [Action::"sql:read", Action::"sql:session"], resource);
-@id("writes") permit (principal, action == Action::"sql:write", resource);
-@id("two") @review("two DBAs") @expires("30m")
-forbid (principal, action == Action::"sql:write", resource) unless { context.approvals.contains(Quorum::"dba:2") };
-@id("reviewers") permit (principal, action == Action::"approve", resource);
-"#;

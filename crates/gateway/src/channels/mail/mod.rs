@@ -181,7 +181,7 @@ fn tls(settings: &Settings) -> Result<Tls, fetch::Error> {
 
 /// 4xx may be tried again, 5xx not (RFC 5321 §4.2.1); whatever else is wrong is the server's, not the letter's.
 fn failure(error: &SmtpError) -> Failure {
-    let why = cut(&format!("the mail server: {}", causes(error)), 300).0;
+    let why = cut(&format!("the mail server: {}", fetch::with_causes(error)), 300).0;
     let code = error.status().map(|code| code.to_string()).unwrap_or_default();
     match () {
         () if NOT_LET_IN.contains(&code.as_str()) || code == "421" => Failure::Away { why, after: None },
@@ -189,15 +189,4 @@ fn failure(error: &SmtpError) -> Failure {
         () if error.is_transient() => Failure::Later(why),
         () => Failure::Away { why, after: None },
     }
-}
-
-/// An error with what caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -11,6 +11,7 @@ pub(crate) mod idp;
 pub(crate) mod mail;
 pub(crate) mod pager;
 pub(crate) mod playground;
+pub(crate) mod policies;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod record;
