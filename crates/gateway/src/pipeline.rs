@@ -57,7 +57,7 @@ pub trait Call: Send {
     /// It would take away the ground that descriptions stand on.
     fn permissible(&self) -> Result<(), Refusal>;
 
-    /// What a card shows of it, and what that hides; asked only when somebody may look.
+    /// What a card shows of it, and what that hides; asked only when somebody may look, and anew once it was measured.
     fn shown(&self) -> Redacted;
 
     /// The statement's shape: literals do not count.
@@ -168,7 +168,7 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
         }
     }
     if matches!(decision, Decision::Review(_)) {
-        request = request.measuring(call.measure().await);
+        request = request.measuring(call.measure().await).showing(call.shown()); // what stands now was looked up
         decision = decide(gate, &request, &BTreeSet::new()); // policy may read what was measured
     }
     let masks = masks(&decision);

@@ -14,6 +14,7 @@ use crate::action::impact::Impact;
 use crate::action::{ActionDigest, CardDigest, Described, Facts, Job, redact::Shown, sql::SqlTables};
 use crate::policy::{PolicyNote, Quorum, Terms};
 
+pub mod difference;
 pub mod unseen;
 
 /// Who asks, as shown.

@@ -50,6 +50,9 @@ pub(super) struct ReviewView {
     /// The data that comes with the statement, such as that of a `COPY`, if there is any.
     #[schema(required = true)]
     statement_stream: Option<StreamView>,
+    /// What changes in the definition that stands now and would be replaced, line by line: `- ` goes, `+ ` comes, two spaces stay,
+    /// `==` counts what is left out. Empty for anything else.
+    replaces: Vec<String>,
     /// Whether the requester's own words have the marks of a placeholder, so that not all that looks hidden is.
     placeholders_imitated: bool,
     /// How many values are hidden behind placeholders.
@@ -368,6 +371,7 @@ pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Res
         statement_parameters: card.statement.parameters,
         statement_cut_bytes: card.statement.cut_bytes,
         statement_stream: card.statement.stream.map(stream),
+        replaces: card.statement.replaces,
         placeholders_imitated: card.statement.imitated,
         redacted: card.statement.redacted,
         hidden: card.statement.hidden.iter().map(HiddenView::from).collect(),

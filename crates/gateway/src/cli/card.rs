@@ -51,6 +51,8 @@ pub(super) fn fields(review: &Value) -> Vec<Field> {
     if review["statement_stream"].is_object() {
         field("data", stream(&review["statement_stream"]));
     }
+    let changes: Vec<String> = review["replaces"].as_array().into_iter().flatten().map(plain).collect();
+    field("changes", changes.join("\n"));
     if review["placeholders_imitated"] == true {
         field("beware", "not every ‹…› hides something: the requester wrote some of them".to_owned());
     }

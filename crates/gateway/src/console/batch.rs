@@ -164,6 +164,7 @@ fn row(moment: &Moment, review: &Review) -> Option<Row> {
         && card.statement.parameters.is_empty()
         && card.statement.stream.is_none()
         && card.settings.is_empty()
+        && card.statement.replaces.is_empty()
         && !statement.imitated
         && card.statement.decisive().next().is_none()
         && card.digest().ok() == Some(matter.card);

@@ -160,6 +160,8 @@ struct CardView {
     statement: Statement,
     /// Whether the gate itself would change.
     is_gate: bool,
+    /// What changes in the definition that it would replace.
+    replaces: Option<Html>,
     data: Option<Data>,
     cut_bytes: usize,
     redacted: usize,
@@ -364,6 +366,7 @@ fn card_view(card: Card, review: &Review, moment: &Moment) -> CardView {
             _ => Statement::new(&card.statement),
         },
         is_gate: card.changes().is_some(),
+        replaces: (!card.statement.replaces.is_empty()).then(|| difference(&card.statement.replaces.join("\n"))),
         data: card.statement.stream.as_ref().map(Data::new),
         cut_bytes: card.statement.cut_bytes,
         redacted: card.statement.redacted,

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::action::Timestamp;
+use countersign_core::card::difference;
 use countersign_core::policy::prove::{Counterexample, Plan};
 use countersign_core::policy::{Bundle, Difference, Differences};
 
-use super::{diff, invariants};
+use super::invariants;
 use crate::config::Config;
 use crate::prover::{self, Event, Limits, Verdict};
 
@@ -186,7 +187,7 @@ fn tell_difference(text: &mut String, difference: &Difference) {
     };
     let _ = writeln!(text, "\n== {} ({word})", difference.id);
     let side = |side: &Option<String>| side.clone().unwrap_or_default();
-    for line in diff::lines(&side(&difference.before), &side(&difference.after)) {
+    for line in difference::lines(&side(&difference.before), &side(&difference.after)) {
         let _ = writeln!(text, "{line}");
     }
 }

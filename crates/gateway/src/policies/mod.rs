@@ -15,7 +15,6 @@ use countersign_core::policy::{Bundle, LoadError, Source, Vocabulary, Vocabulary
 use crate::config::Config;
 use crate::ports::{KeptBundle, StoreError};
 
-pub mod diff;
 pub mod effect;
 mod force;
 pub mod hypothesis;

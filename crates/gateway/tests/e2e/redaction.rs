@@ -267,3 +267,39 @@ fn a_tables_own_columns_tell_where_a_statement_lists_none() {
     assert_eq!(review.0["statement_stream"]["sample"], "1\t‹name 1›\t‹birth date 1›\n");
     world.finn().reject(&review, "enough").ok();
 }
+
+/// What a routine does now and what it would do are laid side by side, under the placeholders of the card.
+#[test]
+fn a_replaced_routine_shows_what_changes_in_it() {
+    let world = World::start();
+    world.truth(
+        "CREATE SCHEMA billing;
+         CREATE FUNCTION billing.fee(amount numeric) RETURNS numeric LANGUAGE sql AS 'SELECT 0';
+         CREATE FUNCTION billing.fee(amount integer) RETURNS numeric LANGUAGE sql AS $$
+-- asked for by ada@example.org
+SELECT amount * 0.02
+$$;
+         ALTER FUNCTION billing.fee(integer) OWNER TO app;
+         GRANT ALL ON SCHEMA billing TO app",
+    );
+    let (call, review) = world.paused(
+        "CREATE OR REPLACE FUNCTION billing.fee(amount int) RETURNS numeric LANGUAGE sql AS $$
+-- asked for by mallory@example.org
+SELECT amount * 0.20
+$$",
+    );
+    let expected = json!([
+        "  ",
+        "- -- asked for by ‹email 2›",
+        "- SELECT amount * 0.02",
+        "+ -- asked for by ‹email 1›",
+        "+ SELECT amount * 0.20",
+    ]);
+    assert_eq!(review.0["replaces"], expected);
+    let page = Browser::sign_in(&world, "dora").get(&format!("/reviews/{}", review.id())).text;
+    assert!(page.contains("<del>- SELECT amount * 0.02</del>"), "{page}");
+    let card = world.gateway.as_person(world.dora().token(), &["review", "show", review.id()]);
+    assert!(card.stdout.contains("+ SELECT amount * 0.20"), "{}", card.stdout);
+    world.finn().reject(&review, "ten times too much").ok();
+    call.outcome().refused("42501");
+}

@@ -56,6 +56,10 @@ pub struct Shown {
     /// The data that comes with the statement, such as that of a `COPY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<ShownStream>,
+    /// What changes in a definition that stands now and would be replaced, line by line: `- ` goes, `+ ` comes, `  ` stays,
+    /// `==` counts what is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
     /// Settings of the session that are part of the action's meaning, by name, redacted likewise.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,

@@ -36,9 +36,10 @@ pub(super) fn message(notice: &Notice) -> Value {
     blocks.extend(reason(notice));
     blocks.push(section(&asking(notice)));
     blocks.extend(votes(notice));
-    if notice.outcome.is_none() {
-        blocks.push(buttons(notice, excerpt.decides(notice)));
-    }
+    blocks.push(match notice.outcome {
+        None => buttons(notice, excerpt.decides(notice)),
+        Some(_) => context(&format!("<{}|Open>", notice.url)),
+    });
     let text = format!("{}: {headline}", notice.standing());
     json!({"text": escaped_within(&text, TEXT_CHARS_MAX), "blocks": blocks})
 }

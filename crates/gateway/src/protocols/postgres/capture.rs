@@ -13,10 +13,11 @@ use countersign_core::action::{
     ActionId, ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload,
     SessionFacts, Target, Timestamp,
 };
+use countersign_core::card::difference;
 
 use super::catalog::Meaning;
 use super::copy::{self, Spool};
-use super::describe::{self, CopyIn, Description, Effect};
+use super::describe::{self, CopyIn, Description, Effect, Routine};
 use super::session::{Prepared, Session};
 use super::wire::Format;
 use super::wire::frontend::Bind;
@@ -278,7 +279,13 @@ impl Captured {
     }
 
     /// The statement as a card shows it, with the text of the prepared statements that it executes, and the stated reason.
-    pub(super) fn shown(&self, session: &Session, rules: &Rules, reason: Option<&str>) -> Redacted {
+    /// `standing` is the body of the routine that it would replace.
+    pub(super) fn shown(
+        &self,
+        session: &Session,
+        rules: &Rules,
+        (reason, standing): (Option<&str>, Option<&str>),
+    ) -> Redacted {
         let mut redactor = Redactor::new(rules);
         let columns = &self.meaning().columns;
         let mut shown = describe::show(&mut redactor, self.sql(), self.description(), columns);
@@ -300,9 +307,19 @@ impl Captured {
                 shown.cut_bytes += inner.cut_bytes;
             }
         }
+        if let (Some(standing), Some(Routine { body, .. })) = (standing, self.replacement()) {
+            shown.replaces = difference::hunks(&redactor.words(standing), &redactor.words(&body));
+        }
         shown.settings = redactor.settings(session.settings());
         let reason = self.stated(reason).map(|said| redactor.words(said));
         Redacted { reason, ..redactor.finish(shown) }
+    }
+
+    /// The routine that it may put in the place of another.
+    pub(super) fn replacement(&self) -> Option<Routine> {
+        let [statement] = self.description().facts.statements.as_slice() else { return None };
+        matches!(statement.verb.as_str(), "CREATE FUNCTION" | "CREATE PROCEDURE")
+            .then(|| describe::replacement(self.sql()))?
     }
 
     fn shown_parameters(&self, redactor: &mut Redactor<'_>) -> Vec<Option<String>> {

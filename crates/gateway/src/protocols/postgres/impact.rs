@@ -27,6 +27,9 @@ const SIZES: &str = "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_o
     FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS t(name) \
     JOIN pg_catalog.pg_class AS c ON c.oid = pg_catalog.to_regclass(t.name)";
 
+/// The text of the routine whose name and arguments are `$1`.
+const BODY: &str = "SELECT p.prosrc FROM pg_catalog.pg_proc AS p WHERE p.oid = pg_catalog.to_regprocedure($1)";
+
 /// What is to be measured.
 pub(super) struct Change<'a> {
     /// The message's text.
@@ -69,14 +72,7 @@ async fn plan(
     vault: &dyn Vault,
     change: &Change<'_>,
 ) -> Result<Impact, AsideError> {
-    let path: Vec<String> = change
-        .path
-        .iter()
-        .filter(|schema| *schema != "pg_catalog")
-        .map(|schema| super::describe::quoted("", schema))
-        .collect();
-    let look = Question { name: "look", sql: LOOK, types: &[], values: aside::values(&[&path.join(", ")])? };
-    aside.ask(target, vault, look).await?;
+    look(aside, target, vault, change.path).await?;
     let sql = format!("EXPLAIN (FORMAT JSON) {}", change.sql);
     let (types, values) = match change.bind {
         Some((bind, types)) => (types, values(bind)?),
@@ -89,6 +85,27 @@ async fn plan(
     let sizes = Question { name: "sizes", sql: SIZES, types: &[], values: aside::values(&[&names])? };
     let sizes = aside.ask(target, vault, sizes).await?;
     Ok(impact(&plan, aside::text(&sizes)))
+}
+
+/// Makes the connection look where the session does.
+async fn look(aside: &mut Aside, target: &Upstream, vault: &dyn Vault, path: &[String]) -> Result<(), AsideError> {
+    let path = path.iter().filter(|schema| *schema != "pg_catalog");
+    let path: Vec<String> = path.map(|schema| super::describe::quoted("", schema)).collect();
+    let look = Question { name: "look", sql: LOOK, types: &[], values: aside::values(&[&path.join(", ")])? };
+    aside.ask(target, vault, look).await.map(drop)
+}
+
+/// The body of the routine that stands under a signature now; none where the server knows none, or cannot be asked.
+pub(super) async fn standing(
+    aside: &mut Aside,
+    target: &Upstream,
+    vault: &dyn Vault,
+    (path, signature): (&[String], &str),
+) -> Option<String> {
+    look(aside, target, vault, path).await.ok()?;
+    let body = Question { name: "body", sql: BODY, types: &[], values: aside::values(&[signature]).ok()? };
+    let rows = aside.ask(target, vault, body).await.ok()?;
+    aside::text(&rows).map(str::to_owned)
 }
 
 /// The values of a `Bind`, for a statement with another result.

@@ -44,8 +44,16 @@ impl Connection {
     pub(super) async fn walk(&mut self, captured: Captured) -> Result<Result<(), Notice>, End> {
         let gate = self.gate.clone();
         let parse_error = captured.description().parse_error.clone();
-        let mut call =
-            PgCall { connection: self, captured, digest: None, rows_max: None, reviewed: false, plan: None, end: None };
+        let mut call = PgCall {
+            connection: self,
+            captured,
+            digest: None,
+            rows_max: None,
+            reviewed: false,
+            plan: None,
+            standing: None,
+            end: None,
+        };
         let result = pipeline::run(&gate, &mut call).await;
         if let Some(end) = call.end {
             return Err(end);
@@ -122,6 +130,8 @@ struct PgCall<'a> {
     reviewed: bool,
     /// How its rows are shown, if not as they are.
     plan: Option<Arc<Plan>>,
+    /// The body of the routine that it would replace.
+    standing: Option<String>,
     /// Why the connection is over, if it is.
     end: Option<End>,
 }
@@ -229,14 +239,18 @@ impl PgCall<'_> {
         let Some(scope) = self.connection.shared_scope().await? else {
             return Ok(Impact::unknown("the session has temporary objects, or changed definitions"));
         };
+        let target = self.connection.target.clone();
+        let mut aside = target.catalog.plans.lock().await;
+        if let Some(routine) = self.captured.replacement() {
+            let sought = (&*scope.path, routine.signature.as_str());
+            self.standing = impact::standing(&mut aside, &target, &*self.connection.gate.vault, sought).await;
+        }
         let Some(statement) = self.measurable() else { return Ok(Impact::default()) };
         let bind = match &self.captured {
             Captured::Portal { bind, prepared, .. } => Some((bind, prepared.declared.as_slice())),
             Captured::Query { .. } | Captured::Function { .. } => None,
         };
         let change = Change { sql: self.captured.sql(), statement, bind, path: &scope.path };
-        let target = self.connection.target.clone();
-        let mut aside = target.catalog.plans.lock().await;
         let mut impact = impact::measure(&mut aside, &target, &*self.connection.gate.vault, &change).await;
         impact.cascades.clone_from(&self.captured.meaning().carried);
         Ok(impact)
@@ -314,7 +328,7 @@ impl Call for PgCall<'_> {
 
     fn shown(&self) -> Redacted {
         let Connection { session, target, subject, .. } = &*self.connection;
-        self.captured.shown(session, &target.rules, subject.stated_reason.as_deref())
+        self.captured.shown(session, &target.rules, (subject.stated_reason.as_deref(), self.standing.as_deref()))
     }
 
     fn fingerprint(&self) -> String {

@@ -42,6 +42,7 @@ pub(super) mod names;
 mod parser;
 mod place;
 mod referents;
+mod routine;
 mod show;
 mod size;
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub use parser::STACK_BYTES;
 pub(super) use parser::with_tree;
 pub use place::{Places, TableColumn, TableColumns, places};
 pub use referents::{Events, Name, Referents};
+pub use routine::{Routine, replacement};
 pub(super) use show::redactable;
 pub use show::show;
 pub(super) use size::SHORT_BYTES_MAX;

@@ -59,6 +59,44 @@ fn common(old: &[&str], new: &[&str]) -> Vec<Vec<u32>> {
     common
 }
 
+/// How many lines that both texts have are kept on either side of one that only one has.
+const CONTEXT: usize = 3;
+/// The most lines of a difference that are shown.
+const LINES_MAX: usize = 400;
+
+/// The same, without what is far from any difference: how many lines are left out stands in their place. Nothing where the
+/// texts do not differ.
+pub fn hunks(old: &str, new: &str) -> Vec<String> {
+    let all = lines(old, new);
+    let differs = |line: &String| !line.starts_with("  ");
+    let near = |at: usize| {
+        let from = at.saturating_sub(CONTEXT);
+        all.iter().take(at + CONTEXT + 1).skip(from).any(differs)
+    };
+    let (mut shown, mut left_out) = (Vec::new(), 0_usize);
+    for (at, line) in all.iter().enumerate() {
+        if near(at) && shown.len() < LINES_MAX {
+            shown.extend(gap(std::mem::take(&mut left_out)));
+            shown.push(line.clone());
+        } else {
+            left_out += 1;
+        }
+    }
+    if !shown.is_empty() {
+        shown.extend(gap(left_out));
+    }
+    shown
+}
+
+/// Says how many lines are missing.
+fn gap(lines: usize) -> Option<String> {
+    match lines {
+        0 => None,
+        1 => Some("== 1 line more".to_owned()),
+        more => Some(format!("== {more} lines more")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +114,19 @@ mod tests {
         check("a\nb\nc", "a\nx\nc", &["  a", "- b", "+ x", "  c"]);
         check("a\nb\nc\nd", "b\nd\ne", &["- a", "  b", "- c", "  d", "+ e"]);
         check("a\na", "a", &["  a", "- a"]);
+    }
+
+    #[test]
+    fn what_is_far_from_a_difference_is_counted() {
+        assert!(hunks("a\nb", "a\nb").is_empty());
+        let old: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        let new = old.join("\n").replace("10", "ten");
+        let shown = hunks(&old.join("\n"), &new);
+        let expected =
+            ["== 7 lines more", "  7", "  8", "  9", "- 10", "+ ten", "  11", "  12", "  13", "== 6 lines more"];
+        assert_eq!(shown, expected);
+        let long = "x\n".repeat(LINES_MAX + 100);
+        assert_eq!(hunks("", &long).last().map(String::as_str), Some("== 100 lines more"));
     }
 
     /// Whatever is compared, each side can be had back from what is told.
