@@ -51,6 +51,11 @@ class Receiver(BaseHTTPRequestHandler):
         pass
 
 
+class Receivers(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        pass  # the gateway is killed in the middle of a request
+
+
 class Console:
     """A browser without scripts, signed in by a login link."""
 
@@ -158,7 +163,7 @@ def outage(waiting):
 
 
 async def main():
-    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", RECEIVER), Receiver).serve_forever, daemon=True).start()
+    threading.Thread(target=Receivers(("127.0.0.1", RECEIVER), Receiver).serve_forever, daemon=True).start()
     waiting, loop = [], asyncio.get_running_loop()
     await pause(waiting, PORT, KEY, WAITING)
     await loop.run_in_executor(None, until, "the first", lambda: len(Receiver.heard["/first", "opened"]) >= WAITING)
@@ -171,6 +176,7 @@ async def main():
 
 async def main_and_leave():
     ended = 0
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # calls that end with the gateway, or by a rejection
     try:
         await main()
     except SystemExit as why:
