@@ -51,7 +51,7 @@ pub(super) struct ReviewView {
     #[schema(required = true)]
     statement_stream: Option<StreamView>,
     /// What changes in the definition that stands now and would be replaced, line by line: `- ` goes, `+ ` comes, two spaces stay,
-    /// `==` counts what is left out. Empty for anything else.
+    /// `==` counts what is left out. Empty for anything else, and for the requester's side, which policy may not let read it.
     replaces: Vec<String>,
     /// Whether the requester's own words have the marks of a placeholder, so that not all that looks hidden is.
     placeholders_imitated: bool,
@@ -262,6 +262,11 @@ pub(super) struct PasskeyView {
 impl ReviewView {
     /// With where a caller stands.
     pub(super) fn told_to(mut self, moment: &Moment, review: &Review, caller: &Caller) -> Self {
+        if let Caller::Person(who) = caller
+            && !resolve::is_own_side(moment, review, &who.person.id)
+        {
+            self.replaces.clone_from(&review.matter().described.shown.replaces);
+        }
         self.you = match caller {
             Caller::Person(who) => {
                 let standing = Standing::of(moment, review, who);
@@ -371,7 +376,7 @@ pub(super) fn review(gate: &Gate, review: &Review, attention: &Attention) -> Res
         statement_parameters: card.statement.parameters,
         statement_cut_bytes: card.statement.cut_bytes,
         statement_stream: card.statement.stream.map(stream),
-        replaces: card.statement.replaces,
+        replaces: Vec::new(),
         placeholders_imitated: card.statement.imitated,
         redacted: card.statement.redacted,
         hidden: card.statement.hidden.iter().map(HiddenView::from).collect(),

@@ -278,6 +278,7 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
     let card = Card::new(&matter.described, matter.action, &matter.terms);
     let altered = card.digest().ok() != Some(matter.card);
     let standing = Standing::of(&moment, &review, &session.signed_in);
+    let stands = !resolve::is_own_side(&moment, &review, &session.signed_in.person.id);
     let (left, soon) = left(matter.expires_at, moment.now);
     let attention = resolve::attention(&console.gate, id).await?;
     let next = matches!(review, Review::Open(_)).then(|| attention.next_escalation(matter)).flatten();
@@ -337,12 +338,13 @@ async fn view(console: &Console, session: &Session, id: &ReviewId) -> Result<Vie
         votes: review.votes().iter().map(|vote| vote_view(&moment, &review, vote)).collect(),
         attempts: attempts_at(attempts, &review, &moment),
         hold: matter.terms.obligations.hold_seconds.map(|seconds| span(i64::from(seconds))),
-        card: card_view(card, &review, &moment),
+        card: card_view(card, &review, &moment, stands),
         standing,
     })
 }
 
-fn card_view(card: Card, review: &Review, moment: &Moment) -> CardView {
+/// `stands`: whether the reader may know what stands now, which policy may not let the requester's side read.
+fn card_view(card: Card, review: &Review, moment: &Moment, stands: bool) -> CardView {
     let is_in_force = moment.bundle.digest() == review.matter().terms.bundle;
     let policy = |note: &PolicyNote| PolicyView {
         id: line(&note.id),
@@ -366,7 +368,8 @@ fn card_view(card: Card, review: &Review, moment: &Moment) -> CardView {
             _ => Statement::new(&card.statement),
         },
         is_gate: card.changes().is_some(),
-        replaces: (!card.statement.replaces.is_empty()).then(|| difference(&card.statement.replaces.join("\n"))),
+        replaces: (stands && !card.statement.replaces.is_empty())
+            .then(|| difference(&card.statement.replaces.join("\n"))),
         data: card.statement.stream.as_ref().map(Data::new),
         cut_bytes: card.statement.cut_bytes,
         redacted: card.statement.redacted,

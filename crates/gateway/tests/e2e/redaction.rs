@@ -300,6 +300,11 @@ $$",
     assert!(page.contains("<del>- SELECT amount * 0.02</del>"), "{page}");
     let card = world.gateway.as_person(world.dora().token(), &["review", "show", review.id()]);
     assert!(card.stdout.contains("+ SELECT amount * 0.20"), "{}", card.stdout);
+    for asks in [world.ada(), &world.api(&world.key)] {
+        assert_eq!(asks.review(review.id()).0["replaces"], json!([]), "policy may not let them read what stands now");
+    }
+    let own = Browser::sign_in(&world, "ada").get(&format!("/reviews/{}", review.id())).text;
+    assert!(!own.contains("0.02"), "{own}");
     world.finn().reject(&review, "ten times too much").ok();
     call.outcome().refused("42501");
 }
