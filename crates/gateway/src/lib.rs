@@ -26,6 +26,7 @@ pub mod proposals;
 pub mod protocols;
 pub mod prover;
 pub mod refusal;
+pub mod relay;
 pub mod resolve;
 pub mod scim;
 pub mod store;

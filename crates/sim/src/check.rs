@@ -436,7 +436,8 @@ fn need(bundle: BundleName, request: &Described) -> Need {
 fn class(request: &Described) -> SqlClass {
     match &*request.facts {
         Facts::Sql(facts) => facts.class,
-        Facts::Gate(_) => SqlClass::Admin, // no world of the simulation asks for one
+        // no world of the simulation asks for one
+        Facts::Http(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Gate(_) => SqlClass::Admin,
     }
 }
 

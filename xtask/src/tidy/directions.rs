@@ -47,14 +47,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gate",        &["identity", "policies", "targets", "waiting"]),
     ("resolve",     &["gate", "identity", "policies", "waiting"]),
     ("pipeline",    &["gate", "policies", "resolve", "waiting"]),
+    ("relay",       &["fetch", "gate", "identity", "lanes", "pipeline"]),
     ("proposals",   &["gate", "identity", "pipeline", "policies", "targets"]),
     ("api",         &["gate", "identity", "policies", "proposals", "resolve", "targets"]),
     ("scim",        &["gate", "identity"]),
     ("console",     &["gate", "identity", "policies", "proposals", "prover", "resolve", "targets"]),
     ("channels",    &["fetch", "gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["fetch", "gate", "identity", "resolve", "channels"]),
-    ("protocols",   &["gate", "identity", "lanes", "pipeline", "protocols/*"]),
-    ("protocols/*", &["gate", "identity", "lanes", "pipeline", "protocols"]),
+    ("protocols",   &["gate", "identity", "lanes", "pipeline", "relay", "protocols/*"]),
+    ("protocols/*", &["gate", "identity", "lanes", "pipeline", "relay", "protocols"]),
 ];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
@@ -166,14 +167,14 @@ mod tests {
             "protocols/postgres/serve.rs",
             "use crate::protocols::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, protocols",
             ],
         );
         check(
             "protocols/postgres/serve.rs",
             "use super::super::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, protocols",
             ],
         );
     }

@@ -22,6 +22,9 @@ pub struct Impact {
     /// The most rows it may change: an execution that changes more is rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_max: Option<u64>,
+    /// Objects that would be others than they are, as the upstream's own rehearsal has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<u64>,
     /// The planner's cost, in its own units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<u64>,
@@ -68,7 +71,7 @@ impl Impact {
     pub fn words(&self) -> Vec<String> {
         if !self.known {
             let because = self.unknown_because.as_deref().map_or(String::new(), |because| format!(" ({because})"));
-            return vec![format!("not measured: how many rows this touches is not known{because}")];
+            return vec![format!("not measured: how much this touches is not known{because}")];
         }
         let mut words = Vec::new();
         if let Some(rows) = self.rows {
@@ -77,6 +80,14 @@ impl Impact {
         }
         if let Some(most) = self.rows_max {
             words.push(format!("approved for at most {} rows; more are rolled back", grouped(most)));
+        }
+        match self.objects {
+            Some(0) => words.push("nothing would change, by the server's own rehearsal".to_owned()),
+            Some(1) => words.push("1 object would change, by the server's own rehearsal".to_owned()),
+            Some(objects) => {
+                words.push(format!("{} objects would change, by the server's own rehearsal", grouped(objects)))
+            }
+            None => {}
         }
         match self.index {
             Some(true) => words.push("finds the rows by an index".to_owned()),

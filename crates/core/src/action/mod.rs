@@ -17,6 +17,7 @@ mod job;
 mod payload;
 pub mod redact;
 mod repeat;
+pub mod request;
 pub mod sql;
 mod time;
 
@@ -28,6 +29,7 @@ pub use repeat::Repeats;
 pub use time::Timestamp;
 
 use self::gate::GateFacts;
+use self::request::{AwsFacts, HttpFacts, KubernetesFacts, RequestClass};
 use self::sql::{SqlClass, SqlFacts};
 
 /// A person as a request knows them: the handle that counts, and the name that is shown.
@@ -184,6 +186,12 @@ pub struct Target {
 pub enum Facts {
     /// A PostgreSQL message.
     Sql(SqlFacts),
+    /// A request to an HTTP API.
+    Http(HttpFacts),
+    /// A request to a Kubernetes API server.
+    Kubernetes(KubernetesFacts),
+    /// A request to AWS.
+    Aws(AwsFacts),
     /// A change of the gate itself.
     Gate(GateFacts),
 }
@@ -193,6 +201,9 @@ impl Facts {
     pub fn action(&self) -> String {
         match self {
             Facts::Sql(facts) => format!("sql:{}", facts.class.name()),
+            Facts::Http(facts) => format!("http:{}", facts.class.name()),
+            Facts::Kubernetes(facts) => format!("k8s:{}", facts.class.name()),
+            Facts::Aws(facts) => format!("aws:{}", facts.class.name()),
             Facts::Gate(_) => "gate:change".to_owned(),
         }
     }
@@ -201,7 +212,32 @@ impl Facts {
     pub fn is_admin(&self) -> bool {
         match self {
             Facts::Sql(facts) => matches!(facts.class, SqlClass::Ddl | SqlClass::Admin | SqlClass::Opaque),
+            Facts::Http(HttpFacts { class, .. })
+            | Facts::Kubernetes(KubernetesFacts { class, .. })
+            | Facts::Aws(AwsFacts { class, .. }) => class.is_admin(),
             Facts::Gate(_) => true,
+        }
+    }
+
+    /// What a person would call each part of it: the verbs of statements, the operation of a request.
+    pub fn verbs(&self) -> Vec<String> {
+        match self {
+            Facts::Sql(facts) => facts.statements.iter().map(|statement| statement.verb.clone()).collect(),
+            Facts::Http(facts) => vec![facts.verb().to_owned()],
+            Facts::Kubernetes(facts) => vec![facts.verb.clone()],
+            Facts::Aws(facts) => vec![facts.action.clone()],
+            Facts::Gate(_) => vec!["CHANGE".to_owned()],
+        }
+    }
+
+    /// The name of its class: that of its most dangerous part.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Facts::Sql(facts) => facts.class.name(),
+            Facts::Http(HttpFacts { class, .. })
+            | Facts::Kubernetes(KubernetesFacts { class, .. })
+            | Facts::Aws(AwsFacts { class, .. }) => class.name(),
+            Facts::Gate(_) => "change",
         }
     }
 
@@ -209,6 +245,9 @@ impl Facts {
     pub fn effect_free(&self) -> bool {
         match self {
             Facts::Sql(facts) => facts.class <= SqlClass::Session,
+            Facts::Http(HttpFacts { class, .. })
+            | Facts::Kubernetes(KubernetesFacts { class, .. })
+            | Facts::Aws(AwsFacts { class, .. }) => *class == RequestClass::Read,
             Facts::Gate(_) => false,
         }
     }

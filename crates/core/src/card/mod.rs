@@ -34,7 +34,7 @@ pub struct Asker {
 /// What would be touched, as shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touched {
-    /// `database`, or `gate`: the gateway itself.
+    /// `database`, `service`, `cluster`, `account`, or `gate`: the gateway itself.
     pub kind: String,
     /// The target's name.
     pub name: String,
@@ -46,6 +46,9 @@ pub struct Touched {
     pub tables: SqlTables,
     /// Functions called.
     pub functions: BTreeSet<String>,
+    /// What a request is aimed at, one a line: an object of a cluster, a path of a service, resources of an account.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub objects: BTreeSet<String>,
 }
 
 /// The card.
@@ -122,18 +125,17 @@ impl Card {
         (self.resource.kind == "gate").then_some(part)
     }
 
-    /// What it is aimed at, in words: a part of the gate, the tables it changes, else those it reads, else the target as a whole.
+    /// What it is aimed at, in words: a part of the gate, the objects of a request, the tables it changes, else those it reads,
+    /// else the target as a whole.
     pub fn aimed_at(&self) -> String {
         const TABLES_MAX: usize = 2;
         if let Some(part) = self.changes() {
             return part.to_owned();
         }
         let tables = &self.resource.tables;
-        let aimed = if tables.write.is_empty() { &tables.read } else { &tables.write };
+        let aimed = [&self.resource.objects, &tables.write, &tables.read].into_iter().find(|names| !names.is_empty());
+        let Some(aimed) = aimed else { return self.target.clone() };
         let mut words: Vec<String> = aimed.iter().take(TABLES_MAX).cloned().collect();
-        if words.is_empty() {
-            return self.target.clone();
-        }
         if aimed.len() > TABLES_MAX {
             words.push(format!("{} more", aimed.len() - TABLES_MAX));
         }
@@ -181,6 +183,9 @@ fn settings(described: &Described) -> BTreeMap<String, String> {
 fn touched(described: &Described) -> Touched {
     let facts = match &*described.facts {
         Facts::Sql(facts) => facts,
+        Facts::Http(facts) => return called(described, "service", [facts.path.clone()].into()),
+        Facts::Kubernetes(facts) => return called(described, "cluster", [facts.object()].into()),
+        Facts::Aws(facts) => return called(described, "account", facts.resources.clone()),
         Facts::Gate(facts) => return part_of_the_gate(facts),
     };
     let mut tables = SqlTables::default();
@@ -197,6 +202,20 @@ fn touched(described: &Described) -> Touched {
         verbs: facts.statements.iter().map(|statement| statement.verb.clone()).collect(),
         tables,
         functions,
+        objects: BTreeSet::new(),
+    }
+}
+
+/// A request over HTTP.
+fn called(described: &Described, kind: &str, objects: BTreeSet<String>) -> Touched {
+    Touched {
+        kind: kind.to_owned(),
+        name: described.target.name.clone(),
+        class: described.facts.class().to_owned(),
+        verbs: described.facts.verbs(),
+        tables: SqlTables::default(),
+        functions: BTreeSet::new(),
+        objects,
     }
 }
 
@@ -208,5 +227,6 @@ fn part_of_the_gate(facts: &GateFacts) -> Touched {
         verbs: vec!["CHANGE".to_owned()],
         tables: SqlTables::default(),
         functions: BTreeSet::new(),
+        objects: BTreeSet::new(),
     }
 }

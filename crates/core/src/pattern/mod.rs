@@ -181,7 +181,8 @@ fn frame(described: &Described, skeleton: &Skeleton) -> Result<FrameDigest, NotC
 fn alone(described: &Described) -> Result<(), Unlike> {
     let (class, statements) = match &*described.facts {
         Facts::Sql(SqlFacts { class, statements }) => (class, statements),
-        Facts::Gate(_) => return Err(Unlike::Class), // a change of the gate is approved each time
+        // a change of the gate is approved each time; no request is taken apart into what may vary
+        Facts::Http(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Gate(_) => return Err(Unlike::Class),
     };
     let [statement] = statements.as_slice() else { return Err(Unlike::Statements) };
     let plain = matches!(statement.verb.as_str(), "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE");

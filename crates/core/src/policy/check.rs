@@ -170,8 +170,9 @@ impl Bundle {
 
     /// A test that says nothing of an incident is about a moment without one.
     fn without_incident(&self, action: &EntityUid, mut context: Value) -> Value {
-        let sql = action.id().unescaped().starts_with("sql:");
-        if let Some(fields) = context.as_object_mut().filter(|_| sql) {
+        let protocol = action.id().unescaped().split_once(':').map(|(protocol, _)| protocol);
+        let sees = matches!(protocol, Some("sql" | "http" | "k8s" | "aws"));
+        if let Some(fields) = context.as_object_mut().filter(|_| sees) {
             fields.entry("incident").or_insert(Value::Bool(false));
         }
         context

@@ -4,6 +4,7 @@
 //! The strictest statement holds, and any evaluation error of a `forbid`, in any evaluation, is a refusal: Cedar itself
 //! would skip the policy and might allow.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
@@ -95,7 +96,7 @@ pub(super) struct Message<'a> {
     bundle: &'a Bundle,
     principal: EntityUid,
     resource: EntityUid,
-    entities: &'a Entities,
+    entities: Cow<'a, Entities>,
     common: Vec<(String, Value)>,
     break_glass: bool,
     incident: bool,
@@ -222,6 +223,14 @@ impl<'a> Message<'a> {
             return Err(Broken::TooLong(length));
         }
         let world = &bundle.world;
+        let own = protocol::entities(&described.facts)?;
+        let entities = match own.is_empty() {
+            true => Cow::Borrowed(entities),
+            false => {
+                let with_own = entities.clone().add_entities(own, world.checked());
+                Cow::Owned(with_own.map_err(WorldError::facts)?)
+            }
+        };
         Ok(Self {
             bundle,
             principal: world.principal_uid(&described.requester)?,
@@ -236,12 +245,12 @@ impl<'a> Message<'a> {
 
     fn evaluate(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Answer, Broken> {
         let request = self.request(ask, approvals)?;
-        self.bundle.strict(&request, self.entities)
+        self.bundle.strict(&request, &self.entities)
     }
 
     /// As if nobody had approved, and no glass were broken.
     fn untouched(&self, ask: &Ask) -> Result<Answer, Broken> {
-        self.bundle.strict(&self.question(ask, &BTreeSet::new(), false)?, self.entities)
+        self.bundle.strict(&self.question(ask, &BTreeSet::new(), false)?, &self.entities)
     }
 
     pub(super) fn request(&self, ask: &Ask, approvals: &BTreeSet<Quorum>) -> Result<Request, WorldError> {

@@ -73,14 +73,20 @@ struct Kept {
 
 /// Whether facts are small enough to be kept.
 fn is_small(facts: &Facts) -> bool {
-    let facts = match facts {
-        Facts::Sql(facts) => facts,
+    let names: usize = match facts {
+        Facts::Sql(facts) => {
+            let names = facts.statements.iter().map(|statement| {
+                let tables = statement.tables.read.len() + statement.tables.write.len();
+                tables + statement.functions.len() + statement.code.len()
+            });
+            names.sum()
+        }
+        Facts::Http(facts) => facts.values.len() + facts.hidden.len(),
+        Facts::Kubernetes(_) => 0,
+        Facts::Aws(facts) => facts.resources.len(),
         Facts::Gate(_) => return false, // asked once in a while
     };
-    let names = facts.statements.iter().map(|statement| {
-        statement.tables.read.len() + statement.tables.write.len() + statement.functions.len() + statement.code.len()
-    });
-    names.sum::<usize>() <= NAMES_MAX
+    names <= NAMES_MAX
 }
 
 /// Whether two are equal; what is shared is, without a look.

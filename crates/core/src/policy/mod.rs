@@ -26,6 +26,7 @@ mod memo;
 mod problem;
 mod protocol;
 pub mod prove;
+mod request;
 mod sql;
 mod stage;
 mod steady;

@@ -1,16 +1,19 @@
 //! The protocols policy knows: one arm each.
 
-use cedar_policy::RestrictedExpression;
+use cedar_policy::{Entity, RestrictedExpression};
 
 use crate::action::Facts;
 
-use super::{gate, sql};
+use super::world::WorldError;
+use super::{gate, request, sql};
 
 /// The protocols' parts of the schema.
-pub(super) const SCHEMAS: &[&str] = &[sql::SCHEMA, gate::SCHEMA];
+pub(super) const SCHEMAS: &[&str] =
+    &[sql::SCHEMA, request::HTTP_SCHEMA, request::KUBERNETES_SCHEMA, request::AWS_SCHEMA, gate::SCHEMA];
 
 /// The types of the resources, one a protocol.
-pub(super) const RESOURCES: &[&str] = &[sql::RESOURCE, gate::RESOURCE];
+pub(super) const RESOURCES: &[&str] =
+    &[sql::RESOURCE, request::SERVICE, request::CLUSTER, request::ACCOUNT, gate::RESOURCE];
 
 /// One question to policy: a statement, call or request of a message.
 #[derive(Debug)]
@@ -32,7 +35,18 @@ pub(super) struct Ask {
 pub(super) fn asks(facts: &Facts) -> Vec<Ask> {
     match facts {
         Facts::Sql(facts) => sql::asks(facts),
+        Facts::Http(facts) => vec![request::http(facts)],
+        Facts::Kubernetes(facts) => vec![request::kubernetes(facts)],
+        Facts::Aws(facts) => vec![request::aws(facts)],
         Facts::Gate(facts) => vec![gate::ask(facts)],
+    }
+}
+
+/// Entities of the message itself, which its questions refer to; none for most.
+pub(super) fn entities(facts: &Facts) -> Result<Vec<Entity>, WorldError> {
+    match facts {
+        Facts::Http(facts) => request::entities(facts),
+        Facts::Sql(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Gate(_) => Ok(Vec::new()),
     }
 }
 
@@ -40,7 +54,7 @@ pub(super) fn asks(facts: &Facts) -> Vec<Ask> {
 pub(super) fn length(facts: &Facts) -> usize {
     match facts {
         Facts::Sql(facts) => facts.statements.len(),
-        Facts::Gate(_) => 1,
+        Facts::Http(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Gate(_) => 1,
     }
 }
 
@@ -48,6 +62,9 @@ pub(super) fn length(facts: &Facts) -> usize {
 pub(super) fn resource(facts: &Facts) -> &'static str {
     match facts {
         Facts::Sql(_) => sql::RESOURCE,
+        Facts::Http(_) => request::SERVICE,
+        Facts::Kubernetes(_) => request::CLUSTER,
+        Facts::Aws(_) => request::ACCOUNT,
         Facts::Gate(_) => gate::RESOURCE,
     }
 }

@@ -11,7 +11,7 @@
 use super::bounds::{string, until, word, word_char};
 
 /// What of the context stays the same. Not to be extended by anything that two equal requests may differ in.
-const STEADY: [&[u8]; 4] = [b"approvals", b"breakGlass", b"onBehalfOf", b"sql"];
+const STEADY: [&[u8]; 7] = [b"approvals", b"breakGlass", b"onBehalfOf", b"sql", b"http", b"k8s", b"aws"];
 
 /// Whether a policy reads nothing of the context but what [`STEADY`] names. `text` is the whole policy; a part of one, or
 /// what cannot be scanned, is not steady.

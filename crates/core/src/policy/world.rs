@@ -280,7 +280,7 @@ impl World {
     }
 
     fn impact(&self, impact: &Impact) -> Result<Value, WorldError> {
-        match impact.rows {
+        match impact.rows.or(impact.objects) {
             Some(rows) if impact.known => record([
                 ("known".to_owned(), Value::new_bool(true)),
                 ("records".to_owned(), Value::new_long(i64::try_from(rows).unwrap_or(i64::MAX))),

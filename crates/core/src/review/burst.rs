@@ -29,7 +29,7 @@ impl Burst<'_> {
     }
 }
 
-/// What the reviews of a burst share: who asks for whom, for what kind of action on which tables of which target, and whose
+/// What the reviews of a burst share: who asks for whom, for what kind of action on which tables or by which call of which target, and whose
 /// approval it takes.
 #[derive(PartialEq, Eq, Hash)]
 struct Shared<'a> {
@@ -37,6 +37,7 @@ struct Shared<'a> {
     for_whom: &'a PersonId,
     target: &'a str,
     action: String,
+    calls: Vec<String>,
     writes: Vec<&'a BTreeSet<String>>,
     suffices: &'a [BTreeSet<Quorum>],
 }
@@ -45,15 +46,20 @@ impl<'a> Shared<'a> {
     fn of(review: &'a Review) -> Self {
         let matter = review.matter();
         let described = &matter.described;
-        let writes = match &*described.facts {
-            Facts::Sql(facts) => facts.statements.iter().map(|statement| &statement.tables.write).collect(),
-            Facts::Gate(_) => Vec::new(),
-        };
+        let (mut writes, mut calls) = (Vec::new(), Vec::new());
+        match &*described.facts {
+            Facts::Sql(facts) => writes.extend(facts.statements.iter().map(|statement| &statement.tables.write)),
+            Facts::Http(facts) => calls.extend([facts.verb().to_owned(), facts.path.clone()]),
+            Facts::Kubernetes(facts) => calls.extend([facts.verb.clone(), facts.kind(), facts.namespace.clone()]),
+            Facts::Aws(facts) => calls.push(facts.action.clone()),
+            Facts::Gate(_) => {}
+        }
         Self {
             asks: (described.requester.kind(), described.requester.handle()),
             for_whom: &described.on_behalf_of.id,
             target: &described.target.name,
             action: described.facts.action(),
+            calls,
             writes,
             suffices: &matter.terms.suffices,
         }

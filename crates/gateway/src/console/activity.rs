@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_core::action::{Facts, Timestamp};
+use countersign_core::action::Timestamp;
 use serde::Deserialize;
 
 use super::Console;
@@ -122,10 +122,7 @@ pub(super) async fn page(
 
 fn row(attempt: &Attempt, now: Timestamp) -> Row {
     let described = &attempt.described;
-    let all: Vec<String> = match &*described.facts {
-        Facts::Sql(facts) => facts.statements.iter().map(|statement| statement.verb.clone()).collect(),
-        Facts::Gate(_) => vec!["CHANGE".to_owned()],
-    };
+    let all = described.facts.verbs();
     let (words, tone) = status_words(&attempt.status);
     let (statement, is_excerpt) = excerpt(&described.shown.text, EXCERPT_CHARS);
     Row {

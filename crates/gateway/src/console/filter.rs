@@ -107,7 +107,7 @@ impl Filter {
         let is = |wanted: &Option<String>, value: &str| given(wanted.as_deref()).is_none_or(|wanted| wanted == value);
         is(&self.target, &described.target.name)
             && is(&self.agent, described.requester.name())
-            && is(&self.class, class(described))
+            && is(&self.class, described.facts.class())
             && is(&self.sensitivity, described.target.sensitivity.name())
             && contains(review, words)
     }
@@ -140,7 +140,7 @@ impl Filter {
         let of = |name: fn(&Described) -> &str, chosen: &Option<String>| {
             choices(live.iter().map(|review| name(&review.matter().described)), chosen)
         };
-        let mut classes = of(class, &self.class);
+        let mut classes = of(|described| described.facts.class(), &self.class);
         classes.iter_mut().for_each(|choice| choice.label = line(effect(&choice.value)));
         let mut sensitivities = of(|described| described.target.sensitivity.name(), &self.sensitivity);
         sensitivities.sort_by_key(|choice| std::cmp::Reverse(level(&choice.value)));
@@ -195,23 +195,16 @@ fn contains(review: &Review, words: &[String]) -> bool {
         described.reason.as_deref().unwrap_or_default(),
         matter.id.as_str(),
     ];
+    let verbs = described.facts.verbs();
+    texts.extend(verbs.iter().map(String::as_str));
     if let Facts::Sql(facts) = &*described.facts {
         for statement in &facts.statements {
-            texts.push(&statement.verb);
             texts.extend(statement.tables.read.iter().chain(&statement.tables.write).map(String::as_str));
         }
     }
     let texts: Vec<String> =
         if words.is_empty() { Vec::new() } else { texts.iter().map(|t| t.to_lowercase()).collect() };
     words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
-}
-
-/// What the action as a whole does.
-fn class(described: &Described) -> &str {
-    match &*described.facts {
-        Facts::Sql(facts) => facts.class.name(),
-        Facts::Gate(_) => "change",
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! AWS: service, action and resources by its wire protocols; requests signed anew.

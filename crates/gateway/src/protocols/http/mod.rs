@@ -1,0 +1,1 @@
+//! HTTP APIs, described by their OpenAPI documents.

@@ -1,0 +1,1 @@
+//! Kubernetes: requests as the API server reads them.
