@@ -8,8 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
 use countersign_core::action::Timestamp;
 use countersign_core::record::{Event, Record};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,11 +35,13 @@ use crate::policies::Policies;
 use crate::ports::{Bundles, Clock, Directory, Incidents, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
 use crate::protocols::postgres::describe::ByText;
 use crate::protocols::postgres::serve::Listener;
+use crate::protocols::postgres::tls::{ServerTls, TlsError};
+use crate::relay::Relay;
 use crate::store::sqlite::SqliteStore;
 use crate::targets::Targets;
 use crate::vault::{LocalVault, Sealer};
 use crate::waiting::WaitingRoom;
-use crate::{api, console, http, proposals, resolve, scim};
+use crate::{api, console, http, proposals, protocols, resolve, scim};
 
 /// How often reviews are looked at for expiry.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -193,6 +199,13 @@ impl App {
             .merge(scim::router(gate.clone()))
             .merge(console::router(gate.clone(), Arc::new(ByText)));
         let router = router.merge(channels::router(gate, &registry));
+        let relay = Relay::new(gate.clone(), protocols::dialect).context("the targets over HTTP")?;
+        let web = http::Listening {
+            listener: web,
+            handler: handler(router, Arc::new(relay)),
+            tls: tls(config).context("the HTTP listener")?.for_http(),
+            connections_max: config.connections_max,
+        };
         let postgres = async {
             match postgres {
                 Some(listener) => listener.serve().await,
@@ -200,7 +213,7 @@ impl App {
             }
         };
         tokio::select! {
-            never = http::serve(web, router) => match never {},
+            never = http::serve(web) => match never {},
             ended = postgres => ended.context("the PostgreSQL listener ended")?,
             () = admin::serve(self.admin.clone(), socket) => {}
             () = expire(gate) => {}
@@ -217,6 +230,29 @@ impl App {
             tracing::warn!("the last records are not in the log yet; the next start integrates them");
         }
         Ok(())
+    }
+}
+
+/// What answers on the HTTP listener: targets first, which no route shadows; then console and API.
+fn handler(router: Router, relay: Arc<Relay>) -> http::Handler {
+    let router = TowerToHyperService::new(router);
+    Arc::new(move |request| match relay.is_for(&request) {
+        true => {
+            let answering = relay.clone().handle(request);
+            Box::pin(async move { answering.await.map(Body::new) })
+        }
+        false => {
+            let answering = router.call(request);
+            Box::pin(async move { answering.await.unwrap_or_else(|never| match never {}) })
+        }
+    })
+}
+
+/// The listener's certificate.
+fn tls(config: &Config) -> Result<ServerTls, TlsError> {
+    match &config.tls {
+        Some(files) => ServerTls::load(&files.cert, &files.key),
+        None => ServerTls::load_or_create(&config.data_dir, None),
     }
 }
 

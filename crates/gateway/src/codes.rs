@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+mod status;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
         /// A stable code: scripts may compare it, and it never changes its meaning.

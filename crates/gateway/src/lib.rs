@@ -29,6 +29,7 @@ pub mod refusal;
 pub mod relay;
 pub mod resolve;
 pub mod scim;
+pub mod spool;
 pub mod store;
 pub mod targets;
 pub mod telemetry;

@@ -16,8 +16,10 @@ use countersign_core::action::{PayloadDigest, PersonId, ReviewId};
 use countersign_core::record::{Event, Record};
 use serde::Serialize;
 
-use crate::config::{Config, CredentialSource, PolicyChanges, Target};
+use crate::codes::Code;
+use crate::config::{Config, CredentialSource, HttpTarget, OpenApi, PolicyChanges, Protocol, Target};
 use crate::ports::{Scribe, StoreError, TargetStore};
+use crate::refusal::Refusal;
 
 /// Targets by their names.
 pub type ByName = BTreeMap<String, Target>;
@@ -91,6 +93,31 @@ impl Targets {
         (before.as_ref() != Some(&after)).then_some(Waiting { before, after })
     }
 
+    /// A target in force that is spoken to in one of these protocols.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is none, or it waits for people.
+    pub fn spoken<'t>(
+        &self,
+        in_force: &'t ByName,
+        name: &str,
+        is_spoken: impl Fn(Protocol) -> bool,
+    ) -> Result<&'t Target, Refusal> {
+        let spoken = |target: &&Target| is_spoken(target.protocol);
+        if let Some(target) = in_force.get(name).filter(spoken) {
+            return Ok(target);
+        }
+        Err(match self.waiting(name) {
+            Some(_) => Refusal::new(Code::TargetWaits, format!("the target `{name}` waits for people to approve it"))
+                .hint("somebody proposes it: `countersign target propose`, or the page Targets"),
+            None => {
+                let names: Vec<&str> = in_force.values().filter(spoken).map(|target| target.name.as_str()).collect();
+                Refusal::new(Code::UnknownTarget, format!("there is no target `{name}`"))
+                    .hint(format!("there is: {}", names.join(", ")))
+            }
+        })
+    }
+
     /// Puts one in force in the place of what `from` names.
     ///
     /// # Errors
@@ -146,7 +173,7 @@ fn lines(target: &Target) -> Vec<String> {
         Some(CredentialSource::Env(name)) => format!("the environment variable {name}"),
         Some(CredentialSource::File(path)) => format!("the file {}", path.display()),
     };
-    vec![
+    let mut lines = vec![
         format!("protocol: {}", target.protocol.name()),
         format!("upstream: {}", target.upstream),
         format!("credential: {credential}"),
@@ -154,7 +181,29 @@ fn lines(target: &Target) -> Vec<String> {
         format!("sensitivity: {} of 3", target.sensitivity.level()),
         format!("cards hide besides: {}", hidden(&target.redact)),
         format!("cards show all the same: {}", shown(&target.redact)),
-    ]
+    ];
+    if let Some(http) = &target.http {
+        let HttpTarget { auth, ca, hosts, headers, openapi, models, .. } = &**http;
+        let path =
+            |path: &Option<std::path::PathBuf>| path.as_ref().map_or("none".to_owned(), |p| p.display().to_string());
+        let meaning = openapi.as_ref().map_or("none".to_owned(), |openapi| {
+            let OpenApi { name, document, classes } = openapi;
+            format!("{name}, document {}, classes {}", path(document), path(classes))
+        });
+        lines.extend([
+            format!("the credential goes by: {auth:?}"),
+            format!("certificates trusted besides: {}", path(ca)),
+            format!("reached by name: {}", listed(hosts.iter().cloned().collect())),
+            format!("headers passed on besides: {}", listed(headers.iter().cloned().collect())),
+            format!("meaning of requests: {meaning}"),
+            format!("service models: {}", path(models)),
+            format!(
+                "bounds: {} bytes read, {} bytes spooled, {} seconds to an answer, HTTP/2 {}",
+                http.body_bytes_max, http.spool_bytes_max, http.answer_seconds_max, http.http2
+            ),
+        ]);
+    }
+    lines
 }
 
 fn hidden(redaction: &Redaction) -> String {
@@ -243,7 +292,6 @@ mod tests {
     use countersign_core::action::{Environment, Sensitivity};
 
     use super::*;
-    use crate::config::Protocol;
 
     fn target(name: &str) -> Target {
         Target {
@@ -254,6 +302,7 @@ mod tests {
             environment: Environment::Production,
             sensitivity: Sensitivity::Medium,
             redact: Redaction::default(),
+            http: None,
         }
     }
 

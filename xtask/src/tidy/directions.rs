@@ -35,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waiting",     &[]),
     ("lanes",       &[]),
     ("host",        &[]),
+    ("spool",       &[]),
     ("fetch",       &[]),
     ("http",        &[]),
     ("policies",    &["prover"]),
@@ -47,15 +48,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gate",        &["identity", "policies", "targets", "waiting"]),
     ("resolve",     &["gate", "identity", "policies", "waiting"]),
     ("pipeline",    &["gate", "policies", "resolve", "waiting"]),
-    ("relay",       &["fetch", "gate", "identity", "lanes", "pipeline"]),
+    ("relay",       &["fetch", "gate", "identity", "lanes", "pipeline", "spool", "targets"]),
     ("proposals",   &["gate", "identity", "pipeline", "policies", "targets"]),
     ("api",         &["gate", "identity", "policies", "proposals", "resolve", "targets"]),
     ("scim",        &["gate", "identity"]),
     ("console",     &["gate", "identity", "policies", "proposals", "prover", "resolve", "targets"]),
     ("channels",    &["fetch", "gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["fetch", "gate", "identity", "resolve", "channels"]),
-    ("protocols",   &["gate", "identity", "lanes", "pipeline", "relay", "protocols/*"]),
-    ("protocols/*", &["gate", "identity", "lanes", "pipeline", "relay", "protocols"]),
+    ("protocols",   &["gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols/*"]),
+    ("protocols/*", &["gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols"]),
 ];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
@@ -167,14 +168,14 @@ mod tests {
             "protocols/postgres/serve.rs",
             "use crate::protocols::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, spool, protocols",
             ],
         );
         check(
             "protocols/postgres/serve.rs",
             "use super::super::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, spool, protocols",
             ],
         );
     }

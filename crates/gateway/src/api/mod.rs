@@ -50,7 +50,7 @@ mod undelivered;
 mod views;
 
 pub use document::document;
-pub use problem::{Problem, status};
+pub use problem::Problem;
 
 /// What every handler may use.
 pub(crate) struct Api {

@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::extract::read;
-use super::problem::status;
 use crate::codes::Code;
 use crate::identity::workload::{Exchanged, Offer, Refused};
 
@@ -98,7 +97,7 @@ impl IntoResponse for No {
     fn into_response(self) -> Response {
         let unavailable = self.error == "temporarily_unavailable";
         let too_large = self.code == Code::TooLarge;
-        let status = if unavailable || too_large { status(self.code) } else { StatusCode::BAD_REQUEST };
+        let status = if unavailable || too_large { self.code.status() } else { StatusCode::BAD_REQUEST };
         let body = TokenError { error: self.error, error_description: self.detail, code: self.code.name() };
         uncached((status, Json(body)).into_response())
     }

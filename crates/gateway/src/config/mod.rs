@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 mod channels;
+mod http;
 mod identity;
 pub mod issuer;
 mod mail;
@@ -24,6 +25,7 @@ mod teams;
 #[cfg(test)]
 mod tests;
 
+pub use self::http::{Auth, HttpTarget, OpenApi, address};
 use crate::ports::ReviewLimits;
 pub use channels::{Slack, SlackSignIn, Webhook};
 pub use identity::{Oidc, Scim, Subject};
@@ -37,8 +39,12 @@ pub use teams::Teams;
 pub struct Config {
     /// Where it was read from.
     pub path: PathBuf,
-    /// The HTTP listener: console and API.
+    /// The HTTP listener: console, API, and targets over HTTP.
     pub listen: SocketAddr,
+    /// Its certificate and key; the self-signed pair of `data_dir/tls` when absent.
+    pub tls: Option<TlsFiles>,
+    /// Its connections at once.
+    pub connections_max: usize,
     /// How people reach it; without a trailing slash.
     pub public_url: String,
     /// Where state lives.
@@ -166,6 +172,9 @@ pub struct Target {
     /// What its cards hide besides what every target's do, and what they show all the same.
     #[serde(default, skip_serializing_if = "is_default")]
     pub redact: Redaction,
+    /// How it is spoken to over HTTP; there for every target that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Box<HttpTarget>>,
 }
 
 fn is_default(redaction: &Redaction) -> bool {
@@ -184,6 +193,11 @@ impl Target {
             Some(CredentialSource::Env(name)) => hash.update(format!("env {name}").as_bytes()),
             Some(CredentialSource::File(path)) => hash.update(format!("file {}", path.display()).as_bytes()),
         }
+        if let Some(http) = &self.http {
+            hash.update(b"http");
+            // of these two, what the credential is and who is believed to be the upstream
+            hash.update(format!("{:?} {:?}", http.auth, http.ca).as_bytes());
+        }
         hex::encode(&hash.finalize()[..8])
     }
 }
@@ -194,6 +208,12 @@ impl Target {
 pub enum Protocol {
     /// PostgreSQL 13 or later.
     Postgres,
+    /// An HTTP API.
+    Http,
+    /// A Kubernetes API server.
+    Kubernetes,
+    /// AWS, or what speaks its protocols.
+    Aws,
 }
 
 impl Protocol {
@@ -201,6 +221,17 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Postgres => "postgres",
+            Protocol::Http => "http",
+            Protocol::Kubernetes => "kubernetes",
+            Protocol::Aws => "aws",
+        }
+    }
+
+    /// Whether it is spoken over HTTP, at `/t/<target>`.
+    pub fn is_http(self) -> bool {
+        match self {
+            Protocol::Postgres => false,
+            Protocol::Http | Protocol::Kubernetes | Protocol::Aws => true,
         }
     }
 }

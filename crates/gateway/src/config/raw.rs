@@ -9,6 +9,7 @@ use countersign_core::action::{Environment, Sensitivity};
 use serde::{Deserialize, Serialize};
 
 use super::channels::{self, RawSlack, RawWebhook};
+use super::http::{self, HttpTarget};
 use super::identity::{self, RawOidc, RawScim};
 use super::issuer::{self, RawIssuer};
 use super::mail::{self, RawMail};
@@ -52,6 +53,9 @@ struct Server {
     data_dir: PathBuf,
     policies: PathBuf,
     node: String,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    connections_max: usize,
 }
 
 impl Default for Server {
@@ -62,6 +66,9 @@ impl Default for Server {
             data_dir: PathBuf::from("./data"),
             policies: PathBuf::from("./policies"),
             node: "gateway-1".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            connections_max: connections_max(),
         }
     }
 }
@@ -181,6 +188,7 @@ struct RawTarget {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     redact: Redaction,
+    http: Option<HttpTarget>,
 }
 
 /// The shortest and longest time anything may be told to wait: a second, and a week.
@@ -255,6 +263,10 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         return check.fail("policy.utc_offset_minutes", "must be between -840 and 840");
     }
     let targets = targets(&check, target)?;
+    if server.connections_max == 0 {
+        return check.fail("server.connections_max", "is 0; nobody could connect");
+    }
+    let tls = tls_files(&check, "server", server.tls_cert, server.tls_key)?;
     let oidc = oidc.map(|raw| identity::validated(&check, raw, &policy.groups)).transpose()?;
     let slack = slack.map(|raw| channels::slack(&check, raw, &policy.groups)).transpose()?;
     let teams = teams.map(|raw| teams::teams(&check, raw, &policy.groups)).transpose()?;
@@ -264,6 +276,8 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     Ok(Config {
         path: path.to_owned(),
         listen: server.listen,
+        tls,
+        connections_max: server.connections_max,
         public_url: public_url(&check, server.public_url, server.listen)?,
         data_dir: check.resolve(server.data_dir),
         policies: check.resolve(server.policies),
@@ -309,12 +323,7 @@ fn listener(check: &Check<'_>, raw: Option<RawPostgres>, targets: &[Target]) -> 
             copy_bytes_max: copy_bytes_max(),
         });
     };
-    let tls = match (raw.tls_cert, raw.tls_key) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert: check.resolve(cert), key: check.resolve(key) }),
-        (None, None) => None,
-        (Some(_), None) => return check.fail("postgres.tls_key", "is missing beside `postgres.tls_cert`"),
-        (None, Some(_)) => return check.fail("postgres.tls_cert", "is missing beside `postgres.tls_key`"),
-    };
+    let tls = tls_files(check, "postgres", raw.tls_cert, raw.tls_key)?;
     if raw.connections_max == 0 {
         return check.fail("postgres.connections_max", "is 0; nobody could connect");
     }
@@ -331,6 +340,23 @@ fn listener(check: &Check<'_>, raw: Option<RawPostgres>, targets: &[Target]) -> 
         logins_per_address_max: raw.logins_per_address_max,
         copy_bytes_max: raw.copy_bytes_max,
     })
+}
+
+fn tls_files(
+    check: &Check<'_>,
+    section: &str,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, Error> {
+    let missing = |which: &str, beside: &str| {
+        check.fail(&format!("{section}.{which}"), format!("is missing beside `{section}.{beside}`"))
+    };
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert: check.resolve(cert), key: check.resolve(key) })),
+        (None, None) => Ok(None),
+        (Some(_), None) => missing("tls_key", "tls_cert"),
+        (None, Some(_)) => missing("tls_cert", "tls_key"),
+    }
 }
 
 fn waits(check: &Check<'_>, review: &RawReview) -> Result<Waits, Error> {
@@ -385,6 +411,7 @@ fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
         return check.fail("target.redact", format!("cannot be used: {error}"));
     }
     let credential = raw.credential.map(|source| check.source(source));
+    let http = http::validated(check, raw.protocol, &raw.upstream, raw.http)?.map(Box::new);
     Ok(Target {
         name: raw.name,
         protocol: raw.protocol,
@@ -393,5 +420,6 @@ fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {
         environment: raw.environment,
         sensitivity,
         redact: raw.redact,
+        http,
     })
 }

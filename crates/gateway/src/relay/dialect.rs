@@ -1,9 +1,14 @@
-//! What one protocol over HTTP brings to the relay: how a request is described, shown and refused.
+//! What one protocol over HTTP brings to the relay: how a request is described, shown, held and refused.
 
 use countersign_core::action::Facts;
 use countersign_core::action::redact::{Redacted, Rules};
+use http::{HeaderName, Response};
 
+use super::answer;
 use super::head::Head;
+pub use super::upstream::Signing;
+use crate::pipeline::Waiting;
+use crate::refusal::Refusal;
 
 /// What is known of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +29,49 @@ impl<'a> Content<'a> {
     }
 }
 
+/// A refusal, and what it is said of.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused<'a> {
+    /// Why not.
+    pub refusal: &'a Refusal,
+    /// Where the request hung, if it did.
+    pub waiting: Option<&'a Waiting>,
+    /// Where its review can be asked about.
+    pub action: Option<&'a str>,
+    /// What was refused; absent for what is no request of the dialect's.
+    pub head: Option<&'a Head>,
+    /// Whether the client asked to be told at once that it has to wait (RFC 7240 §4.1).
+    pub preferred_async: bool,
+}
+
 /// One protocol over HTTP. Pure: what takes time belongs to the relay.
 pub trait Dialect: Send + Sync {
     /// What a request means. Never fails: what is not understood is opaque.
-    fn describe(&self, head: &Head, content: Content<'_>) -> Facts;
+    fn describe(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Facts;
 
     /// What a card shows of a request, and what that hides.
     fn shown(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted;
+
+    /// Whether a header of a request reaches the upstream, besides those that always do.
+    fn forwards(&self, _name: &HeaderName) -> bool {
+        false
+    }
+
+    /// The longest that a call may hang before its client, or something on the way, gives up; in seconds.
+    fn hold_seconds_max(&self) -> u32 {
+        u32::MAX
+    }
+
+    /// A refusal in the dialect's own words.
+    fn refuse(&self, refused: Refused<'_>) -> Response<Vec<u8>> {
+        answer::problem(refused)
+    }
+
+    /// Signs a request with the gateway's credential.
+    ///
+    /// # Errors
+    /// It cannot be signed; nothing is sent then.
+    fn sign(&self, _signing: &mut Signing<'_>) -> Result<(), String> {
+        Err("requests of this protocol are not signed".to_owned())
+    }
 }

@@ -1,6 +1,26 @@
 //! Requests over HTTP on the line: captured, described by their target's dialect, held, and sent as they were approved.
 //!
-//! The dialects live with the protocols (`protocols/{http,kubernetes,aws}`); whatever they have in common is here.
+//! A target is reached at `/t/<target>/…`, or by a name of its own. [`head`] and [`headers`] say what of a request is taken
+//! and what reaches the upstream; [`capture`] binds it; [`call`] walks it down the line; [`upstream`] adds the gateway's
+//! credential; [`body`] sees that no client hears of an end that is not recorded. The dialects live with the protocols
+//! (`protocols/{http,kubernetes,aws}`). Specifications: RFC 9110, 9112, 9113, 7240, 9457.
 
+mod answer;
+mod body;
+mod call;
+mod capture;
 pub mod dialect;
 pub mod head;
+mod headers;
+mod location;
+mod oauth;
+mod outcome;
+mod serve;
+mod subject;
+mod tunnel;
+mod upstream;
+
+pub use answer::{RETRY_SECONDS, problem};
+pub use body::{Answering, Error};
+pub use serve::{Dialects, Relay};
+pub use upstream::TargetError;

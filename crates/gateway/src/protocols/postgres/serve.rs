@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 
 use super::cancel::Cancel;
 use super::connection::{Connection, End, Opened};
-use super::copy::Spools;
 use super::describe::STACK_BYTES;
 use super::describer::Describer;
 use super::doors::{Door, Doors};
@@ -27,11 +26,12 @@ use super::wire::startup::{CancelKey, ProtocolVersion, Startup};
 use super::wire::{TransactionStatus, backend};
 use super::{refuse, settings};
 use crate::codes::Code;
-use crate::config::{Protocol, Target};
+use crate::config::Protocol;
 use crate::gate::Gate;
 use crate::identity::keys;
 use crate::lanes::Lanes;
 use crate::refusal::Refusal;
+use crate::spool::Spools;
 
 /// How long a client may take to log in.
 const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -240,21 +240,14 @@ impl Listener {
     /// [`Refusal`]: there is none, or it waits for people.
     pub(super) fn upstream(&self, name: &str) -> Result<Arc<Upstream>, Refusal> {
         let in_force = self.gate.targets.current();
-        let spoken = |target: &&Target| target.protocol == Protocol::Postgres;
-        let Some(target) = in_force.get(name).filter(spoken) else {
-            return Err(match self.gate.targets.waiting(name) {
-                Some(_) => {
-                    Refusal::new(Code::TargetWaits, format!("the target `{name}` waits for people to approve it"))
-                        .hint("somebody proposes it: `countersign target propose`, or the page Targets")
-                }
-                None => {
-                    let names: Vec<&str> =
-                        in_force.values().filter(spoken).map(|target| target.name.as_str()).collect();
-                    Refusal::new(Code::UnknownTarget, format!("there is no target `{name}`"))
-                        .hint(format!("the database name is the target's; there is: {}", names.join(", ")))
-                }
-            });
-        };
+        let target = self.gate.targets.spoken(&in_force, name, |protocol| protocol == Protocol::Postgres);
+        let target = target.map_err(|refusal| match refusal.code {
+            Code::UnknownTarget => {
+                let there = refusal.hint.unwrap_or_default();
+                Refusal { hint: Some(format!("the database name is the target's; {there}")), ..refusal }
+            }
+            _ => refusal,
+        })?;
         let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
         if let Some(known) = upstreams.get(name).filter(|known| known.config == *target) {
             return Ok(known.clone());

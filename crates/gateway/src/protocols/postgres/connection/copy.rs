@@ -4,12 +4,13 @@ use bytes::BytesMut;
 
 use super::{CLIENT_LIMITS, Connection, End, INPUT_BYTES_MAX, fatal};
 use crate::codes::Code;
-use crate::protocols::postgres::copy::{Error, Spool};
+use crate::protocols::postgres::copy::Spool;
 use crate::protocols::postgres::describe::{CopyFormat, CopyIn};
 use crate::protocols::postgres::wire::frame::{Frame, next_frame};
 use crate::protocols::postgres::wire::frontend::Message;
 use crate::protocols::postgres::wire::{Format, WireError, backend, frontend};
 use crate::refusal::Refusal;
+use crate::spool::Error;
 
 /// How much is queued for the server before it has to take some.
 const QUEUED_BYTES_MAX: usize = 256 * 1024;

@@ -27,7 +27,6 @@ use self::names::Names;
 use super::cancel::Cancel;
 use super::capture::{Before, Subject};
 use super::catalog::Disturbance;
-use super::copy::Spools;
 use super::describer::Describer;
 use super::duplex::{Event, Side, pump};
 use super::mask::{Columns, Key};
@@ -44,6 +43,7 @@ use crate::gate::Gate;
 use crate::pipeline;
 use crate::ports::Receipt;
 use crate::refusal::Refusal;
+use crate::spool::Spools;
 
 /// The largest client message: statements, parameters, COPY chunks.
 const CLIENT_LIMITS: Limits = Limits::frontend(64 << 20);

@@ -8,7 +8,7 @@ mod rows;
 mod sample;
 mod spool;
 
-pub(super) use spool::{Error, Spool, Spools};
+pub(super) use spool::Spool;
 
 /// What a stream is, for the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,84 +1,23 @@
-//! Where a stream waits: an unlinked file under `data_dir`, so that neither memory nor a crash keeps the data.
-//!
-//! One stream has a bound, and all of them together have one. What is read back is hashed again, against the digest that
-//! was approved, before any of it is sent.
+//! Where the data of a COPY waits, and what is known of it besides its bytes: rows, and how it begins.
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
 use countersign_core::action::redact::{Redactor, ShownStream};
-use sha2::{Digest as _, Sha256};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::Summary;
 use super::rows::Rows;
 use super::sample::{self, SAMPLE_BYTES_MAX};
 use crate::protocols::postgres::describe::{CopyIn, TableColumns};
-
-/// How many times the bound of one stream all of them may hold together.
-const STREAMS_TOGETHER: u64 = 16;
-/// How much is read back at once.
-const CHUNK_BYTES: usize = 32 * 1024;
-
-/// Why a stream cannot be kept, or given back.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::protocols::postgres) enum Error {
-    /// It is longer than one stream may be.
-    #[error("the COPY data is longer than {0} bytes")]
-    TooLong(u64),
-    /// Other streams that wait fill what all of them may hold.
-    #[error("the COPY data that waits for reviews fills its {0} bytes; try again when some are decided")]
-    Full(u64),
-    /// The file.
-    #[error("the COPY data cannot be kept: {0}")]
-    File(#[from] io::Error),
-    /// What is read back is not what was taken in.
-    #[error("the COPY data that was kept is not what was approved")]
-    Changed,
-}
-
-/// The room that all streams share.
-#[derive(Debug)]
-pub(in crate::protocols::postgres) struct Spools {
-    folder: PathBuf,
-    bytes_max: u64,
-    in_use: AtomicU64,
-}
-
-impl Spools {
-    /// In this folder, each of at most so many bytes.
-    pub(in crate::protocols::postgres) fn new(folder: PathBuf, bytes_max: u64) -> Self {
-        Self { folder, bytes_max, in_use: AtomicU64::new(0) }
-    }
-
-    fn take(&self, bytes: u64) -> Result<(), Error> {
-        let max = self.bytes_max.saturating_mul(STREAMS_TOGETHER);
-        let add = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
-        let taken = self.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        taken.map(drop).map_err(|_| Error::Full(max))
-    }
-}
+use crate::spool::{self, Digest, Error, Spools};
 
 /// One stream.
 #[derive(Debug)]
 pub(in crate::protocols::postgres) struct Spool {
-    spools: Arc<Spools>,
     copy: CopyIn,
-    file: File,
-    bytes: u64,
-    hash: Sha256,
+    data: spool::Spool,
     rows: Rows,
     head: Vec<u8>,
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        self.spools.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 impl Spool {
@@ -87,12 +26,8 @@ impl Spool {
     /// # Errors
     /// [`Error::File`].
     pub(in crate::protocols::postgres) async fn open(spools: &Arc<Spools>, copy: CopyIn) -> Result<Self, Error> {
-        let folder = spools.folder.clone();
-        let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
-        let file = File::from_std(made.map_err(io::Error::other)??);
         let rows = Rows::new(&copy);
-        let (spools, hash) = (spools.clone(), Sha256::new());
-        Ok(Self { spools, copy, file, bytes: 0, hash, rows, head: Vec::new() })
+        Ok(Self { copy, data: spool::Spool::open(spools).await?, rows, head: Vec::new() })
     }
 
     /// Takes in a chunk.
@@ -100,22 +35,17 @@ impl Spool {
     /// # Errors
     /// [`Error`]; the stream is then of no use any more.
     pub(in crate::protocols::postgres) async fn push(&mut self, chunk: &[u8]) -> Result<(), Error> {
-        let bytes = chunk.len() as u64;
-        if self.bytes + bytes > self.spools.bytes_max {
-            return Err(Error::TooLong(self.spools.bytes_max));
-        }
-        self.spools.take(bytes)?;
-        self.bytes += bytes;
-        self.hash.update(chunk);
+        self.data.push(chunk).await?;
         self.rows.push(chunk);
         let room = (SAMPLE_BYTES_MAX - self.head.len()).min(chunk.len());
         self.head.extend_from_slice(&chunk[..room]);
-        Ok(self.file.write_all(chunk).await?)
+        Ok(())
     }
 
     /// What it holds so far.
     pub(in crate::protocols::postgres) fn summary(&self) -> Summary {
-        Summary { bytes: self.bytes, rows: self.rows.count(), sha256: self.hash.clone().finalize().into() }
+        let Digest { bytes, sha256 } = self.data.digest();
+        Summary { bytes, rows: self.rows.count(), sha256 }
     }
 
     /// What a card shows of it.
@@ -132,18 +62,8 @@ impl Spool {
     /// # Errors
     /// [`Error::Changed`], [`Error::File`].
     pub(in crate::protocols::postgres) async fn check(&mut self, approved: &Summary) -> Result<(), Error> {
-        self.file.flush().await?;
-        self.file.rewind().await?;
-        let (mut hash, mut bytes) = (Sha256::new(), 0);
-        let mut chunk = BytesMut::new();
-        while self.next(&mut chunk).await? {
-            hash.update(&chunk);
-            bytes += chunk.len() as u64;
-        }
-        self.file.rewind().await?;
-        let sha256: [u8; 32] = hash.finalize().into();
-        let same = bytes == approved.bytes && sha256 == approved.sha256 && self.summary() == *approved;
-        same.then_some(()).ok_or(Error::Changed)
+        self.data.check(Digest { bytes: approved.bytes, sha256: approved.sha256 }).await?;
+        (self.summary() == *approved).then_some(()).ok_or(Error::Changed)
     }
 
     /// Reads the next chunk; false at the end.
@@ -151,9 +71,7 @@ impl Spool {
     /// # Errors
     /// [`Error::File`].
     pub(in crate::protocols::postgres) async fn next(&mut self, chunk: &mut BytesMut) -> Result<bool, Error> {
-        chunk.clear();
-        chunk.reserve(CHUNK_BYTES);
-        Ok(self.file.read_buf(chunk).await? > 0)
+        self.data.next(chunk).await
     }
 }
 
@@ -162,47 +80,17 @@ mod tests {
     use super::*;
     use crate::protocols::postgres::describe::{Effect, NoSession, describe};
 
-    async fn spool(spools: &Arc<Spools>) -> Spool {
-        let effects = describe("COPY t FROM STDIN", &NoSession).effects;
-        let Some(Effect::CopyIn(copy)) = effects.into_iter().next() else { unreachable!() };
-        Spool::open(spools, copy).await.expect("a file")
-    }
-
     #[tokio::test]
-    async fn what_goes_in_comes_out() {
+    async fn rows_are_part_of_what_is_approved() {
         let dir = tempfile::tempdir().expect("a folder");
         let spools = Arc::new(Spools::new(dir.path().to_owned(), 100_000));
-        let mut spool = spool(&spools).await;
-        for chunk in [vec![b'a'; 40_000], vec![b'\n'; 1], vec![b'b'; 40_000]] {
-            spool.push(&chunk).await.expect("room");
-        }
+        let effects = describe("COPY t FROM STDIN", &NoSession).effects;
+        let Some(Effect::CopyIn(copy)) = effects.into_iter().next() else { unreachable!() };
+        let mut spool = Spool::open(&spools, copy).await.expect("a file");
+        spool.push(b"a\nb").await.expect("room");
         let summary = spool.summary();
-        assert_eq!((summary.bytes, summary.rows), (80_001, Some(2)));
+        assert_eq!((summary.bytes, summary.rows), (3, Some(2)));
         spool.check(&summary).await.expect("the same");
-        let other = Summary { sha256: [0; 32], ..summary };
-        assert!(matches!(spool.check(&other).await, Err(Error::Changed)));
-        let (mut chunk, mut all) = (BytesMut::new(), Vec::new());
-        while spool.next(&mut chunk).await.expect("readable") {
-            all.extend_from_slice(&chunk);
-        }
-        assert_eq!(all.len(), 80_001);
-        assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 0, "the file has no name");
-    }
-
-    #[tokio::test]
-    async fn one_and_all_are_bounded() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let spools = Arc::new(Spools::new(dir.path().to_owned(), 10));
-        let mut first = spool(&spools).await;
-        assert!(matches!(first.push(&[0; 11]).await, Err(Error::TooLong(10))));
-        let mut held = Vec::new();
-        for _ in 0..STREAMS_TOGETHER {
-            let mut full = spool(&spools).await;
-            full.push(&[0; 10]).await.expect("room");
-            held.push(full);
-        }
-        assert!(matches!(first.push(&[0; 1]).await, Err(Error::Full(160))));
-        held.pop();
-        first.push(&[0; 1]).await.expect("room again");
+        assert!(matches!(spool.check(&Summary { rows: Some(3), ..summary }).await, Err(Error::Changed)));
     }
 }

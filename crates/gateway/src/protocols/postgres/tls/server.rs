@@ -63,6 +63,13 @@ impl ServerTls {
         Ok(Self { config: Arc::new(config), config_without_alpn, endpoint: endpoint_hash(&own), certificate: own })
     }
 
+    /// The same certificate for the HTTP listener: HTTP/2 where the client offers it, HTTP/1.1 otherwise (RFC 9113 §3.3).
+    pub fn for_http(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.config_without_alpn);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
     /// Loads `tls/cert.pem` and `tls/key.pem` of the data directory; makes a self-signed pair if neither is there. It is
     /// valid for `localhost`, the loopback addresses and `hostname`.
     ///

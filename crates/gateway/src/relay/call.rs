@@ -1,0 +1,315 @@
+//! One request on its way down the line: the relay's [`Call`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::action::impact::Impact;
+use countersign_core::action::redact::{Redacted, Redactor};
+use countersign_core::action::request::RequestClass;
+use countersign_core::action::{ActionId, ActionRequest, Described, Facts, Repeats, SealedPayload, SessionFacts};
+use countersign_core::grant::Permit;
+use countersign_core::pattern::{Likeness, Unlike};
+use countersign_core::policy::{Mask, MaskedColumn, Memo};
+use http::Response;
+use http_body_util::BodyExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::body::{Answering, Seen, Sending, Spooled};
+use super::capture::{self, Bound, Captured, Carried, broken};
+use super::outcome::Recording;
+use super::subject::Subject;
+use super::upstream::{Extras, SendError, Upstream};
+use super::{location, tunnel};
+use crate::codes::Code;
+use crate::gate::Gate;
+use crate::pipeline::{self, Call, Held, Left, Waiting};
+use crate::ports::Receipt;
+use crate::refusal::Refusal;
+use crate::spool::{self, Spool};
+
+/// How long the next piece of a body that is spooled may take.
+const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What requests of one key to one target had before: what repeats is not made again.
+#[derive(Default)]
+pub(super) struct Before {
+    pub(super) memo: Memo,
+    pub(super) repeats: Repeats,
+    /// The facts of the last requests, so that equal ones are the same.
+    facts: Vec<Arc<Facts>>,
+    session: Arc<SessionFacts>,
+}
+
+/// The most facts that are kept.
+const FACTS_MAX: usize = 64;
+
+impl Before {
+    /// The same facts as before, where they are equal.
+    fn shared(&mut self, facts: Facts) -> Arc<Facts> {
+        if let Some(at) = self.facts.iter().position(|known| **known == facts) {
+            let known = self.facts.remove(at);
+            self.facts.insert(0, known.clone());
+            return known;
+        }
+        let facts = Arc::new(facts);
+        self.facts.truncate(FACTS_MAX - 1);
+        self.facts.insert(0, facts.clone());
+        facts
+    }
+}
+
+/// One request on its way down the line.
+pub(super) struct RelayCall {
+    pub(super) gate: Arc<Gate>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) subject: Subject,
+    pub(super) captured: Captured,
+    pub(super) before: Before,
+    /// The requester's stated reason.
+    pub(super) reason: Option<String>,
+    /// How the client reaches the target: what stands before its paths.
+    pub(super) prefix: String,
+    /// The connection to the client, should it go on in another protocol.
+    pub(super) client: Option<hyper::upgrade::OnUpgrade>,
+    /// Raised when the client has left.
+    pub(super) departed: CancellationToken,
+    /// How long the client waits at most, in seconds.
+    pub(super) hold_seconds_max: u32,
+    /// Where it hung.
+    pub(super) waiting: Option<Waiting>,
+}
+
+impl RelayCall {
+    fn facts(&self) -> Facts {
+        let Captured { head, upgrade, .. } = &self.captured;
+        let mut facts = self.upstream.dialect.describe(head, self.captured.content(), &self.upstream.rules);
+        if upgrade.is_some()
+            && let Facts::Http(http) = &mut facts
+        {
+            http.class = http.class.max(RequestClass::Exec); // what is said on the other protocol is not looked at
+        }
+        facts
+    }
+
+    /// The body, as the payload binds it.
+    async fn body(&mut self, bound: &Bound) -> Result<(Sending, Option<Seen>), Refusal> {
+        let carried = std::mem::replace(&mut self.captured.carried, Carried::Gone);
+        let void = || Refusal::new(Code::ApprovalVoid, "the body is not what was described");
+        match (bound, carried) {
+            (Bound::Whole(bytes), _) => Ok((Sending::Whole(Some(bytes.clone())), None)),
+            (Bound::Spooled(approved), Carried::Spooled(mut spool)) => {
+                let same = spool.check(*approved).await;
+                same.map_err(|error| Refusal::new(Code::ApprovalVoid, error.to_string()))?;
+                Ok((Sending::Spool(Spooled::new(spool)), None))
+            }
+            (Bound::Stream, Carried::Stream(begun, rest)) => {
+                let seen = Seen::default();
+                Ok((Sending::Stream { begun: Some(begun), rest, seen: seen.clone() }, Some(seen)))
+            }
+            (Bound::Spooled(_) | Bound::Stream, _) => Err(void()),
+        }
+    }
+
+    async fn dispatch(
+        &mut self,
+        permit: Permit,
+        payload: SealedPayload,
+        recording: &mut Option<Recording>,
+    ) -> Result<Response<Answering>, Trouble> {
+        let void = |message: &str| Trouble::NotSent(Refusal::new(Code::ApprovalVoid, message));
+        let bytes = payload.open(permit).map_err(|error| void(&error.to_string()))?;
+        let outgoing = capture::open(bytes).ok_or_else(|| void("the payload is not a request"))?;
+        let (body, seen) = self.body(&outgoing.body).await.map_err(Trouble::NotSent)?;
+        if let Some(recording) = recording {
+            recording.seen = seen;
+        }
+        if self.departed.is_cancelled() {
+            return Err(Trouble::NotSent(Refusal::new(Code::Cancelled, "the client left")));
+        }
+        let extras = Extras { upgrade: self.captured.upgrade.is_some(), trailers: self.captured.trailers };
+        let sent = self.upstream.send(&*self.gate.vault, outgoing, body, extras).await;
+        let mut answer = sent.map_err(|error| match error {
+            SendError::NotSent(problem) => Trouble::NotSent(
+                Refusal::new(Code::UpstreamUnavailable, problem)
+                    .hint("nothing was sent to the upstream; `countersign doctor` checks it"),
+            ),
+            SendError::Unanswered(problem) => Trouble::Unanswered(problem),
+        })?;
+        if let Some(recording) = recording {
+            recording.answered = Some(answer.status());
+        }
+        if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(tunnel::open(&mut answer, self.client.take(), recording.take()));
+        }
+        let headers = location::rewritten(super::headers::of_answer(answer.headers()), &self.upstream, &self.prefix);
+        let (parts, incoming) = answer.into_parts();
+        let mut response = Response::new(Answering::passing(incoming, recording.take()));
+        *response.status_mut() = parts.status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+/// Why there is no answer of the upstream's.
+enum Trouble {
+    NotSent(Refusal),
+    Unanswered(String),
+}
+
+impl Call for RelayCall {
+    type Done = Result<Response<Answering>, Refusal>;
+
+    fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal> {
+        let payload = SealedPayload::seal(self.captured.payload());
+        let facts = self.facts();
+        let described = Described {
+            id: ActionId::new(uuid::Uuid::now_v7().to_string()),
+            requester: self.subject.requester.clone(),
+            on_behalf_of: self.subject.on_behalf_of.clone(),
+            closure: self.subject.closure.clone(),
+            target: self.upstream.target.clone(),
+            facts: self.before.shared(facts),
+            session: self.before.session.clone(),
+            shown: Default::default(),
+            impact: Impact::unknown("nothing tells what this request would change"),
+            reason: self.reason.as_deref().map(countersign_core::action::redact::words),
+            payload: payload.digest(),
+            at: gate.scribe.now(),
+        };
+        let request = ActionRequest::again(described, payload, &mut self.before.repeats);
+        request.map_err(|error| Refusal::new(Code::RecordUnavailable, error.to_string()))
+    }
+
+    fn memo(&mut self) -> &mut Memo {
+        &mut self.before.memo
+    }
+
+    fn permissible(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn shown(&self) -> Redacted {
+        let Captured { head, carried, .. } = &self.captured;
+        let mut redacted = self.upstream.dialect.shown(head, self.captured.content(), &self.upstream.rules);
+        if let Carried::Spooled(spool) = carried {
+            let spool::Digest { bytes, sha256 } = spool.digest();
+            redacted.shown.stream = Some(countersign_core::action::redact::ShownStream {
+                bytes,
+                sha256: hex::encode(sha256),
+                cut_bytes: bytes,
+                ..Default::default()
+            });
+        }
+        redacted.reason = self.reason.as_deref().map(|reason| Redactor::new(&self.upstream.rules).words(reason));
+        redacted
+    }
+
+    fn fingerprint(&self) -> String {
+        let Captured { head, .. } = &self.captured;
+        format!("{} {} {}", self.upstream.target.name, head.method, head.path())
+    }
+
+    async fn likeness(&mut self, _: &ActionRequest) -> Result<Likeness, Unlike> {
+        Err(Unlike::Form)
+    }
+
+    async fn gather(&mut self) -> Result<bool, Refusal> {
+        if !matches!(self.captured.carried, Carried::Stream(..)) {
+            return Ok(false);
+        }
+        let bytes_max = self.upstream.http.body_bytes_max;
+        if self.upstream.http.spool_bytes_max == 0 {
+            let message = format!("a body longer than {bytes_max} bytes cannot wait for a review at this target");
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        let Carried::Stream(begun, mut rest) = std::mem::replace(&mut self.captured.carried, Carried::Gone) else {
+            return Ok(false);
+        };
+        let kept = |error: spool::Error| match error {
+            spool::Error::File(_) => Refusal::new(Code::RecordUnavailable, error.to_string()),
+            other => Refusal::new(Code::TooLarge, other.to_string()),
+        };
+        let mut spool = Spool::open(&self.upstream.spools).await.map_err(kept)?;
+        spool.push(&begun).await.map_err(kept)?;
+        loop {
+            let piece = tokio::select! {
+                piece = tokio::time::timeout(PIECE_TIME_MAX, rest.frame()) => piece.map_err(|_| broken())?,
+                () = self.departed.cancelled() => return Err(broken()),
+            };
+            let Some(frame) = piece else { break };
+            if let Ok(data) = frame.map_err(|_| broken())?.into_data() {
+                spool.push(&data).await.map_err(kept)?;
+            }
+        }
+        self.captured.carried = Carried::Spooled(Box::new(spool));
+        Ok(true)
+    }
+
+    async fn mask(&mut self, masks: &BTreeMap<MaskedColumn, Mask>) -> Result<(), Refusal> {
+        match masks.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::new(Code::MaskImpossible, "the answers of this target cannot be masked")),
+        }
+    }
+
+    fn reviewable(&mut self) -> Result<(), Refusal> {
+        match self.departed.is_cancelled() {
+            true => Err(Refusal::new(Code::Cancelled, "the client left")),
+            false => Ok(()),
+        }
+    }
+
+    async fn measure(&mut self) -> Impact {
+        Impact::unknown("nothing tells what this request would change")
+    }
+
+    fn bound(&mut self, _: Option<u64>) {}
+
+    async fn tell(&mut self, waiting: &Waiting) -> Result<(), Left> {
+        self.waiting = Some(waiting.clone());
+        Ok(())
+    }
+
+    async fn hold<T: Send>(&mut self, wait: impl Future<Output = T> + Send, seconds: u32) -> Held<T> {
+        let seconds = seconds.min(self.hold_seconds_max).min(self.upstream.dialect.hold_seconds_max());
+        if let Some(waiting) = &mut self.waiting {
+            waiting.hold_seconds = seconds;
+        }
+        tokio::select! {
+            biased;
+            () = self.departed.cancelled() => Held::Left,
+            value = wait => Held::Ready(value),
+            () = tokio::time::sleep(Duration::from_secs(u64::from(seconds))) => Held::TimedOut,
+        }
+    }
+
+    async fn execute(
+        &mut self,
+        permit: Permit,
+        payload: SealedPayload,
+        owed: Option<Receipt>,
+    ) -> Result<Response<Answering>, Refusal> {
+        let mut recording = Recording::begin(&self.gate, permit.action().clone(), permit.level());
+        let answer = self.dispatch(permit, payload, &mut recording).await;
+        if let Some(owed) = owed {
+            pipeline::pay(&self.gate, owed).await?; // before a byte of the answer leaves
+        }
+        match (answer, recording) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(Trouble::NotSent(refusal)), Some(recording)) => {
+                recording.not_executed(refusal.code.name()).await?;
+                Err(refusal)
+            }
+            (Err(Trouble::NotSent(refusal)), None) => Err(refusal),
+            (Err(Trouble::Unanswered(problem)), recording) => {
+                let mut refusal = Refusal::new(Code::UpstreamUnavailable, problem);
+                if let Some(recording) = recording {
+                    recording.unknown("no_answer").await?;
+                    refusal = refusal.hint("it may have run: look before you send it again");
+                }
+                Err(refusal)
+            }
+        }
+    }
+}

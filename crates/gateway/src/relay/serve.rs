@@ -1,0 +1,266 @@
+//! From a request on the listener to an answer: which target, who asks, what is captured, and the line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{HOST, HeaderName};
+use http::{HeaderValue, Method, Request, Response, Version};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Preference;
+use super::body::Answering;
+use super::call::{Before, RelayCall};
+use super::capture::{self, Captured};
+use super::dialect::{Dialect, Refused};
+use super::head::Head;
+use super::subject::{Doorman, Subject};
+use super::upstream::{TargetError, Upstream};
+use super::{answer, headers};
+use crate::codes::Code;
+use crate::config::{Protocol, Target};
+use crate::gate::Gate;
+use crate::pipeline::{self, Waiting};
+use crate::refusal::Refusal;
+
+/// What every target's path begins with.
+const ROOT: &str = "/t/";
+/// How long the body of a request may take that is read to describe it.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// The longest stated reason, in characters.
+const REASON_CHARS_MAX: usize = 500;
+/// Where a requester says why.
+const REASON: HeaderName = HeaderName::from_static("countersign-reason");
+/// How many requests of one key to one target are remembered at once.
+const BEFORE_MAX: usize = 64;
+/// How many keys' requests are remembered.
+const KEYS_MAX: usize = 4_096;
+
+/// Makes the dialect of a target.
+pub type Dialects = fn(&Target) -> Result<Arc<dyn Dialect>, String>;
+
+/// A key, and a target.
+type Of = (Arc<str>, String);
+
+/// The targets over HTTP.
+pub struct Relay {
+    gate: Arc<Gate>,
+    dialects: Dialects,
+    doorman: Doorman,
+    /// Those that somebody asked for, each in the form that was in force then.
+    upstreams: Mutex<BTreeMap<String, Arc<Upstream>>>,
+    /// By key and target.
+    before: Mutex<HashMap<Of, Vec<Before>>>,
+}
+
+/// A target and what is asked of it.
+struct Addressed<'r> {
+    target: String,
+    path: &'r str,
+    /// What stands before the path for the client.
+    prefix: String,
+}
+
+/// A refusal on the way to the line, and what is known by then.
+struct Turned {
+    refusal: Refusal,
+    upstream: Option<Arc<Upstream>>,
+}
+
+impl Relay {
+    /// Checks the targets that there are.
+    ///
+    /// # Errors
+    /// [`TargetError`]: one of them cannot be used.
+    pub fn new(gate: Arc<Gate>, dialects: Dialects) -> Result<Self, TargetError> {
+        let relay =
+            Self { gate, dialects, doorman: Doorman::default(), upstreams: Mutex::default(), before: Mutex::default() };
+        let in_force = relay.gate.targets.current();
+        for target in in_force.values().filter(|target| target.protocol.is_http()) {
+            relay.open(target)?; // what cannot be used is told at the start
+        }
+        Ok(relay)
+    }
+
+    /// Whether a request is for one of the targets.
+    pub fn is_for<B>(&self, request: &Request<B>) -> bool {
+        request.uri().path().starts_with(ROOT) || self.by_host(request).is_some()
+    }
+
+    /// The target that has the name by which a client connected.
+    fn by_host<B>(&self, request: &Request<B>) -> Option<String> {
+        let host = match request.uri().authority() {
+            Some(authority) => authority.as_str(),
+            None => request.headers().get(HOST)?.to_str().ok()?,
+        };
+        let in_force = self.gate.targets.current();
+        let of = |target: &&Target| {
+            let hosts = target.http.as_ref().map(|http| &http.hosts);
+            hosts.is_some_and(|hosts| hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
+        };
+        in_force.values().find(of).map(|target| target.name.clone())
+    }
+
+    /// Answers a request.
+    pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
+        match self.captured(request).await {
+            Ok(call) => {
+                let departed = call.departed.clone().drop_guard();
+                let walked = tokio::spawn(self.walk(call)).await;
+                departed.disarm();
+                walked.unwrap_or_else(|_| {
+                    let refusal = Refusal::new(Code::RecordUnavailable, "the gateway failed inside; its log says more");
+                    told(answer::problem(bare(&refusal)))
+                })
+            }
+            Err(Turned { refusal, upstream }) => told(match upstream {
+                Some(upstream) => upstream.dialect.refuse(bare(&refusal)),
+                None => answer::problem(bare(&refusal)),
+            }),
+        }
+    }
+
+    /// Walks the line. In a task of its own: what has begun is brought to its end though the client may leave.
+    async fn walk(self: Arc<Self>, mut call: Box<RelayCall>) -> Response<Answering> {
+        let gate = self.gate.clone();
+        let done = Box::pin(pipeline::run(&gate, &mut *call)).await;
+        let RelayCall { upstream, subject, captured, before, waiting, hold_seconds_max, .. } = *call;
+        self.put_back(&subject, &upstream, before);
+        let refusal = match done {
+            Ok(Ok(response)) => return response,
+            Ok(Err(refusal)) | Err(refusal) => refusal,
+        };
+        let action = waiting
+            .as_ref()
+            .map(|Waiting { review, .. }| format!("{}/api/v1/actions/{review}", self.gate.config.public_url));
+        told(upstream.dialect.refuse(Refused {
+            refusal: &refusal,
+            waiting: waiting.as_ref(),
+            action: action.as_deref(),
+            head: Some(&captured.head),
+            preferred_async: hold_seconds_max != u32::MAX,
+        }))
+    }
+
+    async fn captured(&self, request: Request<Incoming>) -> Result<Box<RelayCall>, Turned> {
+        let early = |refusal: Refusal| Turned { refusal, upstream: None };
+        let host = self.by_host(&request);
+        let addressed = addressed(&request, host).map_err(early)?;
+        let upstream = self.upstream(&addressed.target).map_err(early)?;
+        let (prefix, path) = (addressed.prefix, addressed.path.to_owned());
+        let call = self.described(request, &upstream, (prefix, path)).await;
+        call.map_err(|refusal| Turned { refusal, upstream: Some(upstream) })
+    }
+
+    async fn described(
+        &self,
+        mut request: Request<Incoming>,
+        upstream: &Arc<Upstream>,
+        (prefix, path): (String, String),
+    ) -> Result<Box<RelayCall>, Refusal> {
+        let query = request.uri().query().map(str::to_owned);
+        let auth = &upstream.http.auth;
+        let subject = self.doorman.admit(&self.gate, request.headers(), query.as_deref(), auth).await?;
+        if request.method() == Method::CONNECT || request.method() == Method::TRACE {
+            let message = format!("the method {} is not passed on", request.method());
+            return Err(Refusal::new(Code::Unsupported, message));
+        }
+        let own = &upstream.http.headers;
+        let forwards = |name: &HeaderName| own.contains(name.as_str()) || upstream.dialect.forwards(name);
+        let mut kept = headers::of_request(request.headers(), forwards)?;
+        if let Some(rest) = Preference::rest(request.headers()) {
+            kept.insert("prefer", rest);
+        }
+        let hold_seconds_max = Preference::of(request.headers()).hold_seconds_max();
+        let upgrade = headers::upgrade(request.headers()).filter(|_| request.version() == Version::HTTP_11).cloned();
+        let trailers = headers::wants_trailers(request.headers());
+        let reason = reason(request.headers().get(REASON));
+        let head = Head::new(request.method().clone(), &path, query.as_deref(), kept);
+        let head = head.map_err(|error| Refusal::new(Code::ProtocolViolation, error.to_string()))?;
+        let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+        let reading = capture::carried(request.into_body(), upstream.http.body_bytes_max);
+        let carried = tokio::time::timeout(BODY_TIME_MAX, reading).await;
+        let carried = carried.map_err(|_| Refusal::new(Code::Cancelled, "the request's body took too long"))??;
+        Ok(Box::new(RelayCall {
+            gate: self.gate.clone(),
+            before: self.take_before(&subject, upstream),
+            upstream: upstream.clone(),
+            subject,
+            captured: Captured { head, carried, upgrade, trailers },
+            reason,
+            prefix,
+            client,
+            departed: CancellationToken::new(),
+            hold_seconds_max,
+            waiting: None,
+        }))
+    }
+
+    /// The upstream of a target as it is in force.
+    fn upstream(&self, name: &str) -> Result<Arc<Upstream>, Refusal> {
+        let in_force = self.gate.targets.current();
+        let target = self.gate.targets.spoken(&in_force, name, Protocol::is_http)?;
+        self.open(target).map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))
+    }
+
+    fn open(&self, target: &Target) -> Result<Arc<Upstream>, TargetError> {
+        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
+        if let Some(known) = upstreams.get(&target.name).filter(|known| known.config == *target) {
+            return Ok(known.clone());
+        }
+        let dialect = (self.dialects)(target).map_err(|problem| TargetError::new(target, problem))?;
+        let new = Arc::new(Upstream::new(target.clone(), dialect, &self.gate.config.data_dir)?);
+        upstreams.insert(target.name.clone(), new.clone());
+        Ok(new)
+    }
+
+    fn take_before(&self, subject: &Subject, upstream: &Upstream) -> Before {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = before.get_mut(&(subject.key.clone(), upstream.config.name.clone()));
+        kept.and_then(Vec::pop).unwrap_or_default()
+    }
+
+    fn put_back(&self, subject: &Subject, upstream: &Upstream, one: Before) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.len() >= KEYS_MAX {
+            before.clear(); // made again
+        }
+        let kept = before.entry((subject.key.clone(), upstream.config.name.clone())).or_default();
+        if kept.len() < BEFORE_MAX {
+            kept.push(one);
+        }
+    }
+}
+
+/// Which target a request is for. One that names it twice, and differently, is refused.
+fn addressed(request: &Request<Incoming>, host: Option<String>) -> Result<Addressed<'_>, Refusal> {
+    let uri = request.uri();
+    if request.version() <= Version::HTTP_11 && uri.authority().is_some() {
+        let message = "the request line has a whole address: send the path alone";
+        return Err(Refusal::new(Code::ProtocolViolation, message));
+    }
+    if let Some(target) = host {
+        return Ok(Addressed { target, path: uri.path(), prefix: String::new() });
+    }
+    let rest = uri.path().strip_prefix(ROOT).unwrap_or_default();
+    let (target, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, "/"),
+    };
+    Ok(Addressed { target: target.to_owned(), path, prefix: format!("{ROOT}{target}") })
+}
+
+fn reason(value: Option<&HeaderValue>) -> Option<String> {
+    let text = String::from_utf8_lossy(value?.as_bytes());
+    let text: String = text.trim().chars().take(REASON_CHARS_MAX).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn bare(refusal: &Refusal) -> Refused<'_> {
+    Refused { refusal, waiting: None, action: None, head: None, preferred_async: false }
+}
+
+fn told(response: Response<Vec<u8>>) -> Response<Answering> {
+    response.map(Answering::whole)
+}

@@ -1,0 +1,238 @@
+//! Who sends a request: an agent by its key, or a job by its token. Their credential is read here and goes no further.
+//!
+//! A key is found wherever the client's own protocol puts one: `Authorization: Bearer` or `Basic`, the session token of a
+//! request signed for AWS, or the header that the target's own credential has. One credential a request; two are refused.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::action::{PersonId, PersonRef, Requester, Timestamp};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use zeroize::Zeroizing;
+
+use crate::codes::Code;
+use crate::config::Auth;
+use crate::gate::Gate;
+use crate::identity::keys::{self, Kind};
+use crate::identity::people::Snapshot;
+use crate::identity::workload::Offer;
+use crate::ports::SecretHash;
+use crate::refusal::Refusal;
+
+/// How long what the directory said of a key is believed while nothing in it changes.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// The most keys and tokens that are remembered.
+const KNOWN_MAX: usize = 10_000;
+/// The longest credential that is looked at.
+const SECRET_BYTES_MAX: usize = 8 * 1024;
+/// Where clients of AWS put the token of a session.
+const AMZ_TOKEN: &str = "x-amz-security-token";
+
+/// Who asks, as all requests of one key have it.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) requester: Arc<Requester>,
+    pub(super) on_behalf_of: Arc<PersonRef>,
+    pub(super) closure: Arc<BTreeSet<PersonId>>,
+    /// The key's handle.
+    pub(super) key: Arc<str>,
+    until: Option<Timestamp>,
+}
+
+/// What was found behind a key, and when.
+struct Known {
+    subject: Subject,
+    people: Arc<Snapshot>,
+    at: Instant,
+}
+
+/// Tells who sends a request.
+#[derive(Default)]
+pub(super) struct Doorman {
+    known: Mutex<HashMap<SecretHash, Known>>,
+    /// Tokens of jobs, each with the key that it was exchanged for; a token is exchanged once.
+    exchanged: tokio::sync::Mutex<HashMap<SecretHash, (SecretHash, Timestamp)>>,
+}
+
+impl Doorman {
+    /// Who sends a request with these headers and query.
+    ///
+    /// # Errors
+    /// [`Refusal`] with [`Code::Unauthenticated`], or the code of a job's token that is not taken.
+    pub(super) async fn admit(
+        &self,
+        gate: &Gate,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        auth: &Auth,
+    ) -> Result<Subject, Refusal> {
+        let secret = secret(headers, query, auth)?;
+        let now = gate.scribe.now();
+        match keys::kind(&secret) {
+            Some(Kind::AgentKey) => self.by_key(gate, keys::hash(&secret), now).await,
+            Some(Kind::Token | Kind::LoginLink | Kind::Session | Kind::SignIn) => Err(unknown()),
+            None => self.by_token(gate, &secret, now).await,
+        }
+    }
+
+    async fn by_key(&self, gate: &Gate, hash: SecretHash, now: Timestamp) -> Result<Subject, Refusal> {
+        let people = gate.roster.current();
+        if let Some(known) = self.lock().get(&hash)
+            && Arc::ptr_eq(&known.people, &people)
+            && known.at.elapsed() < BELIEVED
+            && known.subject.until.is_none_or(|until| now < until)
+        {
+            return Ok(known.subject.clone());
+        }
+        let found = gate.directory.agent_by_key(&hash, now).await;
+        let found = found.map_err(|error| Refusal::new(Code::RecordUnavailable, error.to_string()))?;
+        let (agent, key) = found.ok_or_else(unknown)?;
+        let side = people.requester(&agent, &key, now).ok_or_else(|| {
+            let message = "somebody who answers for this agent is suspended or has not accepted it";
+            Refusal::new(Code::Unauthenticated, message).hint("its owner accepts it on the console's page \"You\"")
+        })?;
+        let subject = Subject {
+            requester: side.requester.into(),
+            on_behalf_of: side.on_behalf_of.into(),
+            closure: side.closure.into(),
+            key: key.id.as_str().into(),
+            until: key.expires_at,
+        };
+        let mut known = self.lock();
+        if known.len() >= KNOWN_MAX {
+            known.clear(); // they are found again
+        }
+        known.insert(hash, Known { subject: subject.clone(), people, at: Instant::now() });
+        Ok(subject)
+    }
+
+    /// A job's token is exchanged for a key of its agent when it first comes, and stands for that key from then on.
+    async fn by_token(&self, gate: &Gate, token: &str, now: Timestamp) -> Result<Subject, Refusal> {
+        if token.split('.').count() != 3 {
+            return Err(unknown());
+        }
+        let hash = keys::hash(token);
+        let mut exchanged = self.exchanged.lock().await; // two requests with one token: one of them exchanges it
+        exchanged.retain(|_, (_, until)| now < *until);
+        let known = exchanged.get(&hash).map(|(key, _)| *key);
+        let key = match known {
+            Some(key) => key,
+            None if exchanged.len() >= KNOWN_MAX => {
+                return Err(Refusal::new(Code::TooManyConnections, "too many jobs are logged in at once"));
+            }
+            None => {
+                let taken = gate.workloads.exchange(&Offer { subject: token, actor: None }).await;
+                let taken = taken.map_err(|refused| Refusal::new(refused.code, refused.detail))?;
+                let key = keys::hash(&taken.minted.secret);
+                exchanged.insert(hash, (key, now.plus_seconds(taken.expires_in)));
+                key
+            }
+        };
+        drop(exchanged);
+        self.by_key(gate, key, now).await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SecretHash, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner) // a map is valid after any panic
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(Code::Unauthenticated, "the key is unknown, has ended, or was revoked")
+        .hint("send an agent's key as `Authorization: Bearer …`; keys are made by `countersign agent create`")
+}
+
+/// The one credential of a request.
+fn secret(headers: &HeaderMap, query: Option<&str>, auth: &Auth) -> Result<Zeroizing<String>, Refusal> {
+    let mut found = Vec::new();
+    let mut signed = false;
+    for value in headers.get_all(AUTHORIZATION) {
+        let text = value.to_str().map_err(|_| malformed())?;
+        match text.split_once(' ') {
+            Some((scheme, _)) if scheme.starts_with("AWS4-HMAC-SHA256") => signed = true,
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") => {
+                found.push(Zeroizing::new(rest.trim().to_owned()));
+            }
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("basic") => found.push(password(rest.trim())?),
+            _ => return Err(malformed()),
+        }
+    }
+    for value in headers.get_all(AMZ_TOKEN) {
+        found.push(Zeroizing::new(value.to_str().map_err(|_| malformed())?.to_owned()));
+    }
+    if let Auth::Header { name, .. } = auth {
+        for value in headers.get_all(name.as_str()) {
+            found.push(Zeroizing::new(value.to_str().map_err(|_| malformed())?.to_owned()));
+        }
+    }
+    if signed || query.is_some_and(|query| query.contains("X-Amz-")) {
+        let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let tokens = pairs.filter(|(name, _)| name.eq_ignore_ascii_case(AMZ_TOKEN));
+        found.extend(tokens.map(|(_, value)| Zeroizing::new(value.into_owned())));
+    }
+    let mut found = found.into_iter();
+    let first = found.next().ok_or_else(|| {
+        let what = if signed { "AWS_SESSION_TOKEN=KEY" } else { "`Authorization: Bearer KEY`" };
+        Refusal::new(Code::Unauthenticated, "the request has no agent's key").hint(format!("send it as {what}"))
+    })?;
+    let twice = found.any(|other| *other != *first);
+    if twice || first.is_empty() || first.len() > SECRET_BYTES_MAX {
+        return Err(malformed());
+    }
+    Ok(first)
+}
+
+/// The password of `Basic` credentials (RFC 7617 §2).
+fn password(encoded: &str) -> Result<Zeroizing<String>, Refusal> {
+    let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| malformed())?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
+    let (_, password) = text.split_once(':').ok_or_else(malformed)?;
+    Ok(Zeroizing::new(password.to_owned()))
+}
+
+fn malformed() -> Refusal {
+    Refusal::new(Code::Unauthenticated, "the request's credential is not one that is taken, or there are two")
+        .hint("send one agent's key as `Authorization: Bearer KEY`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&'static str, &str)], query: Option<&str>, expected: Option<&str>) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().expect("a value"));
+        }
+        let auth = Auth::Header { name: "x-api-key".to_owned(), prefix: String::new() };
+        let found = secret(&map, query, &auth).ok();
+        assert_eq!(found.as_deref().map(String::as_str), expected, "{headers:?} {query:?}");
+    }
+
+    #[test]
+    fn a_key_is_found_where_clients_put_it() {
+        check(&[("authorization", "Bearer csk_a")], None, Some("csk_a"));
+        check(&[("authorization", "bearer  csk_a ")], None, Some("csk_a"));
+        check(&[("authorization", "token csk_a")], None, Some("csk_a"));
+        check(&[("authorization", "Basic YWdlbnQ6Y3NrX2E=")], None, Some("csk_a"));
+        check(&[("x-api-key", "csk_a")], None, Some("csk_a"));
+        let signed =
+            "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+        check(&[("authorization", signed), ("x-amz-security-token", "csk_a")], None, Some("csk_a"));
+        check(&[], Some("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Security-Token=csk_a"), Some("csk_a"));
+    }
+
+    #[test]
+    fn two_credentials_and_none_are_refused() {
+        check(&[], None, None);
+        check(&[("authorization", "Bearer csk_a"), ("authorization", "Bearer csk_b")], None, None);
+        check(&[("authorization", "Bearer csk_a"), ("x-api-key", "csk_b")], None, None);
+        check(&[("authorization", "Digest username=x")], None, None);
+        check(&[("authorization", "Basic !")], None, None);
+        check(&[("authorization", "Bearer ")], None, None);
+    }
+}

@@ -1,0 +1,372 @@
+//! One upstream over HTTP: its dialect, its connections, and the credential that the gateway adds to what was approved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use countersign_core::action;
+use countersign_core::action::redact::Rules;
+use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::body::Sending;
+use super::capture::{Bound, Outgoing};
+use super::dialect::Dialect;
+use super::oauth;
+use crate::config::{self, Auth, HttpTarget};
+use crate::ports::Vault;
+use crate::spool::Spools;
+
+/// How long a connection may take to be made.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: less than what servers keep commonly.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Idle connections that are kept.
+const IDLE_MAX: usize = 256;
+/// The largest head of an answer, 256 KiB, and the most headers in it.
+const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
+const ANSWER_HEADERS_MAX: usize = 256;
+/// How long a credential is used before the vault is asked again: a rotation needs no restart.
+const CREDENTIAL_LIFE: Duration = Duration::from_secs(1);
+
+/// Why nothing came back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// It was not even sent.
+    #[error("{0}")]
+    NotSent(String),
+    /// It may have arrived.
+    #[error("{0}")]
+    Unanswered(String),
+}
+
+/// A target that cannot be used as it is configured.
+#[derive(Debug, thiserror::Error)]
+#[error("target `{target}`: {problem}")]
+pub struct TargetError {
+    target: String,
+    problem: String,
+}
+
+impl TargetError {
+    pub(super) fn new(target: &config::Target, problem: String) -> Self {
+        Self { target: target.name.clone(), problem }
+    }
+}
+
+/// An upstream that requests may be sent to.
+pub(super) struct Upstream {
+    pub(super) config: config::Target,
+    pub(super) http: HttpTarget,
+    /// As actions name it.
+    pub(super) target: Arc<action::Target>,
+    pub(super) rules: Rules,
+    pub(super) dialect: Arc<dyn Dialect>,
+    pub(super) spools: Arc<Spools>,
+    scheme: Scheme,
+    authority: Authority,
+    base: String,
+    client: Mutex<Option<Connected>>,
+    credential: tokio::sync::Mutex<Option<(Instant, Credential)>>,
+}
+
+/// A client, and the key of the certificate that it shows.
+#[derive(Clone)]
+struct Connected {
+    client: Client<HttpsConnector<HttpConnector>, Sending>,
+    key: Option<Arc<Zeroizing<String>>>,
+}
+
+/// What proves to the upstream who is asking.
+#[derive(Clone)]
+enum Credential {
+    None,
+    Header(HeaderName, HeaderValue),
+    Certificate(Arc<Zeroizing<String>>),
+    Signed { access_key_id: String, secret: SecretString },
+}
+
+impl Upstream {
+    /// # Errors
+    /// [`TargetError`].
+    pub(super) fn new(
+        config: config::Target,
+        dialect: Arc<dyn Dialect>,
+        data_dir: &std::path::Path,
+    ) -> Result<Self, TargetError> {
+        let fail = |problem: String| TargetError::new(&config, problem);
+        let http = config.http.as_deref().cloned().unwrap_or_default();
+        let uri = config::address(&config.upstream).map_err(|problem| fail(format!("`upstream` {problem}")))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(fail("`upstream` has no host".to_owned()));
+        };
+        let base = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/').to_owned();
+        let rules = Rules::new(&config.redact).map_err(|error| fail(error.to_string()))?;
+        let target = action::Target {
+            name: config.name.clone(),
+            environment: config.environment,
+            sensitivity: config.sensitivity,
+            generation: config.generation(),
+        };
+        let spools = Arc::new(Spools::new(data_dir.to_owned(), http.spool_bytes_max));
+        let upstream = Self {
+            http,
+            target: target.into(),
+            rules,
+            dialect,
+            spools,
+            scheme,
+            authority,
+            base,
+            client: Mutex::default(),
+            credential: tokio::sync::Mutex::default(),
+            config,
+        };
+        if !matches!(upstream.http.auth, Auth::Certificate { .. }) {
+            upstream.client(None).map_err(|problem| TargetError::new(&upstream.config, problem))?;
+        }
+        Ok(upstream)
+    }
+
+    /// The path that every one of its addresses begins with.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `scheme://host`, as its answers write it.
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// Sends what a permit opened. The secret is fetched here and goes no further.
+    pub(super) async fn send(
+        &self,
+        vault: &dyn Vault,
+        outgoing: Outgoing,
+        body: Sending,
+        extras: Extras,
+    ) -> Result<Response<Incoming>, SendError> {
+        let not_sent = |problem: String| SendError::NotSent(problem);
+        let credential = self.credential(vault).await.map_err(not_sent)?;
+        let key = match &credential {
+            Credential::Certificate(key) => Some(key.clone()),
+            Credential::None | Credential::Header(..) | Credential::Signed { .. } => None,
+        };
+        let client = self.client(key).map_err(not_sent)?;
+        let request = self.request(outgoing, body, extras, credential).map_err(not_sent)?;
+        let answering = client.request(request);
+        let seconds = u64::from(self.http.answer_seconds_max);
+        match tokio::time::timeout(Duration::from_secs(seconds), answering).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.is_connect() => Err(SendError::NotSent(crate::fetch::with_causes(&error))),
+            Ok(Err(error)) => Err(SendError::Unanswered(crate::fetch::with_causes(&error))),
+            Err(_) => Err(SendError::Unanswered(format!("no answer within {seconds} seconds"))),
+        }
+    }
+
+    fn request(
+        &self,
+        outgoing: Outgoing,
+        body: Sending,
+        extras: Extras,
+        credential: Credential,
+    ) -> Result<Request<Sending>, String> {
+        let Outgoing { method, target, mut headers, body: bound } = outgoing;
+        let path = format!("{}{target}", self.base);
+        let path: PathAndQuery = path.parse().map_err(|_| "the path cannot be sent".to_owned())?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        let uri = Uri::from_parts(parts).map_err(|error| error.to_string())?;
+        if extras.upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        } else {
+            headers.remove(UPGRADE);
+        }
+        if extras.trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        if self.http.http2 && self.scheme == Scheme::HTTP {
+            *request.version_mut() = Version::HTTP_2;
+        }
+        match credential {
+            Credential::None | Credential::Certificate(_) => {}
+            Credential::Header(name, value) => {
+                headers.insert(name, value);
+            }
+            Credential::Signed { access_key_id, secret } => {
+                let host = HeaderValue::from_str(self.authority.as_str()).map_err(|error| error.to_string())?;
+                headers.insert(HOST, host);
+                let whole = match &bound {
+                    Bound::Whole(bytes) => Some(bytes.clone()),
+                    Bound::Spooled(_) | Bound::Stream => None,
+                };
+                *request.headers_mut() = headers;
+                return self.signed(request, whole, &access_key_id, &secret);
+            }
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn signed(
+        &self,
+        mut request: Request<Sending>,
+        whole: Option<Bytes>,
+        access_key_id: &str,
+        secret: &SecretString,
+    ) -> Result<Request<Sending>, String> {
+        self.dialect.sign(&mut Signing {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            body: whole,
+            access_key_id,
+            secret,
+            headers: request.headers_mut(),
+        })?;
+        Ok(request)
+    }
+
+    async fn credential(&self, vault: &dyn Vault) -> Result<Credential, String> {
+        let Some(source) = &self.config.credential else { return Ok(Credential::None) };
+        let mut kept = self.credential.lock().await;
+        if let Some((since, credential)) = &*kept
+            && since.elapsed() < CREDENTIAL_LIFE
+        {
+            return Ok(credential.clone());
+        }
+        let secret = vault.credential(&self.config.name, source).await.map_err(|error| error.to_string())?;
+        let credential = self.made_of(&secret).await?;
+        *kept = Some((Instant::now(), credential.clone()));
+        Ok(credential)
+    }
+
+    async fn made_of(&self, secret: &SecretString) -> Result<Credential, String> {
+        let text = secret.expose_secret();
+        Ok(match &self.http.auth {
+            Auth::Bearer => header(AUTHORIZATION, "Bearer ", text)?,
+            Auth::Basic { user } => {
+                let pair = Zeroizing::new(format!("{user}:{text}"));
+                header(AUTHORIZATION, "Basic ", &Zeroizing::new(STANDARD.encode(pair.as_bytes())))?
+            }
+            Auth::Header { name, prefix } => {
+                header(name.parse().map_err(|_| format!("`{name}` is no header"))?, prefix, text)?
+            }
+            Auth::Certificate { .. } => Credential::Certificate(Arc::new(Zeroizing::new(text.to_owned()))),
+            Auth::OAuth { token_url, client_id, scope } => {
+                let client =
+                    oauth::Client { token_url, client_id, scope: scope.as_deref(), ca: self.http.ca.as_deref() };
+                let token = oauth::token(&client, secret).await?;
+                header(AUTHORIZATION, "Bearer ", &token)?
+            }
+            Auth::SigV4 { access_key_id } => {
+                Credential::Signed { access_key_id: access_key_id.clone(), secret: secret.clone() }
+            }
+        })
+    }
+
+    /// The client; a new one where the certificate that it shows has changed.
+    fn client(
+        &self,
+        key: Option<Arc<Zeroizing<String>>>,
+    ) -> Result<Client<HttpsConnector<HttpConnector>, Sending>, String> {
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
+        if let Some(connected) = &*kept
+            && connected.key == key
+        {
+            return Ok(connected.client.clone());
+        }
+        let tls = self.tls(key.as_ref().map(|key| key.as_str()))?;
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIME_MAX));
+        let connector = connector.enable_all_versions().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIME_MAX)
+            .pool_max_idle_per_host(IDLE_MAX)
+            .http1_max_buf_size(ANSWER_HEAD_BYTES_MAX)
+            .http1_max_headers(ANSWER_HEADERS_MAX)
+            .http2_only(self.http.http2 && self.scheme == Scheme::HTTP)
+            .build(connector);
+        *kept = Some(Connected { client: client.clone(), key });
+        Ok(client)
+    }
+
+    fn tls(&self, key: Option<&str>) -> Result<ClientConfig, String> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &self.http.ca {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|error| format!("`{}`: {error}", path.display()))?;
+            }
+        }
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        match (&self.http.auth, key) {
+            (Auth::Certificate { chain }, Some(key)) => {
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+                let key = key.map_err(|error| format!("the credential is no private key: {error}"))?;
+                builder.with_client_auth_cert(certificates(chain)?, key).map_err(|error| error.to_string())
+            }
+            _ => Ok(builder.with_no_client_auth()),
+        }
+    }
+}
+
+/// What a request has besides its payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extras {
+    pub(super) upgrade: bool,
+    pub(super) trailers: bool,
+}
+
+/// A request to be signed.
+pub struct Signing<'a> {
+    /// Its method.
+    pub method: http::Method,
+    /// Where it goes.
+    pub uri: Uri,
+    /// Its body, where all of it is known.
+    pub body: Option<Bytes>,
+    /// The access key's id.
+    pub access_key_id: &'a str,
+    /// The access key.
+    pub secret: &'a SecretString,
+    /// Its headers; the signature is added to them.
+    pub headers: &'a mut http::HeaderMap,
+}
+
+fn header(name: HeaderName, prefix: &str, secret: &str) -> Result<Credential, String> {
+    let text = Zeroizing::new(format!("{prefix}{secret}"));
+    let value = HeaderValue::from_str(&text);
+    let mut value = value.map_err(|_| "the credential cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Credential::Header(name, value))
+}
+
+fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |error: rustls_pki_types::pem::Error| format!("`{}`: {error}", path.display());
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect();
+    let found = found.map_err(wrong)?;
+    if found.is_empty() { Err(format!("`{}` holds no certificate", path.display())) } else { Ok(found) }
+}
