@@ -1,5 +1,7 @@
 //! What was attempted: actions with effect, reviewed ones and refusals. Reads are in the log only.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use countersign_core::action::{ActionId, BundleDigest, Described, ReviewId};
@@ -7,6 +9,7 @@ use countersign_core::card::Card;
 use countersign_core::policy::{Obligations, Quorum, Terms};
 use countersign_core::review::{Review, Verdict, tokens};
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
@@ -14,7 +17,9 @@ use super::extract::{Id, Known, Params};
 use super::problem::Problem;
 use super::reviews::{LOOK_THROUGH_MAX, limit};
 use super::views::{RequesterView, ResourceView, requester, resource};
+use crate::codes::Code;
 use crate::gate::Gate;
+use crate::identity::Caller;
 use crate::ports::Attempt;
 
 /// The most actions in one answer.
@@ -30,6 +35,21 @@ pub(super) struct ListQuery {
     /// At most so many, 1 to 500; 100 when absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+}
+
+/// The longest that a question about one action waits, in seconds: shorter than an answer may take.
+const WAIT_SECONDS_MAX: u32 = 25;
+/// The status of an action that hangs on an open review.
+const WAITING: &str = "waiting";
+
+/// For how long.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WaitQuery {
+    /// Wait at most so many seconds for people to decide, 0 to 25; 0 when absent.
+    #[param(minimum = 0, maximum = 25)]
+    wait: Option<u32>,
 }
 
 /// A list of actions.
@@ -134,9 +154,10 @@ pub(super) async fn list(
 /// Look at an action
 ///
 /// By its id, or by that of the review it hangs on: who was asked, since when and until when, and what became of it. An
-/// agent waits by this for what it asked, and reads why it was refused; who the reviewers are is not told to it here.
+/// agent waits by this for what it asked, and reads why it was refused; who the reviewers are is not told to it here. With
+/// `wait`, the answer comes as soon as the action no longer waits, or after so many seconds.
 #[utoipa::path(get, path = "/api/v1/actions/{id}", operation_id = "show_action", tag = "actions",
-    params(("id" = String, Path, description = "The action's id, or its review's")),
+    params(("id" = String, Path, description = "The action's id, or its review's"), WaitQuery),
     security(("token" = []), ("session" = [])),
     responses(
         (status = 200, description = "The action", body = ActionView),
@@ -148,28 +169,48 @@ pub(super) async fn show(
     State(api): State<Shared>,
     Known(caller): Known,
     Id(id): Id,
+    Params(query): Params<WaitQuery>,
 ) -> Result<Json<ActionView>, Problem> {
-    let gate = &api.gate;
-    if let Some(attempt) = gate.store.attempt(&ActionId::new(id.as_str())).await? {
+    let seconds = query.wait.unwrap_or(0);
+    if seconds > WAIT_SECONDS_MAX {
+        let detail = format!("`wait` is 0 to {WAIT_SECONDS_MAX} seconds");
+        return Err(Problem::new(Code::BadRequest, detail));
+    }
+    let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(seconds));
+    let mut changes = api.gate.changes.listen();
+    loop {
+        let found = look(&api.gate, &caller, &id).await?;
+        if found.status != WAITING {
+            return Ok(Json(found));
+        }
+        // a listener that is behind looks again all the same
+        match tokio::time::timeout_at(until, changes.recv()).await {
+            Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
+            Ok(Err(RecvError::Closed)) | Err(_) => return Ok(Json(found)),
+        }
+    }
+}
+
+async fn look(gate: &Gate, caller: &Caller, id: &str) -> Result<ActionView, Problem> {
+    if let Some(attempt) = gate.store.attempt(&ActionId::new(id)).await? {
         return Some(view(&attempt))
             .filter(|_| caller.reads(&attempt.described))
-            .map(Json)
-            .ok_or_else(|| Problem::absent("action", &id));
+            .ok_or_else(|| Problem::absent("action", id));
     }
-    let found = gate.store.review(&ReviewId::new(id.as_str())).await?.map(|found| found.review);
+    let found = gate.store.review(&ReviewId::new(id)).await?.map(|found| found.review);
     let review = found.filter(|review| caller.reads(&review.matter().described));
-    let review = review.ok_or_else(|| Problem::absent("action", &id))?;
+    let review = review.ok_or_else(|| Problem::absent("action", id))?;
     let ran = gate.store.attempt(&review.matter().described.id).await?; // the call that waited went on
     let view = ran
         .map_or_else(|| hung(gate, &review), |ran| ActionView { review: Some(hung_on(gate, &review)), ..view(&ran) });
-    Ok(Json(view))
+    Ok(view)
 }
 
 /// An action that hangs on a review, or hung on one and never ran.
 fn hung(gate: &Gate, review: &Review) -> ActionView {
     let matter = review.matter();
     let status = match review {
-        Review::Open(_) => "waiting",
+        Review::Open(_) => WAITING,
         Review::Closed(closed) if closed.outcome().grants() => "approved",
         Review::Closed(_) => review.state(),
     };

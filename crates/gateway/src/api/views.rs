@@ -152,17 +152,20 @@ pub(super) struct RequesterView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Resource)]
 pub(super) struct ResourceView {
-    /// `database`.
+    /// `database`, `service`, `cluster`, `account`, or `gate`: the gateway itself.
     kind: String,
     /// The target's name.
     name: String,
-    /// `read`, `session`, `write`, `ddl`, `admin` or `opaque`.
+    /// Of a statement `read`, `session`, `write`, `ddl`, `admin` or `opaque`; of a request `read`, `write`, `exec`, `reveal`,
+    /// `admin` or `opaque`.
     class: String,
-    /// The verbs of its statements, in order.
+    /// The verbs of its statements, in order; of a request its operation.
     verbs: Vec<String>,
     tables: TablesView,
     /// Functions called.
     functions: Vec<String>,
+    /// What a request is aimed at: an object of a cluster, a path of a service, resources of an account.
+    objects: Vec<String>,
 }
 
 /// Tables named.
@@ -480,6 +483,7 @@ pub(super) fn resource(touched: Touched) -> ResourceView {
             write: touched.tables.write.into_iter().collect(),
         },
         functions: touched.functions.into_iter().collect(),
+        objects: touched.objects.into_iter().collect(),
     }
 }
 

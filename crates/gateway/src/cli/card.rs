@@ -59,6 +59,8 @@ pub(super) fn fields(review: &Value) -> Vec<Field> {
     for hidden in review["hidden"].as_array().into_iter().flatten() {
         field("hidden", disclose::words(hidden));
     }
+    field("verb", plain(&review["resource"]["verbs"]));
+    field("object", plain(&review["resource"]["objects"]));
     field("reads", plain(&review["resource"]["tables"]["read"]));
     field("writes", plain(&review["resource"]["tables"]["write"]));
     for (name, value) in review["settings"].as_object().into_iter().flatten() {

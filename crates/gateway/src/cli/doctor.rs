@@ -1,4 +1,4 @@
-//! `countersign doctor` and `countersign connect`: is everything in place, and how does one get in.
+//! `countersign doctor`: is everything in place.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::identity::flow::Flow;
 use crate::identity::oidc::{Provider, Wish};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::workload;
-use crate::policies;
 use crate::ports::{Clock as _, OIDC_CLIENT_SECRET, Vault as _};
 use crate::protocols::postgres::tls::ServerTls;
 use crate::protocols::postgres::upstream::{Connector, Endpoint, Timeouts};
 use crate::vault::{LocalVault, master};
+use crate::{policies, protocols, relay};
 
 /// What was looked at, and what was found.
 struct Finding {
@@ -161,6 +161,10 @@ async fn issuer(issuer: &Issuer) -> anyhow::Result<String> {
 }
 
 async fn upstream(config: &Config, target: &Target) -> anyhow::Result<String> {
+    if target.protocol.is_http() {
+        let found = relay::check(target, protocols::dialect, &LocalVault::new(config), &config.data_dir).await;
+        return found.map(|note| format!("{note}, {}", target.environment.name())).map_err(anyhow::Error::msg);
+    }
     let endpoint: Endpoint = target.upstream.parse()?;
     let address = endpoint.address();
     let secret = match &target.credential {
@@ -177,21 +181,4 @@ async fn upstream(config: &Config, target: &Target) -> anyhow::Result<String> {
     }
     let environment = target.environment.name();
     Ok(format!("{address}, PostgreSQL {version}, {environment}"))
-}
-
-pub(super) fn connect(context: &Context, target: &str, agent: &str) -> anyhow::Result<ExitCode> {
-    let config = context.load()?;
-    config.target(target).with_context(|| {
-        let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
-        format!("there is no target `{target}`; there is: {}", names.join(", "))
-    })?;
-    let address = config.postgres.listen.context("the PostgreSQL listener is not configured")?;
-    let url = format!("postgres://{agent}@{address}/{target}?sslmode=require");
-    if context.json {
-        output::json(&serde_json::json!({"url": url}))?;
-    } else {
-        output::line(&format!("psql \"{url}\""));
-        output::line(&output::painted(Paint::Quiet, "the password is the agent's key (PGPASSWORD, or at the prompt)"));
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod card;
 mod channel;
+mod connect;
 mod describe;
 mod disclose;
 mod doctor;
@@ -57,13 +58,7 @@ enum Command {
     /// Check the configuration, the policies, the data directory and the upstreams
     Doctor,
     /// Show how a client connects to a target
-    Connect {
-        /// The target's name
-        target: String,
-        /// The agent that connects
-        #[arg(long, default_value = "AGENT")]
-        agent: String,
-    },
+    Connect(connect::Args),
     /// People who own agents and approve
     #[command(subcommand)]
     Person(identity::PersonCommand),
@@ -148,7 +143,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }),
         Command::Doctor => block_on(doctor::run(context)),
-        Command::Connect { target, agent } => doctor::connect(context, &target, &agent),
+        Command::Connect(args) => connect::run(context, &args),
         Command::Person(command) => block_on(identity::person(context, command)),
         Command::Agent(command) => block_on(identity::agent(context, command)),
         Command::Target(command) => block_on(target::run(context, command)),

@@ -158,7 +158,7 @@ async fn show(console: &Console, session: &Session, which: Which, done: Vec<Done
 fn row(moment: &Moment, review: &Review) -> Option<Row> {
     let matter = review.matter();
     let card = Card::new(&matter.described, matter.action, &matter.terms);
-    let statement = Statement::new(&card.statement);
+    let statement = Statement::of(&card);
     let whole = card.statement.cut_bytes == 0
         && card.statement.text.len() <= STATEMENT_BYTES_MAX
         && card.statement.parameters.is_empty()

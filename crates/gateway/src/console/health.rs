@@ -122,7 +122,7 @@ fn in_words(time: Duration) -> String {
 async fn answers(upstream: &str) -> Result<Duration, String> {
     let url = Url::parse(upstream).map_err(|_| "its address cannot be read".to_owned())?;
     let host = url.host_str().ok_or("its address names no host")?.trim_matches(['[', ']']).to_owned();
-    let port = url.port().unwrap_or(PORT);
+    let port = url.port_or_known_default().unwrap_or(PORT);
     let begun = Instant::now();
     match timeout(ANSWERS_WITHIN, TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => Ok(begun.elapsed()),

@@ -30,6 +30,10 @@ impl Effect {
     /// Of an impact.
     pub(super) fn of(impact: &Impact) -> Self {
         let rows = match (impact.known, impact.rows, impact.rows_max) {
+            (true, None, None) if impact.objects.is_some() => match impact.objects {
+                Some(1) => "1 object".to_owned(),
+                objects => format!("{} objects", grouped(objects.unwrap_or_default())),
+            },
             (true, Some(rows), Some(most)) => format!("about {}, at most {}", grouped(rows), grouped(most)),
             (true, Some(rows), None) => format!("about {}", grouped(rows)),
             (true, None, Some(most)) => format!("at most {}", grouped(most)),

@@ -312,9 +312,11 @@ pub(super) fn effect(class: &str) -> &'static str {
     match class {
         "read" => "reads",
         "session" => "changes settings of its session",
-        "write" => "changes rows",
+        "write" => "changes data",
+        "exec" => "runs something",
+        "reveal" => "reveals credentials",
         "ddl" => "changes the schema",
-        "admin" => "changes the server",
+        "admin" => "changes rights or the server",
         "change" => "changes what is permitted",
         _ => "effect not known",
     }

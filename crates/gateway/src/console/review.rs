@@ -168,6 +168,10 @@ struct CardView {
     writes: Names,
     reads: Names,
     functions: Names,
+    /// What a request is aimed at.
+    objects: Names,
+    /// Whether it is SQL, whose tables are known.
+    is_sql: bool,
     /// Session settings that are part of what it means, and differ from the target's own.
     settings: Vec<(Html, Html)>,
     reason: Option<Html>,
@@ -363,10 +367,7 @@ fn card_view(card: Card, review: &Review, moment: &Moment, stands: bool) -> Card
         environment: card.environment.clone(),
         action: card.action.clone(),
         verbs: verbs(&card.resource.verbs),
-        statement: match card.resource.kind.as_str() {
-            "gate" => Statement::plain(difference(&card.statement.text)),
-            _ => Statement::new(&card.statement),
-        },
+        statement: Statement::of(&card),
         is_gate: card.changes().is_some(),
         replaces: (stands && !card.statement.replaces.is_empty())
             .then(|| difference(&card.statement.replaces.join("\n"))),
@@ -376,6 +377,8 @@ fn card_view(card: Card, review: &Review, moment: &Moment, stands: bool) -> Card
         writes: names(card.resource.tables.write.iter()),
         reads: names(card.resource.tables.read.iter()),
         functions: names(card.resource.functions.iter()),
+        objects: names(card.resource.objects.iter()),
+        is_sql: card.resource.kind == "database",
         settings: card.settings.iter().map(|(name, value)| (line(name), line(value))).collect(),
         reason: card.reason.as_deref().map(block),
         in_transaction: card.in_transaction,

@@ -10,7 +10,7 @@ use super::Console;
 use super::page::{Frame, render};
 use super::session::Session;
 use super::show::{Html, difference, line};
-use crate::config::Target;
+use crate::config::{Protocol, Target};
 use crate::targets;
 
 #[derive(Template)]
@@ -58,7 +58,15 @@ pub(super) async fn targets(State(console): State<Console>, Extension(session): 
         environment: target.environment.name(),
         sensitivity: (target.sensitivity.name(), target.sensitivity.level()),
         upstream: line(place(&target.upstream)),
-        connect: listen.as_ref().map(|at| line(&format!("psql \"postgres://AGENT:KEY@{at}/{}\"", target.name))),
+        connect: match target.protocol {
+            Protocol::Postgres => {
+                listen.as_ref().map(|at| line(&format!("psql \"postgres://AGENT:KEY@{at}/{}\"", target.name)))
+            }
+            Protocol::Http => {
+                Some(line(&format!("curl -H \"Authorization: Bearer KEY\" {}/t/{}/", config.public_url, target.name)))
+            }
+            Protocol::Kubernetes | Protocol::Aws => Some(line(&format!("countersign connect {}", target.name))),
+        },
     };
     let new = config.targets.iter().filter(|target| !in_force.contains_key(&target.name));
     let targets = in_force.values().chain(new).map(view).collect();

@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use askama::filters::HtmlSafe;
 use countersign_core::action::Timestamp;
 use countersign_core::action::redact::{Shown, ShownStream};
+use countersign_core::card::Card;
 use countersign_core::card::unseen::badge;
 
 use super::sql::{self, Kind};
@@ -76,14 +77,26 @@ impl Statement {
     }
 
     /// Of a card.
-    pub(super) fn new(shown: &Shown) -> Self {
+    pub(super) fn of(card: &Card) -> Self {
+        match card.resource.kind.as_str() {
+            "gate" => Self::plain(difference(&card.statement.text)),
+            kind => Self::shown(&card.statement, kind == "database"),
+        }
+    }
+
+    #[cfg(test)]
+    fn sql(shown: &Shown) -> Self {
+        Self::shown(shown, true)
+    }
+
+    fn shown(shown: &Shown, is_sql: bool) -> Self {
         let texts =
             || std::iter::once(shown.text.as_str()).chain(shown.parameters.iter().flatten().map(String::as_str));
         let marked: usize = texts().map(|text| pieces(text).filter(|piece| piece.is_placeholder()).count()).sum();
         let imitated = shown.imitated || marked > shown.redacted;
         let value = |text: &str| statement_text(text, !imitated, false);
         Self {
-            text: statement_text(&shown.text, !imitated, true),
+            text: statement_text(&shown.text, !imitated, is_sql),
             parameters: shown.parameters.iter().map(|shown| shown.as_deref().map(value)).collect(),
             imitated,
         }
@@ -352,11 +365,11 @@ mod tests {
     #[test]
     fn placeholders_are_marked_unless_imitated() {
         let real = Shown { text: "SELECT ‹email 1›".to_owned(), redacted: 1, ..Shown::default() };
-        let statement = Statement::new(&real);
+        let statement = Statement::sql(&real);
         assert_eq!(statement.text.to_string(), "<b>SELECT</b> <mark class=\"hidden\">email 1</mark>");
         assert!(!statement.imitated);
-        assert!(Statement::new(&Shown { imitated: true, redacted: 5, ..real.clone() }).imitated);
-        let forged = Statement::new(&Shown { redacted: 0, ..real });
+        assert!(Statement::sql(&Shown { imitated: true, redacted: 5, ..real.clone() }).imitated);
+        let forged = Statement::sql(&Shown { redacted: 0, ..real });
         assert!(forged.imitated);
         assert_eq!(forged.text.to_string(), "<b>SELECT</b> ‹email <span class=\"num\">1</span>›");
     }
@@ -368,9 +381,9 @@ mod tests {
         let expected = "<b>SELECT</b> <span class=\"str\">&#39;a </span><mark class=\"hidden\">email 1</mark>\
             <span class=\"str\"> -- b&#39;</span>, <span class=\"num\">1</span> <span class=\"com\">-- c &#39;d&#39;</span>\n\
             <b>FROM</b> &#34;x&#34;";
-        assert_eq!(Statement::new(&shown).text.to_string(), expected);
+        assert_eq!(Statement::sql(&shown).text.to_string(), expected);
         let value = Shown { parameters: vec![Some("'--x' OR 1".to_owned())], ..shown };
-        assert_eq!(Statement::new(&value).parameters, [Some(line("'--x' OR 1"))], "a value is no SQL");
+        assert_eq!(Statement::sql(&value).parameters, [Some(line("'--x' OR 1"))], "a value is no SQL");
     }
 
     #[test]
@@ -386,7 +399,7 @@ mod tests {
         for text in ["‹", "‹x", "‹‹email 1››", "›‹", "‹ 1›", "‹E 1›"] {
             let shown = Shown { text: text.to_owned(), redacted: 9, ..Shown::default() };
             let plain =
-                Statement::new(&shown).text.to_string().replace("<mark class=\"hidden\">", "‹").replace("</mark>", "›");
+                Statement::sql(&shown).text.to_string().replace("<mark class=\"hidden\">", "‹").replace("</mark>", "›");
             let plain = plain.replace("<span class=\"num\">", "").replace("</span>", "");
             assert_eq!(plain, text);
         }

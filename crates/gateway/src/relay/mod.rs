@@ -23,4 +23,4 @@ mod upstream;
 pub use answer::{RETRY_SECONDS, problem};
 pub use body::{Answering, Error};
 pub use serve::{Dialects, Relay};
-pub use upstream::TargetError;
+pub use upstream::{TargetError, check};

@@ -19,7 +19,7 @@ use super::subject::{Doorman, Subject};
 use super::upstream::{TargetError, Upstream};
 use super::{answer, headers};
 use crate::codes::Code;
-use crate::config::{Protocol, Target};
+use crate::config::{Auth, Protocol, Target};
 use crate::gate::Gate;
 use crate::pipeline::{self, Waiting};
 use crate::refusal::Refusal;
@@ -147,7 +147,15 @@ impl Relay {
         let early = |refusal: Refusal| Turned { refusal, upstream: None };
         let host = self.by_host(&request);
         let addressed = addressed(&request, host).map_err(early)?;
-        let upstream = self.upstream(&addressed.target).map_err(early)?;
+        let upstream = match self.upstream(&addressed.target) {
+            Ok(upstream) => upstream,
+            Err(refusal) => {
+                // which targets there are is told to those alone who have a key
+                let query = request.uri().query();
+                let known = self.doorman.admit(&self.gate, request.headers(), query, &Auth::Bearer).await;
+                return Err(early(known.err().unwrap_or(refusal)));
+            }
+        };
         let (prefix, path) = (addressed.prefix, addressed.path.to_owned());
         let call = self.described(request, &upstream, (prefix, path)).await;
         call.map_err(|refusal| Turned { refusal, upstream: Some(upstream) })

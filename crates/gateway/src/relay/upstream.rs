@@ -26,6 +26,7 @@ use super::body::Sending;
 use super::capture::{Bound, Outgoing};
 use super::dialect::Dialect;
 use super::oauth;
+use super::serve::Dialects;
 use crate::config::{self, Auth, HttpTarget};
 use crate::ports::Vault;
 use crate::spool::Spools;
@@ -330,6 +331,30 @@ impl Upstream {
             }
             _ => Ok(builder.with_no_client_auth()),
         }
+    }
+}
+
+/// Looks whether a target could be used: its dialect, its credential, and whether something listens at its address. Nothing
+/// is asked of the upstream.
+///
+/// # Errors
+/// In words, what is wrong.
+pub async fn check(
+    target: &config::Target,
+    dialects: Dialects,
+    vault: &dyn Vault,
+    data_dir: &std::path::Path,
+) -> Result<String, String> {
+    let dialect = dialects(target)?;
+    let upstream = Upstream::new(target.clone(), dialect, data_dir).map_err(|error| error.problem)?;
+    upstream.credential(vault).await?;
+    let port = upstream.authority.port_u16().unwrap_or(if upstream.scheme == Scheme::HTTPS { 443 } else { 80 });
+    let host = upstream.authority.host().trim_matches(['[', ']']).to_owned();
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    match tokio::time::timeout(CONNECT_TIME_MAX, connecting).await {
+        Ok(Ok(_)) => Ok(format!("{}, {} accepts connections", target.protocol.name(), upstream.authority)),
+        Ok(Err(error)) => Err(format!("{}: {error}", upstream.authority)),
+        Err(_) => Err(format!("{}: no connection within {} s", upstream.authority, CONNECT_TIME_MAX.as_secs())),
     }
 }
 
