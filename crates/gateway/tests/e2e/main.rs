@@ -43,6 +43,7 @@ mod protocol;
 mod provisioning;
 mod raw;
 mod redaction;
+mod relay;
 mod secrets;
 mod self_approval;
 mod separation;

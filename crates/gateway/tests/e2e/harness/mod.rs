@@ -9,6 +9,7 @@ pub(crate) mod emulated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod mail;
+pub(crate) mod origin;
 pub(crate) mod pager;
 pub(crate) mod playground;
 pub(crate) mod policies;
@@ -96,6 +97,8 @@ pub(crate) struct Plan {
     changes_reviewed: bool,
     /// More people, with their groups.
     people: &'static [(&'static str, &'static str)],
+    /// More targets, as the configuration has them.
+    targets: String,
     /// Bytes of a small disk of its own for the gateway's data.
     disk_bytes: Option<u64>,
 }
@@ -243,6 +246,12 @@ impl Plan {
         self
     }
 
+    /// Adds targets, as the configuration has them.
+    pub(crate) fn targets(mut self, configuration: String) -> Self {
+        self.targets = configuration;
+        self
+    }
+
     /// Gives the gateway's data a disk of this size.
     pub(crate) fn disk(mut self, bytes: u64) -> Self {
         self.disk_bytes = Some(bytes);
@@ -330,7 +339,7 @@ impl Plan {
         if self.named {
             configuration = configuration.replace("public_url = \"http://127.0.0.1", "public_url = \"http://localhost");
         }
-        fs::write(dir.join("countersign.toml"), configuration).unwrap();
+        fs::write(dir.join("countersign.toml"), configuration + &self.targets).unwrap();
         let gateway =
             Gateway::new(&dir, ports, password, sweeper.clone()).with_disk(self.disk_bytes).with_name(self.named);
         World {
