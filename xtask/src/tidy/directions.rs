@@ -56,7 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("channels",    &["fetch", "gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["fetch", "gate", "identity", "resolve", "channels"]),
     ("protocols",   &["gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols/*"]),
-    ("protocols/*", &["gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols"]),
+    ("protocols/*", &["fetch", "gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols"]),
 ];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
@@ -168,14 +168,14 @@ mod tests {
             "protocols/postgres/serve.rs",
             "use crate::protocols::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, spool, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, fetch, gate, identity, lanes, pipeline, relay, spool, protocols",
             ],
         );
         check(
             "protocols/postgres/serve.rs",
             "use super::super::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, gate, identity, lanes, pipeline, relay, spool, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, fetch, gate, identity, lanes, pipeline, relay, spool, protocols",
             ],
         );
     }

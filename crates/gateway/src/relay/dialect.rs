@@ -46,7 +46,7 @@ pub struct Refused<'a> {
 
 /// One protocol over HTTP. Pure: what takes time belongs to the relay.
 pub trait Dialect: Send + Sync {
-    /// What a request means. Never fails: what is not understood is opaque.
+    /// What a request means. Never fails: what is not understood is opaque. What the rules hide is no fact.
     fn describe(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Facts;
 
     /// What a card shows of a request, and what that hides.
