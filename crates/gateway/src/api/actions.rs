@@ -200,10 +200,23 @@ async fn look(gate: &Gate, caller: &Caller, id: &str) -> Result<ActionView, Prob
     let found = gate.store.review(&ReviewId::new(id)).await?.map(|found| found.review);
     let review = found.filter(|review| caller.reads(&review.matter().described));
     let review = review.ok_or_else(|| Problem::absent("action", id))?;
-    let ran = gate.store.attempt(&review.matter().described.id).await?; // the call that waited went on
+    let ran = ran(gate, &review).await?;
     let view = ran
         .map_or_else(|| hung(gate, &review), |ran| ActionView { review: Some(hung_on(gate, &review)), ..view(&ran) });
     Ok(view)
+}
+
+/// What ran of a review's action: the call that waited and went on, or the one that came again once it was approved.
+async fn ran(gate: &Gate, review: &Review) -> Result<Option<Attempt>, Problem> {
+    let matter = review.matter();
+    let waited = gate.store.attempt(&matter.described.id).await?;
+    let gave_up = [Code::HoldEnded, Code::Cancelled].map(|code| Some(code.name().to_owned()));
+    if waited.as_ref().is_none_or(|attempt| !gave_up.contains(&attempt.code)) {
+        return Ok(waited);
+    }
+    let Review::Closed(_) = review else { return Ok(None) };
+    let later = gate.store.attempts(LOOK_THROUGH_MAX).await?;
+    Ok(later.into_iter().find(|attempt| attempt.digest == matter.action && attempt.grant.is_some()))
 }
 
 /// An action that hangs on a review, or hung on one and never ran.

@@ -209,7 +209,10 @@ pub(crate) fn misbehaving(deed: impl Fn(&mut TcpStream) + Send + Sync + 'static)
     port
 }
 
-/// Sends bytes as they are, and reads until the other side is done or `SOON` is over.
+/// How long the other side may be silent once it has begun to answer.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Sends bytes as they are, and reads until the other side is done, or says no more.
 pub(crate) fn raw(port: u16, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
@@ -218,7 +221,10 @@ pub(crate) fn raw(port: u16, bytes: &[u8]) -> String {
     let mut piece = [0; 4096];
     loop {
         match socket.read(&mut piece) {
-            Ok(count @ 1..) => text.extend_from_slice(&piece[..count]),
+            Ok(count @ 1..) => {
+                text.extend_from_slice(&piece[..count]);
+                socket.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+            }
             _ => return String::from_utf8_lossy(&text).into_owned(),
         }
     }
