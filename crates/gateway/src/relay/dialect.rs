@@ -2,7 +2,7 @@
 
 use countersign_core::action::Facts;
 use countersign_core::action::redact::{Redacted, Rules};
-use http::{HeaderName, Response};
+use http::{HeaderMap, HeaderName, Response};
 
 use super::answer;
 use super::head::Head;
@@ -56,6 +56,9 @@ pub trait Dialect: Send + Sync {
     fn forwards(&self, _name: &HeaderName) -> bool {
         false
     }
+
+    /// Changes headers that differ each time the same is sent to what stays of them; called once, before anything is described.
+    fn settle(&self, _headers: &mut HeaderMap) {}
 
     /// The longest that a call may hang before its client, or something on the way, gives up; in seconds.
     fn hold_seconds_max(&self) -> u32 {

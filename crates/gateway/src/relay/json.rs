@@ -41,6 +41,15 @@ impl Json {
         Some(value)
     }
 
+    /// The same of CBOR (RFC 8949), as far as JSON can say it; bytes become hexadecimal digits.
+    pub fn from_cbor(bytes: &[u8]) -> Option<Self> {
+        let left = Cell::new(VALUES_MAX);
+        let mut reader = serde_cbor_2::Deserializer::from_slice(bytes);
+        let value = Seed(&left).deserialize(&mut reader).ok()?;
+        reader.end().ok()?;
+        Some(value)
+    }
+
     /// Whether a name comes twice in an object, in any spelling of upper and lower case: some servers take the first, some
     /// the last, and some do not tell `Amount` from `amount`.
     pub fn repeats(&self) -> bool {
@@ -113,6 +122,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Text(value.to_owned()))
     }
 
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<Json, E> {
+        Ok(Json::Text(hex::encode(value)))
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(Seed(self.0))? {
@@ -149,6 +162,15 @@ mod tests {
             assert!(Json::parse(text.as_bytes()).is_some_and(|json| json.repeats()), "{text}");
         }
         assert!(!Json::parse(br#"[{"a":1},{"a":2}]"#).expect("JSON").repeats());
+    }
+
+    #[test]
+    fn cbor_is_read_alike() {
+        let cbor = [0xa2, 0x61, b'a', 0x01, 0x61, b'A', 0x42, 0x00, 0xff];
+        let json = Json::from_cbor(&cbor).expect("CBOR");
+        assert_eq!(json.get("A").and_then(Json::text), Some("00ff"));
+        assert!(json.repeats());
+        assert_eq!(Json::from_cbor(&[0xff]), None);
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl Relay {
         let own = &upstream.http.headers;
         let forwards = |name: &HeaderName| own.contains(name.as_str()) || upstream.dialect.forwards(name);
         let mut kept = headers::of_request(request.headers(), forwards)?;
+        upstream.dialect.settle(&mut kept);
         if let Some(rest) = Preference::rest(request.headers()) {
             kept.insert("prefer", rest);
         }

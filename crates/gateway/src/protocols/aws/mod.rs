@@ -1,30 +1,102 @@
 //! AWS: service, action and resources by its wire protocols; requests signed anew.
+//!
+//! | protocol | what names the operation |
+//! |---|---|
+//! | query, EC2 | `Action` of the form, or of the query |
+//! | JSON 1.0, 1.1 | `X-Amz-Target: Prefix.Operation` |
+//! | RPC v2 with CBOR | `Smithy-Protocol`, and `/service/…/operation/Operation` |
+//! | REST (S3, Lambda, EKS …) | method, path and query, by tables |
+//!
+//! The service is the one that the client signed for; which protocols it speaks is a table. A request that speaks two at once
+//! is opaque. Deliberately absent: event streams, SigV4a, and checking the client's signature, which is made with a key
+//! that is none.
+
+mod call;
+mod classes;
+mod describe;
+pub mod models;
+pub mod refuse;
+mod resources;
+mod s3;
+mod scope;
+mod shown;
+pub mod sign;
+
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use countersign_core::action::Facts;
-use countersign_core::action::redact::{Redacted, Rules, Shown};
-use countersign_core::action::request::AwsFacts;
+use countersign_core::action::redact::{Redacted, Rules};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::config::Target;
-use crate::relay::dialect::{Content, Dialect};
+use crate::fetch::with_causes;
+use crate::relay::dialect::{Content, Dialect, Refused, Signing};
 use crate::relay::head::Head;
+use models::Models;
+use scope::Scope;
 
-struct Unread;
+/// How long a call hangs: less than the 60 seconds after which botocore and the SDKs give up on an answer.
+const HOLD_SECONDS_MAX: u32 = 50;
 
-impl Dialect for Unread {
-    fn describe(&self, _: &Head, _: Content<'_>, _: &Rules) -> Facts {
-        Facts::Aws(AwsFacts::opaque("", ""))
+/// What is known of AWS beyond the tables here.
+#[derive(Debug, Default)]
+pub struct Aws {
+    /// Operations of services that speak REST, from a folder of models.
+    pub models: Models,
+    /// The host behind which a bucket's name stands as a subdomain: `s3.example.org` for `bucket.s3.example.org`.
+    pub bucket_host: Option<String>,
+}
+
+impl Dialect for Aws {
+    fn describe(&self, head: &Head, content: Content<'_>, _: &Rules) -> Facts {
+        Facts::Aws(describe::describe(self, head, content))
     }
 
-    fn shown(&self, head: &Head, _: Content<'_>, _: &Rules) -> Redacted {
-        Shown { text: format!("{} {}", head.method, head.target()), ..Shown::default() }.into()
+    fn shown(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
+        shown::shown(self, head, content, rules)
+    }
+
+    fn forwards(&self, name: &HeaderName) -> bool {
+        let own = name.as_str().starts_with("x-amz-") && name != "x-amz-date" && name != "x-amz-security-token";
+        own || name == AUTHORIZATION || name == "smithy-protocol" || name == "content-md5"
+    }
+
+    /// Of the client's own signature only what it is for: the rest changes each time the same is sent.
+    fn settle(&self, headers: &mut HeaderMap) {
+        let Some(value) = headers.remove(AUTHORIZATION) else { return };
+        let scope = value.to_str().ok().and_then(Scope::of_authorization);
+        if let Some(value) = scope.and_then(|scope| HeaderValue::from_str(&scope.authorization()).ok()) {
+            headers.insert(AUTHORIZATION, value);
+        }
+    }
+
+    fn hold_seconds_max(&self) -> u32 {
+        HOLD_SECONDS_MAX
+    }
+
+    fn refuse(&self, refused: Refused<'_>) -> Response<Vec<u8>> {
+        refuse::response(refused)
+    }
+
+    fn sign(&self, signing: &mut Signing<'_>) -> Result<(), String> {
+        sign::outgoing(signing, SystemTime::now())
     }
 }
 
 /// The dialect of a target.
 ///
 /// # Errors
-/// What it needs cannot be read.
-pub fn dialect(_: &Target) -> Result<Arc<dyn Dialect>, String> {
-    Ok(Arc::new(Unread))
+/// Its folder of models cannot be used.
+pub fn dialect(target: &Target) -> Result<Arc<dyn Dialect>, String> {
+    let folder = target.http.as_ref().and_then(|http| http.models.as_ref());
+    let models = match folder {
+        Some(folder) => Models::load(folder).map_err(|error| with_causes(&error))?,
+        None => Models::default(),
+    };
+    Ok(Arc::new(Aws { models, bucket_host: None }))
 }
+
+#[cfg(test)]
+mod tests;

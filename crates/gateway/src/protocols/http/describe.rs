@@ -67,6 +67,9 @@ pub(super) fn describe(api: &Api, head: &Head, content: Content<'_>, rules: &Rul
 
 /// The same, or why it is opaque.
 pub(super) fn known(api: &Api, head: &Head, content: Content<'_>, rules: &Rules) -> Result<HttpFacts, Opaque> {
+    if head.method == http::Method::TRACE {
+        return Err(Opaque::NoOperation);
+    }
     if OVERRIDES.iter().any(|name| head.headers.contains_key(*name)) {
         return Err(Opaque::MethodOverride);
     }
