@@ -80,7 +80,8 @@ impl Page {
             self.value(name, &plain(name), Place::of(position));
             if pair.contains('=') {
                 self.words("=");
-                self.value(value, &plain(value), Place { position, column: Some(plain(name)) });
+                let secret = SECRETS.contains(&plain(name).to_lowercase().as_str());
+                self.put(value, &plain(value), Place { position, column: Some(plain(name)) }, secret);
             }
         }
     }
