@@ -5,6 +5,7 @@ mod break_glass;
 mod decisions;
 mod loading;
 mod memo;
+mod packs;
 mod properties;
 mod stages;
 
