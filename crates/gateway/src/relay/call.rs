@@ -84,10 +84,11 @@ impl RelayCall {
     fn facts(&self) -> Facts {
         let Captured { head, upgrade, .. } = &self.captured;
         let mut facts = self.upstream.dialect.describe(head, self.captured.content(), &self.upstream.rules);
-        if upgrade.is_some()
-            && let Facts::Http(http) = &mut facts
-        {
-            http.class = http.class.max(RequestClass::Exec); // what is said on the other protocol is not looked at
+        // what is said on another protocol is not looked at
+        match &mut facts {
+            Facts::Http(http) if upgrade.is_some() => http.class = http.class.max(RequestClass::Exec),
+            Facts::Kubernetes(k8s) if upgrade.is_some() => k8s.class = k8s.class.max(RequestClass::Exec),
+            _ => {}
         }
         facts
     }
