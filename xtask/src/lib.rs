@@ -2,6 +2,7 @@
 //! list of tools that are needed. Only `std` and `serde_json`, so that `cargo demo` starts within seconds on a fresh machine.
 
 pub mod cluster;
+pub mod kubernetes;
 pub mod loopback;
 pub mod needs;
 pub mod process;

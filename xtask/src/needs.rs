@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cluster::Binaries;
+use crate::kubernetes::api_server;
 use crate::process::{as_typed, find_in_path, is_root};
 use crate::trouble::{Doing, Result};
 
@@ -30,12 +31,18 @@ pub enum Need {
     Chromium,
     /// The solver that proves policies.
     Cvc5,
+    /// Kubernetes' command line.
+    Kubectl,
+    /// What an API server keeps its objects in.
+    Etcd,
+    /// What builds an API server where there is none yet.
+    ApiServerBuild,
 }
 
 /// For `cargo demo`.
 pub const DEMO: [Need; 4] = [Need::CCompiler, Need::Libclang, Need::Postgres, Need::Openssl];
 /// For `cargo xtask test`.
-pub const TEST: [Need; 10] = [
+pub const TEST: [Need; 13] = [
     Need::CCompiler,
     Need::Libclang,
     Need::Postgres,
@@ -46,12 +53,18 @@ pub const TEST: [Need; 10] = [
     Need::Node,
     Need::Chromium,
     Need::Cvc5,
+    Need::Kubectl,
+    Need::Etcd,
+    Need::ApiServerBuild,
 ];
 
 /// The driver's archive, as Debian lays it out.
 pub const JDBC_JAR: &str = "/usr/share/java/postgresql.jar";
 /// Go sources packaged by Debian.
 pub const GOPATH: &str = "/usr/share/gocode";
+
+/// A package of it that replaces one of Kubernetes' own.
+const REFLECT2: &str = "src/github.com/modern-go/reflect2";
 
 const LIBRARY_DIRS: [&str; 8] = [
     "/usr/lib",
@@ -78,6 +91,9 @@ impl Need {
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
             Self::Cvc5 => "cvc5 (a solver)",
+            Self::Kubectl => "kubectl",
+            Self::Etcd => "etcd",
+            Self::ApiServerBuild => "what builds kube-apiserver from Debian's source",
         }
     }
 
@@ -94,6 +110,12 @@ impl Need {
             Self::Node => any_program(&["node"]) && any_program(&["npm"]),
             Self::Chromium => chromium().is_some(),
             Self::Cvc5 => any_program(&["cvc5"]),
+            Self::Kubectl => any_program(&["kubectl"]),
+            Self::Etcd => any_program(&["etcd"]),
+            Self::ApiServerBuild => {
+                let programs = ["go", "make", "rsync", "dpkg-source"].iter().all(|name| any_program(&[name]));
+                api_server().exists() || (programs && Path::new(GOPATH).join(REFLECT2).exists())
+            }
         }
     }
 
@@ -118,6 +140,15 @@ impl Need {
             (Manager::Brew, Self::GoSumdb) => &["go"],
             (Manager::Brew, Self::Python) => &["python"],
             (Manager::Brew, Self::Node) => &["node"],
+            (Manager::Apt, Self::Kubectl) => &["kubernetes-client"],
+            (Manager::Apt, Self::Etcd) => &["etcd-server"],
+            (Manager::Apt, Self::ApiServerBuild) => {
+                &["golang-go", "golang-github-modern-go-reflect2-dev", "make", "rsync", "dpkg-dev"]
+            }
+            (_, Self::Kubectl) => &["kubernetes-cli"],
+            (_, Self::Etcd) => &["etcd"],
+            // the source is Debian's
+            (_, Self::ApiServerBuild) => &[],
             (_, Self::Openssl) => &["openssl"],
             (_, Self::Chromium) => &["chromium"],
             (_, Self::Cvc5) => &["cvc5"],

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use xtask::kubernetes::api_server;
 use xtask::needs::{self, Need};
 use xtask::process::{as_typed, find_in_path};
 use xtask::trouble::{Doing, Result};
@@ -31,6 +32,8 @@ pub(crate) fn for_everything(install: bool, with_fuzz: bool, voice: Voice) -> Re
     voice.good("attack tools");
     node(install)?;
     voice.good("Node clients");
+    kubernetes(install)?;
+    voice.good("Kubernetes API server");
     cargo_install(CARGO_DENY, install)?;
     if with_fuzz {
         cargo_install(CARGO_FUZZ, install)?;
@@ -64,6 +67,14 @@ fn python(list: &str, name: &str, install: bool) -> Result<()> {
     fill.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r"]).arg(&wanted);
     carry_out(&mut [venv, fill], install)?;
     remember(&wanted, &home)
+}
+
+/// Builds the API server if there is none.
+fn kubernetes(install: bool) -> Result<()> {
+    if api_server().exists() {
+        return Ok(());
+    }
+    carry_out(&mut [xtask::kubernetes::build()], install)
 }
 
 fn node(install: bool) -> Result<()> {

@@ -88,7 +88,7 @@ impl RelayCall {
         match &mut facts {
             Facts::Http(http) if upgrade.is_some() => http.class = http.class.max(RequestClass::Exec),
             Facts::Kubernetes(k8s) if upgrade.is_some() => k8s.class = k8s.class.max(RequestClass::Exec),
-            _ => {}
+            Facts::Http(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Sql(_) | Facts::Gate(_) => {}
         }
         facts
     }

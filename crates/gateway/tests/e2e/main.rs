@@ -28,6 +28,7 @@ mod gate_targets;
 mod hostile;
 mod impact;
 mod incidents;
+mod kubernetes;
 mod ledger;
 mod looks;
 mod mail;

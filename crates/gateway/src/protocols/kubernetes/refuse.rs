@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::codes::Code;
-use crate::relay::answer::RETRY_SECONDS;
+use crate::relay::RETRY_SECONDS;
 use crate::relay::dialect::Refused;
 
 /// The answer to a refusal, or to a request whose review is still open.
@@ -108,13 +108,8 @@ mod tests {
         let url = "http://localhost/reviews/rev_1".to_owned();
         let review = ReviewId::new("rev_1");
         let waiting = Waiting { review, url, hold_seconds: 50, expires_seconds: 1_800, suffices: vec![] };
-        let refused = Refused {
-            refusal: &refusal,
-            waiting: Some(&waiting),
-            action: None,
-            head: None,
-            preferred_async: false,
-        };
+        let refused =
+            Refused { refusal: &refusal, waiting: Some(&waiting), action: None, head: None, preferred_async: false };
         let response = answer(&refused);
         let body = serde_json::from_slice(response.body()).unwrap();
         (response, body)

@@ -8,6 +8,7 @@ pub(crate) mod console;
 pub(crate) mod emulated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
+pub(crate) mod kubernetes;
 pub(crate) mod mail;
 pub(crate) mod origin;
 pub(crate) mod pager;

@@ -1,0 +1,202 @@
+//! `kubectl` against a real API server, by way of the gateway.
+
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use xtask::process::{Finished, wait_until};
+
+use crate::harness::api::Review;
+use crate::harness::kubernetes::{ApiServer, TOKEN};
+use crate::harness::{Plan, SOON, World};
+
+/// The target's name.
+const CLUSTER: &str = "cluster";
+
+const POLICIES: &str = r#"
+@id("k8s-may")
+permit (principal is Agent, action in [Action::"k8s:read", Action::"k8s:write", Action::"k8s:exec"], resource is Cluster);
+
+@id("k8s-production")
+@review("change to the production cluster: one DBA")
+@hold("3s")
+forbid (principal is Agent, action == Action::"k8s:write", resource is Cluster)
+unless { context.k8s.dryRun || context.approvals.contains(Quorum::"dba:1") };
+
+@id("k8s-no-sessions")
+@deny("nobody opens sessions in production")
+forbid (principal is Agent, action == Action::"k8s:exec", resource is Cluster);
+"#;
+
+/// A cluster behind a gateway.
+struct Stage {
+    // dropped first: it lies in the world's directory
+    server: ApiServer,
+    world: World,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let mut world = Plan::default().policies_beside(POLICIES).prepare();
+        let server = ApiServer::start(&world.dir, world.sweeper.clone());
+        let file = world.gateway.config();
+        let configuration = std::fs::read_to_string(&file).unwrap();
+        let (cert, key) = server.certificate();
+        // `kubectl` sends no token without TLS
+        let tls = format!("[server]\ntls_cert = \"{}\"\ntls_key = \"{}\"", cert.display(), key.display());
+        let configuration = configuration.replacen("[server]", &tls, 1) + &server.target(CLUSTER);
+        std::fs::write(&file, configuration).unwrap();
+        world.gateway.start();
+        world.enrol(&[]);
+        Self { server, world }
+    }
+
+    fn url(&self) -> String {
+        format!("{}/t/{CLUSTER}", self.world.gateway.url().replace("http://127.0.0.1", "https://localhost"))
+    }
+
+    /// `kubectl` as the agent.
+    fn kubectl(&self, args: &[&str]) -> Finished {
+        self.server.kubectl(&self.url(), &self.world.key, args)
+    }
+
+    /// The same, which has to succeed.
+    fn done(&self, args: &[&str]) -> String {
+        self.kubectl(args).success("kubectl").unwrap()
+    }
+
+    /// The same, which has to fail. What it said.
+    fn refused(&self, args: &[&str]) -> String {
+        let finished = self.kubectl(args);
+        assert!(!finished.ok(), "{args:?}: {}", finished.stdout);
+        format!("{}{}", finished.stdout, finished.stderr)
+    }
+
+    /// The same while it waits for a review.
+    fn paused(&self, args: &[&str]) -> (Child, Review) {
+        let before = self.world.dora().open_reviews().len();
+        let mut command = self.server.command(&self.url(), &self.world.key, args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        (child, self.world.review_beyond(before))
+    }
+}
+
+/// What a command said, and whether it succeeded.
+fn ended(child: Child) -> (bool, String) {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+const CONFIG: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {mode: slow}\n";
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n";
+
+/// The harness alone: a real server that takes objects.
+#[test]
+fn the_api_server_runs() {
+    let dir = std::env::temp_dir().join(format!("countersign-k8s-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let sweeper = std::sync::Arc::new(xtask::sweeper::Sweeper::start(&dir).unwrap());
+    let server = ApiServer::start(&dir, sweeper);
+    let file = server.file("settings.yaml", CONFIG);
+    server.admin(&["apply", "-f", &file]);
+    assert_eq!(server.admin(&["get", "configmap", "settings", "-o", "jsonpath={.data.mode}"]), "slow");
+    assert!(!server.kubectl(&server.url(), "wrong", &["get", "configmaps"]).ok());
+    assert!(server.kubectl(&server.url(), TOKEN, &["delete", "configmap", "settings"]).ok());
+}
+
+#[test]
+fn kubectl_goes_through_the_gateway() {
+    let stage = Stage::set();
+    reads_go_through(&stage);
+    a_change_waits_and_goes_on(&stage);
+    a_rejected_change_is_forbidden(&stage);
+    no_value_of_a_secret_is_on_a_card(&stage);
+    sessions_and_secrets_are_refused(&stage);
+}
+
+fn reads_go_through(stage: &Stage) {
+    stage.server.admin(&["create", "configmap", "seen", "--from-literal=a=1"]);
+    assert!(stage.done(&["get", "configmaps", "-A"]).contains("seen"));
+    assert!(stage.done(&["describe", "configmap", "seen"]).contains('1'));
+    assert!(stage.done(&["api-resources"]).contains("deployments"));
+    assert!(stage.done(&["auth", "can-i", "create", "pods"]).contains("yes"));
+    assert!(stage.done(&["get", "--raw", "/version"]).contains("1.20"));
+    let file =
+        stage.server.file("seen.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: seen}\ndata: {a: '2'}\n");
+    let differs = stage.kubectl(&["diff", "-f", &file]);
+    assert!(differs.stdout.contains("+  a: \"2\""), "{} {}", differs.stdout, differs.stderr);
+    let dry = stage.done(&["create", "configmap", "none", "--dry-run=server", "-o", "name"]);
+    assert_eq!(dry.trim(), "configmap/none");
+    let mut watch =
+        stage.server.command(&stage.url(), &stage.world.key, &["get", "configmaps", "--watch", "-o", "name"]);
+    let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    stage.server.admin(&["create", "configmap", "arrives"]);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap() == "configmap/arrives"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The hold ends after three seconds; `kubectl` asks again by itself, and goes on once somebody has approved.
+fn a_change_waits_and_goes_on(stage: &Stage) {
+    let file = stage.server.file("settings.yaml", CONFIG);
+    let (child, review) = stage.paused(&["apply", "-f", &file]);
+    let card = review.0.to_string();
+    assert!(card.contains("create configmaps settings in namespace default"), "{card}");
+    assert!(card.contains("mode: slow"), "{card}");
+    // one hold ends meanwhile
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    stage.world.dora().approve(&review).ok();
+    let (ok, said) = ended(child);
+    assert!(ok, "{said}");
+    assert_eq!(stage.server.admin(&["get", "configmap", "settings", "-o", "jsonpath={.data.mode}"]), "slow");
+    let outcome = || stage.world.dora().actions().into_iter().find(succeeded);
+    wait_until("the outcome", SOON, outcome).unwrap();
+}
+
+fn succeeded(action: &Value) -> bool {
+    let text = action.to_string();
+    text.contains("k8s:write") && text.contains("succeeded")
+}
+
+fn a_rejected_change_is_forbidden(stage: &Stage) {
+    let (child, review) = stage.paused(&["delete", "configmap", "seen"]);
+    stage.world.dora().reject(&review, "it is needed").ok();
+    let (ok, said) = ended(child);
+    assert!(!ok && said.contains("Forbidden") && said.contains("it is needed"), "{said}");
+    assert!(said.contains(review.id()), "{said}");
+    stage.server.admin(&["get", "configmap", "seen"]);
+}
+
+fn no_value_of_a_secret_is_on_a_card(stage: &Stage) {
+    let file = stage.server.file("secret.yaml", SECRET);
+    let (child, review) = stage.paused(&["create", "-f", &file]);
+    let card = review.0.to_string();
+    assert!(card.contains("password: (not shown)"), "{card}");
+    assert!(!card.contains("hunter2") && !card.contains("aHVudGVyMg"), "{card}");
+    stage.world.dora().approve(&review).ok();
+    let (ok, said) = ended(child);
+    assert!(ok, "{said}");
+    assert_eq!(stage.server.admin(&["get", "secret", "db", "-o", "jsonpath={.data.password}"]), "aHVudGVyMg==");
+}
+
+fn sessions_and_secrets_are_refused(stage: &Stage) {
+    // no policy permits `k8s:reveal`
+    let said = stage.refused(&["get", "secret", "db", "-o", "yaml"]);
+    assert!(said.contains("Forbidden") && !said.contains("aHVudGVyMg"), "{said}");
+    let empty_patch = ["patch", "secret", "db", "--type=merge", "-p", "{}", "--dry-run=server", "-o", "yaml"];
+    let said = stage.refused(&empty_patch);
+    assert!(!said.contains("aHVudGVyMg"), "{said}");
+    for raw in ["/api/v1/watch/secrets", "/api/v1//secrets", "/api/v1/namespaces/default%2Fsecrets", "/api/v1/secrets/"]
+    {
+        let said = stage.refused(&["get", "--raw", raw]);
+        assert!(!said.contains("aHVudGVyMg"), "{raw}: {said}");
+    }
+    stage.server.admin(&["run", "web", "--image=nginx"]);
+    let said = stage.refused(&["exec", "web", "--", "ls"]);
+    assert!(said.contains("nobody opens sessions in production"), "{said}");
+    let said = stage.refused(&["get", "--raw", "/api/v1/namespaces/default/pods/web/proxy/"]);
+    assert!(said.contains("nobody opens sessions in production"), "{said}");
+    let said = stage.refused(&["get", "pods", "--as=root"]);
+    assert!(said.contains("Impersonate"), "{said}");
+}
