@@ -12,7 +12,9 @@ mod outcomes;
 pub mod protocols;
 #[path = "../../crates/gateway/src/refusal.rs"]
 pub mod refusal;
+pub mod relay;
 
+pub use protocols::kubernetes;
 pub use protocols::postgres::{describe, wire};
 
 /// As much of the pipeline as the session machine names.

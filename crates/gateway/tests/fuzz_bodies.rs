@@ -12,7 +12,9 @@ use std::path::PathBuf;
 mod bodies;
 
 /// Where the bodies look for the gateway's modules.
+use countersign::protocols::kubernetes;
 use countersign::protocols::postgres::{describe, wire};
+use countersign::relay;
 
 /// Random changes to each seed.
 const CHANGES: u64 = 150;
@@ -97,7 +99,7 @@ macro_rules! targets {
     };
 }
 
-targets! { pg_describe pg_startup pg_wire_backend pg_wire_frontend policy_load record_leaf tlog_note }
+targets! { k8s_describe pg_describe pg_startup pg_wire_backend pg_wire_frontend policy_load record_leaf tlog_note }
 
 /// Every folder of seeds belongs to a body that is run here, or among the unit tests.
 #[test]

@@ -1,6 +1,7 @@
 //! What each target does with its input, apart from what drives it: libFuzzer here, and a plain test over the seeds in the
 //! gateway's own tests (`crates/gateway/tests/fuzz_bodies.rs`), which compiles these files by path.
 
+pub mod k8s_describe;
 pub mod pg_describe;
 pub mod pg_startup;
 pub mod pg_wire_backend;
