@@ -43,15 +43,17 @@ impl Stage {
         let (cert, key) = server.certificate();
         // `kubectl` sends no token without TLS
         let tls = format!("[server]\ntls_cert = \"{}\"\ntls_key = \"{}\"", cert.display(), key.display());
-        let configuration = configuration.replacen("[server]", &tls, 1) + &server.target(CLUSTER);
+        let host = world.gateway.url().replace("http://127.0.0.1", "localhost");
+        let configuration = configuration.replacen("[server]", &tls, 1) + &server.target(CLUSTER, &host);
         std::fs::write(&file, configuration).unwrap();
         world.gateway.start();
         world.enrol(&[]);
         Self { server, world }
     }
 
+    /// By its name: `kubectl get --raw` leaves out what stands before a server's paths.
     fn url(&self) -> String {
-        format!("{}/t/{CLUSTER}", self.world.gateway.url().replace("http://127.0.0.1", "https://localhost"))
+        self.world.gateway.url().replace("http://127.0.0.1", "https://localhost")
     }
 
     /// `kubectl` as the agent.
@@ -117,6 +119,9 @@ fn kubectl_goes_through_the_gateway() {
 fn reads_go_through(stage: &Stage) {
     stage.server.admin(&["create", "configmap", "seen", "--from-literal=a=1"]);
     assert!(stage.done(&["get", "configmaps", "-A"]).contains("seen"));
+    let by_path = format!("{}/t/{CLUSTER}", stage.url().replace("localhost", "127.0.0.1"));
+    let found = stage.server.kubectl(&by_path, &stage.world.key, &["get", "configmaps", "-A"]);
+    assert!(found.stdout.contains("seen"), "{}", found.stderr);
     assert!(stage.done(&["describe", "configmap", "seen"]).contains('1'));
     assert!(stage.done(&["api-resources"]).contains("deployments"));
     assert!(stage.done(&["auth", "can-i", "create", "pods"]).contains("yes"));

@@ -53,11 +53,11 @@ impl ApiServer {
         (self.dir.join("server.crt"), self.dir.join("server.key"))
     }
 
-    /// What the gateway is told of it: a target of this name.
-    pub(crate) fn target(&self, name: &str) -> String {
+    /// What the gateway is told of it: a target of this name, which clients reach by `host` too.
+    pub(crate) fn target(&self, name: &str, host: &str) -> String {
         format!(
             "\n[[target]]\nname = \"{name}\"\nprotocol = \"kubernetes\"\nupstream = \"{}\"\n\
-             credential = {{ file = \"{}\" }}\nenvironment = \"production\"\n[target.http]\nca = \"{}\"\n",
+             credential = {{ file = \"{}\" }}\nenvironment = \"production\"\n[target.http]\nhosts = [\"{host}\"]\nca = \"{}\"\n",
             self.url(),
             self.dir.join("token").display(),
             self.certificate().0.display()
