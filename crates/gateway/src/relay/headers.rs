@@ -45,6 +45,8 @@ const LISTS: &[HeaderName] = &[
 /// Headers without a constant that every target's requests keep.
 const NAMED: &[&str] =
     &["idempotency-key", "accept-profile", "content-profile", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"];
+/// What `kubectl exec` offers over SPDY, in a header for each version.
+const OFFERS: &str = "x-stream-protocol-version";
 /// Headers that ask for another method than the request line has.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 /// What `Connection` may name: its own words, and what never gets further anyway.
@@ -69,7 +71,7 @@ pub(super) fn of_request(headers: &HeaderMap, forwards: impl Fn(&HeaderName) -> 
     check(headers)?;
     let mut kept = HeaderMap::with_capacity(headers.len());
     for name in headers.keys() {
-        let list = LISTS.contains(name);
+        let list = LISTS.contains(name) || (name.as_str() == OFFERS && forwards(name));
         if !list && !ONCE.contains(name) && !NAMED.contains(&name.as_str()) && !forwards(name) {
             continue;
         }
