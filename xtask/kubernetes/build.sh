@@ -7,9 +7,12 @@ work=$dir/build
 mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$work/home"
 cd "$work"
 
+# the mirror that the machine is configured for
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
+    awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
 cat >src.sources <<SOURCES
 Types: deb-src
-URIs: http://deb.debian.org/debian
+URIs: $mirror
 Suites: bookworm
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
