@@ -55,6 +55,10 @@ codes! {
     BoundExceeded => "bound_exceeded",
     /// The client left, or cancelled.
     Cancelled => "cancelled",
+    /// A request with this idempotency key has run, and its answer is not kept.
+    IdempotencyKeyUsed => "idempotency_key_used",
+    /// The idempotency key stands for another request.
+    IdempotencyKeyReused => "idempotency_key_reused",
     /// The action or its outcome could not be recorded.
     RecordUnavailable => "record_unavailable",
     /// What the names in a statement refer to could not be asked.

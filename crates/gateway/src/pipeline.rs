@@ -395,6 +395,9 @@ pub(crate) async fn authorize(
         .filter_map(|vote| resolve::standing(&moment, reviewed, vote))
         .filter_map(|vote| resolve::standing(&moment, request.described(), &vote))
         .collect();
+    if reviewed.impact.objects.is_some() && reviewed.shown.replaces != request.described().shown.replaces {
+        return revoke(gate, &grant, "it would change something else by now").await;
+    }
     let mut approvals = tokens(&standing);
     let then = review.matter().terms.suffices.iter().any(|set| set.is_subset(&approvals));
     let broken = match resolve::glass(&moment, &review, &grant, request.described()) {

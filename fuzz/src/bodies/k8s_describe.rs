@@ -10,7 +10,7 @@ use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::kubernetes::{describe::describe, shown::shown};
-use crate::relay::dialect::Content;
+use crate::relay::dialect::{Content, Rehearsed};
 use crate::relay::head::Head;
 
 /// Holds what is written above.
@@ -22,8 +22,11 @@ pub fn body(data: &[u8]) {
     let facts = describe(&head, Content::Whole(content));
     assert_eq!(facts, describe(&head, Content::Whole(content)));
     let _ = describe(&head, Content::Unread);
-    let card = shown(&head, Content::Whole(content), &Rules::default());
+    let rules = Rules::default();
+    let card = shown(&head, Content::Whole(content), &rules, None).expect("what was not rehearsed can be shown");
     assert!(card.shown.text.len() <= SHOWN_BYTES_MAX);
+    let found = Rehearsed { before: Some(content.to_vec()), after: Some(b"{}".to_vec()) };
+    let _ = shown(&head, Content::Whole(content), &rules, Some(&found));
     if facts.class == RequestClass::Opaque {
         return;
     }

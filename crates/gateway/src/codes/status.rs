@@ -61,7 +61,9 @@ impl Code {
             | Code::ProposalsOff
             | Code::ProposalStale
             | Code::NotRevealed
+            | Code::IdempotencyKeyUsed
             | Code::NameTaken => StatusCode::CONFLICT,
+            Code::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Code::CallbackExpired => StatusCode::GONE,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::TooManyReviews | Code::ComparedTooOften => StatusCode::TOO_MANY_REQUESTS,
@@ -90,6 +92,8 @@ impl Code {
             Code::ApprovalVoid => "the approval no longer holds",
             Code::BoundExceeded => "it changed more than it was approved for",
             Code::Cancelled => "the caller left or cancelled",
+            Code::IdempotencyKeyUsed => "a request with this key has run",
+            Code::IdempotencyKeyReused => "the key stands for another request",
             Code::RecordUnavailable => "the gateway cannot read or record",
             Code::UpstreamUnavailable => "the upstream cannot be reached",
             Code::NamesUnresolved => "names could not be resolved",

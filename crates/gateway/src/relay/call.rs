@@ -12,12 +12,15 @@ use countersign_core::grant::Permit;
 use countersign_core::pattern::{Likeness, Unlike};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
 use http::Response;
+use http::header::SEC_WEBSOCKET_KEY;
 use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Answering, Seen, Sending, Spooled};
 use super::capture::{self, Bound, Captured, Carried, broken};
+use super::idempotency::Ticket;
 use super::outcome::Recording;
+use super::rehearse::rehearse;
 use super::subject::Subject;
 use super::upstream::{Extras, SendError, Upstream};
 use super::{location, tunnel};
@@ -41,6 +44,8 @@ pub(super) struct Before {
     session: Arc<SessionFacts>,
 }
 
+/// Why the impact of a request is not known.
+const UNTOLD: &str = "nothing tells what this request would change";
 /// The most facts that are kept.
 const FACTS_MAX: usize = 64;
 
@@ -78,6 +83,12 @@ pub(super) struct RelayCall {
     pub(super) hold_seconds_max: u32,
     /// Where it hung.
     pub(super) waiting: Option<Waiting>,
+    /// The card with what it would change, as the upstream told.
+    pub(super) rehearsed: Option<Redacted>,
+    /// Whether people were asked, so that time has passed since.
+    pub(super) reviewed: bool,
+    /// The key by which the same request is run once.
+    pub(super) idempotent: Option<Ticket>,
 }
 
 impl RelayCall {
@@ -91,6 +102,31 @@ impl RelayCall {
             Facts::Http(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Sql(_) | Facts::Gate(_) => {}
         }
         facts
+    }
+
+    /// What it would change, where the upstream can be asked that without an effect; and the card that shows it.
+    async fn rehearse(&self) -> Option<Result<Redacted, String>> {
+        let Upstream { dialect, rules, .. } = &*self.upstream;
+        let Captured { head, .. } = &self.captured;
+        let content = self.captured.content();
+        let rehearsal = dialect.rehearsal(head, &dialect.describe(head, content, rules))?;
+        content.bytes()?; // what was not read cannot be sent twice
+        let found = rehearse(&self.upstream, &*self.gate.vault, &self.captured, &rehearsal).await;
+        let unread = || "what the upstream answered cannot be read".to_owned();
+        Some(found.and_then(|found| dialect.rehearsed(head, content, rules, &found).ok_or_else(unread)))
+    }
+
+    /// People have taken their time: what was approved must still be what would change.
+    async fn still_the_same(&self) -> Result<(), Refusal> {
+        let (Some(shown), true) = (&self.rehearsed, self.reviewed) else { return Ok(()) };
+        let again =
+            |message: String| Err(Refusal::new(Code::ApprovalVoid, message).hint("send it again for another review"));
+        match self.rehearse().await {
+            Some(Ok(now)) if now.shown.replaces == shown.shown.replaces => Ok(()),
+            Some(Ok(_)) => again("it would change something else by now than what was reviewed".to_owned()),
+            Some(Err(problem)) => again(format!("what it would change cannot be told any more: {problem}")),
+            None => again("what it would change cannot be told any more".to_owned()),
+        }
     }
 
     /// The body, as the payload binds it.
@@ -121,6 +157,7 @@ impl RelayCall {
         let void = |message: &str| Trouble::NotSent(Refusal::new(Code::ApprovalVoid, message));
         let bytes = payload.open(permit).map_err(|error| void(&error.to_string()))?;
         let outgoing = capture::open(bytes).ok_or_else(|| void("the payload is not a request"))?;
+        self.still_the_same().await.map_err(Trouble::NotSent)?;
         let (body, seen) = self.body(&outgoing.body).await.map_err(Trouble::NotSent)?;
         if let Some(recording) = recording {
             recording.seen = seen;
@@ -128,7 +165,12 @@ impl RelayCall {
         if self.departed.is_cancelled() {
             return Err(Trouble::NotSent(Refusal::new(Code::Cancelled, "the client left")));
         }
-        let extras = Extras { upgrade: self.captured.upgrade.is_some(), trailers: self.captured.trailers };
+        if let Some(ticket) = &self.idempotent {
+            ticket.begin(&self.gate).await.map_err(Trouble::NotSent)?;
+        }
+        let Captured { head, upgrade, trailers, .. } = &self.captured;
+        let socket_key = head.headers.get(SEC_WEBSOCKET_KEY).filter(|_| upgrade.is_some()).cloned();
+        let extras = Extras { upgrade: upgrade.is_some(), trailers: *trailers, socket_key };
         let sent = self.upstream.send(&*self.gate.vault, outgoing, body, extras).await;
         let mut answer = sent.map_err(|error| match error {
             SendError::NotSent(problem) => Trouble::NotSent(
@@ -173,7 +215,7 @@ impl Call for RelayCall {
             facts: self.before.shared(facts),
             session: self.before.session.clone(),
             shown: Default::default(),
-            impact: Impact::unknown("nothing tells what this request would change"),
+            impact: Impact::unknown(UNTOLD),
             reason: self.reason.as_deref().map(countersign_core::action::redact::words),
             payload: payload.digest(),
             at: gate.scribe.now(),
@@ -192,7 +234,10 @@ impl Call for RelayCall {
 
     fn shown(&self) -> Redacted {
         let Captured { head, carried, .. } = &self.captured;
-        let mut redacted = self.upstream.dialect.shown(head, self.captured.content(), &self.upstream.rules);
+        let mut redacted = match &self.rehearsed {
+            Some(rehearsed) => rehearsed.clone(),
+            None => self.upstream.dialect.shown(head, self.captured.content(), &self.upstream.rules),
+        };
         if let Carried::Spooled(spool) = carried {
             let spool::Digest { bytes, sha256 } = spool.digest();
             redacted.shown.stream = Some(countersign_core::action::redact::ShownStream {
@@ -255,6 +300,7 @@ impl Call for RelayCall {
     }
 
     fn reviewable(&mut self) -> Result<(), Refusal> {
+        self.reviewed = true;
         match self.departed.is_cancelled() {
             true => Err(Refusal::new(Code::Cancelled, "the client left")),
             false => Ok(()),
@@ -262,7 +308,16 @@ impl Call for RelayCall {
     }
 
     async fn measure(&mut self) -> Impact {
-        Impact::unknown("nothing tells what this request would change")
+        self.rehearsed = None;
+        match self.rehearse().await {
+            None => Impact::unknown(UNTOLD),
+            Some(Err(problem)) => Impact::unknown(problem),
+            Some(Ok(shown)) => {
+                let objects = u64::from(!shown.shown.replaces.is_empty());
+                self.rehearsed = Some(shown);
+                Impact { known: true, objects: Some(objects), ..Impact::default() }
+            }
+        }
     }
 
     fn bound(&mut self, _: Option<u64>) {}

@@ -5,6 +5,7 @@
 //! of it: that is one permit for one stream, whose length and hash are in the outcome.
 
 use bytes::{Bytes, BytesMut};
+use http::header::SEC_WEBSOCKET_KEY;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -84,7 +85,8 @@ impl Captured {
             payload.push(b'\n');
         };
         line(&[method.as_str().as_bytes(), b" ", self.head.target().as_bytes()]);
-        for (name, value) in headers {
+        // a WebSocket's key is new each time and says nothing: it goes along, and is not bound
+        for (name, value) in headers.iter().filter(|(name, _)| *name != SEC_WEBSOCKET_KEY) {
             line(&[name.as_str().as_bytes(), b":", value.as_bytes()]);
         }
         if let Some(upgrade) = &self.upgrade {

@@ -44,6 +44,25 @@ pub struct Refused<'a> {
     pub preferred_async: bool,
 }
 
+/// What to ask the upstream to know what a request would do; none of it has an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// Where the object stands now: path and query to `GET`; absent for a creation.
+    pub before: Option<String>,
+    /// Path and query to send the same request to, by which nothing is persisted; absent for a deletion, whose outcome is
+    /// known.
+    pub after: Option<String>,
+}
+
+/// What a rehearsal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// The object as it stands; `None` where there is none.
+    pub before: Option<Vec<u8>>,
+    /// The object as it would be; `None` where there would be none.
+    pub after: Option<Vec<u8>>,
+}
+
 /// One protocol over HTTP. Pure: what takes time belongs to the relay.
 pub trait Dialect: Send + Sync {
     /// What a request means. Never fails: what is not understood is opaque. What the rules hide is no fact.
@@ -51,6 +70,18 @@ pub trait Dialect: Send + Sync {
 
     /// What a card shows of a request, and what that hides.
     fn shown(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted;
+
+    /// How the upstream can be asked what a request would change; `None` where it cannot be asked without an effect.
+    fn rehearsal(&self, _head: &Head, _facts: &Facts) -> Option<Rehearsal> {
+        None
+    }
+
+    /// The same card, with what would change line by line ([`Shown::replaces`]); `None` where the answers cannot be read.
+    ///
+    /// [`Shown::replaces`]: countersign_core::action::redact::Shown::replaces
+    fn rehearsed(&self, _head: &Head, _content: Content<'_>, _rules: &Rules, _found: &Rehearsed) -> Option<Redacted> {
+        None
+    }
 
     /// Whether a header of a request reaches the upstream, besides those that always do.
     fn forwards(&self, _name: &HeaderName) -> bool {

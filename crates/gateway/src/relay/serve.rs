@@ -15,6 +15,7 @@ use super::call::{Before, RelayCall};
 use super::capture::{self, Captured};
 use super::dialect::{Dialect, Refused};
 use super::head::Head;
+use super::idempotency::{Answers, Ticket};
 use super::subject::{Doorman, Subject};
 use super::upstream::{TargetError, Upstream};
 use super::{answer, headers};
@@ -50,6 +51,7 @@ pub struct Relay {
     doorman: Doorman,
     /// Those that somebody asked for, each in the form that was in force then.
     upstreams: Mutex<BTreeMap<String, Arc<Upstream>>>,
+    answers: Answers,
     /// By key and target.
     before: Mutex<HashMap<Of, Vec<Before>>>,
 }
@@ -74,8 +76,14 @@ impl Relay {
     /// # Errors
     /// [`TargetError`]: one of them cannot be used.
     pub fn new(gate: Arc<Gate>, dialects: Dialects) -> Result<Self, TargetError> {
-        let relay =
-            Self { gate, dialects, doorman: Doorman::default(), upstreams: Mutex::default(), before: Mutex::default() };
+        let relay = Self {
+            gate,
+            dialects,
+            doorman: Doorman::default(),
+            upstreams: Mutex::default(),
+            answers: Answers::default(),
+            before: Mutex::default(),
+        };
         let in_force = relay.gate.targets.current();
         for target in in_force.values().filter(|target| target.protocol.is_http()) {
             relay.open(target)?; // what cannot be used is told at the start
@@ -106,6 +114,12 @@ impl Relay {
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
         match self.captured(request).await {
             Ok(call) => {
+                let before = call.idempotent.as_ref().map(|ticket| self.answers.before(ticket, self.gate.scribe.now()));
+                match before.transpose() {
+                    Ok(None | Some(None)) => {}
+                    Ok(Some(Some(response))) => return response,
+                    Err(refusal) => return told(call.upstream.dialect.refuse(bare(&refusal))),
+                }
                 let departed = call.departed.clone().drop_guard();
                 let walked = tokio::spawn(self.walk(call)).await;
                 departed.disarm();
@@ -125,11 +139,16 @@ impl Relay {
     async fn walk(self: Arc<Self>, mut call: Box<RelayCall>) -> Response<Answering> {
         let gate = self.gate.clone();
         let done = Box::pin(pipeline::run(&gate, &mut *call)).await;
-        let RelayCall { upstream, subject, captured, before, waiting, hold_seconds_max, .. } = *call;
+        let RelayCall { upstream, subject, captured, before, waiting, hold_seconds_max, idempotent, .. } = *call;
         self.put_back(&subject, &upstream, before);
-        let refusal = match done {
-            Ok(Ok(response)) => return response,
-            Ok(Err(refusal)) | Err(refusal) => refusal,
+        let kept = match (done, idempotent) {
+            (Ok(Ok(response)), Some(ticket)) => self.answers.keep(ticket, response, self.gate.scribe.now()).await,
+            (Ok(done), _) => done,
+            (Err(refusal), _) => Err(refusal),
+        };
+        let refusal = match kept {
+            Ok(response) => return response,
+            Err(refusal) => refusal,
         };
         let action = waiting
             .as_ref()
@@ -191,18 +210,25 @@ impl Relay {
         let reading = capture::carried(request.into_body(), upstream.http.body_bytes_max);
         let carried = tokio::time::timeout(BODY_TIME_MAX, reading).await;
         let carried = carried.map_err(|_| Refusal::new(Code::Cancelled, "the request's body took too long"))??;
+        let captured = Captured { head, carried, upgrade, trailers };
+        let of = (subject.requester.handle(), upstream.config.name.as_str());
+        let Head { method, headers, .. } = &captured.head;
+        let idempotent = Ticket::of(of, method, headers, &captured.payload())?;
         Ok(Box::new(RelayCall {
             gate: self.gate.clone(),
             before: self.take_before(&subject, upstream),
             upstream: upstream.clone(),
             subject,
-            captured: Captured { head, carried, upgrade, trailers },
+            captured,
             reason,
             prefix,
             client,
             departed: CancellationToken::new(),
             hold_seconds_max,
             waiting: None,
+            rehearsed: None,
+            reviewed: false,
+            idempotent,
         }))
     }
 

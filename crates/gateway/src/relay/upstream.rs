@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use countersign_core::action;
 use countersign_core::action::redact::Rules;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, TE, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -199,6 +199,7 @@ impl Upstream {
         } else {
             headers.remove(UPGRADE);
         }
+        headers.extend(extras.socket_key.map(|key| (SEC_WEBSOCKET_KEY, key)));
         if extras.trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
@@ -359,10 +360,12 @@ pub async fn check(
 }
 
 /// What a request has besides its payload.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Extras {
     pub(super) upgrade: bool,
     pub(super) trailers: bool,
+    /// What proves that the answer to a WebSocket's opening is to this one: new each time, and without a meaning.
+    pub(super) socket_key: Option<HeaderValue>,
 }
 
 /// A request to be signed.

@@ -112,6 +112,7 @@ fn kubectl_goes_through_the_gateway() {
     reads_go_through(&stage);
     a_change_waits_and_goes_on(&stage);
     a_rejected_change_is_forbidden(&stage);
+    what_would_change_is_shown_and_held_to(&stage);
     no_value_of_a_secret_is_on_a_card(&stage);
     sessions_and_secrets_are_refused(&stage);
 }
@@ -171,6 +172,26 @@ fn a_rejected_change_is_forbidden(stage: &Stage) {
     assert!(!ok && said.contains("Forbidden") && said.contains("it is needed"), "{said}");
     assert!(said.contains(review.id()), "{said}");
     stage.server.admin(&["get", "configmap", "seen"]);
+}
+
+/// The server's own dry run says what would change; what is another change by the time it is approved does not run.
+fn what_would_change_is_shown_and_held_to(stage: &Stage) {
+    stage.server.admin(&["create", "configmap", "plan", "--from-literal=a=1"]);
+    let patch = ["patch", "configmap", "plan", "--type=merge", "-p", r#"{"data":{"a":"2"}}"#];
+    let (child, review) = stage.paused(&patch);
+    let card = stage.world.dora().get(&format!("/api/v1/reviews/{}", review.id())).ok();
+    let lines: Vec<&str> = card["replaces"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(lines.contains(&"-   a: \"1\"") && lines.contains(&"+   a: \"2\""), "{lines:?}");
+    assert!(card["impact"]["words"].to_string().contains("1 object would change"), "{}", card["impact"]);
+    stage.server.admin(&["patch", "configmap", "plan", "--type=merge", "-p", r#"{"data":{"a":"7"}}"#]);
+    stage.world.dora().approve(&review).ok();
+    let (ok, said) = ended(child);
+    assert!(!ok && said.contains("something else by now"), "{said}");
+    assert_eq!(stage.server.admin(&["get", "configmap", "plan", "-o", "jsonpath={.data.a}"]), "7");
+    let (child, review) = stage.paused(&patch);
+    stage.world.dora().approve(&review).ok();
+    assert!(ended(child).0);
+    assert_eq!(stage.server.admin(&["get", "configmap", "plan", "-o", "jsonpath={.data.a}"]), "2");
 }
 
 fn no_value_of_a_secret_is_on_a_card(stage: &Stage) {

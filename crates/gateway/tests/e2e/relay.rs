@@ -461,3 +461,30 @@ fn the_outcome_is_what_the_upstream_said() {
     }
     assert!(world.verify().ok());
 }
+
+#[test]
+fn the_same_key_is_run_once_and_answered_again() {
+    let (origin, mut world) = world("");
+    let keyed = ["-d", ITEM, "-H", "Idempotency-Key: one"];
+    let first = curl(&world, "/open/items", &keyed);
+    let second = curl(&world, "/open/items", &keyed);
+    assert_eq!((first.status, first.body), (200, second.body), "the same answer");
+    assert_eq!(origin.asked_for("/base/open/items").len(), 1);
+    let other = curl(&world, "/open/items", &["-d", "{}", "-H", "Idempotency-Key: one"]);
+    assert_eq!((other.status, other.json()["code"].as_str()), (422, Some("idempotency_key_reused")));
+    assert_eq!(curl(&world, "/open/items", &["-d", ITEM, "-H", "Idempotency-Key: two"]).status, 200);
+    // what waits has not run: it is joined, and runs once
+    let held = [&keyed[..2], &["-H", "Idempotency-Key: three", "-H", "Prefer: respond-async"]].concat();
+    assert_eq!(curl(&world, "/items", &held).status, 202);
+    assert_eq!(curl(&world, "/items", &held).status, 202);
+    world.dora().approve(&world.review_beyond(0)).ok();
+    let ran = curl(&world, "/items", &held);
+    assert_eq!((ran.status, curl(&world, "/items", &held).body), (200, ran.body));
+    assert_eq!(origin.asked_for("/base/items").len(), 1);
+    // that it has run outlives the gateway; its answer does not
+    world.gateway.kill();
+    world.gateway.start();
+    let after = curl(&world, "/open/items", &keyed);
+    assert_eq!((after.status, after.json()["code"].as_str()), (409, Some("idempotency_key_used")));
+    assert_eq!(origin.asked_for("/base/open/items").len(), 2);
+}

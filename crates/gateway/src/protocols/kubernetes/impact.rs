@@ -13,23 +13,42 @@ use countersign_core::card::difference;
 use super::pretty::Pretty;
 use super::secret::Hide;
 use super::value::{Value, json};
+use crate::relay::dialect::Rehearsal;
 use crate::relay::head::Head;
 
-/// What to ask the server to know what a request would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rehearsal {
-    /// Where the object stands now: path to `GET`; absent for a creation.
-    pub before: Option<String>,
-    /// Path and query to send the same request to, by which nothing is persisted; absent for a deletion, whose outcome is
-    /// known.
-    pub after: Option<String>,
-}
+/// The groups that the API server itself serves, which keep dry runs free of effects. Whoever serves another group may not
+/// know the parameter, and do it.
+const SERVED_BY_ITSELF: [&str; 20] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
 
 /// How a request can be rehearsed; `None` where it cannot: it is not about one object, or already persists nothing.
 pub fn rehearsal(head: &Head, facts: &KubernetesFacts) -> Option<Rehearsal> {
     match facts.class {
         RequestClass::Write | RequestClass::Admin => {}
         RequestClass::Read | RequestClass::Exec | RequestClass::Reveal | RequestClass::Opaque => return None,
+    }
+    if !SERVED_BY_ITSELF.contains(&facts.group.as_str()) {
+        return None;
     }
     // what is created below an object (an eviction, a binding) is no object that could be compared
     if facts.dry_run || head.query().is_some_and(|query| query.contains("dryRun")) {

@@ -27,7 +27,7 @@ use countersign_core::action::redact::{Redacted, Rules};
 use http::{HeaderName, Response};
 
 use crate::config::Target;
-use crate::relay::dialect::{Content, Dialect, Refused};
+use crate::relay::dialect::{Content, Dialect, Refused, Rehearsal, Rehearsed};
 use crate::relay::head::Head;
 
 /// How long a request hangs at most, in seconds: less than the 60 that API servers give theirs, and what stands before them.
@@ -46,7 +46,18 @@ impl Dialect for Kubernetes {
     }
 
     fn shown(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
-        shown::shown(head, content, rules)
+        shown::shown(head, content, rules, None).unwrap_or_default()
+    }
+
+    fn rehearsal(&self, head: &Head, facts: &Facts) -> Option<Rehearsal> {
+        match facts {
+            Facts::Kubernetes(facts) => impact::rehearsal(head, facts),
+            Facts::Sql(_) | Facts::Http(_) | Facts::Aws(_) | Facts::Gate(_) => None,
+        }
+    }
+
+    fn rehearsed(&self, head: &Head, content: Content<'_>, rules: &Rules, found: &Rehearsed) -> Option<Redacted> {
+        shown::shown(head, content, rules, Some(found))
     }
 
     fn forwards(&self, name: &HeaderName) -> bool {

@@ -8,14 +8,16 @@ use countersign_core::action::request::{KubernetesFacts, RequestClass};
 
 use super::body::{self, Body};
 use super::describe::describe;
+use super::impact::changes;
 use super::pretty::Pretty;
 use super::query::Query;
 use super::secret::Hide;
-use crate::relay::dialect::Content;
+use crate::relay::dialect::{Content, Rehearsed};
 use crate::relay::head::Head;
 
-/// What a card shows of a request, and what that hides.
-pub fn shown(head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
+/// What a card shows of a request, and what that hides; with what a rehearsal found, also what would change. `None` where
+/// what it found cannot be read.
+pub fn shown(head: &Head, content: Content<'_>, rules: &Rules, found: Option<&Rehearsed>) -> Option<Redacted> {
     let mut redactor = Redactor::new(rules);
     let facts = describe(head, content);
     let mut pretty = Pretty::new(&mut redactor);
@@ -23,7 +25,11 @@ pub fn shown(head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
     parameters(&mut pretty, head);
     let unread = contents(&mut pretty, head, content, &facts);
     let (text, cut) = cut(pretty.finish());
-    redactor.finish(Shown { text, cut_bytes: cut + unread, ..Shown::default() })
+    let replaces = match found {
+        Some(Rehearsed { before, after }) => changes(&mut redactor, &facts, before.as_deref(), after.as_deref())?,
+        None => Vec::new(),
+    };
+    Some(redactor.finish(Shown { text, cut_bytes: cut + unread, replaces, ..Shown::default() }))
 }
 
 fn summary(pretty: &mut Pretty<'_, '_>, head: &Head, facts: &KubernetesFacts) {

@@ -74,6 +74,8 @@ fn sqlstate(code: Code) -> SqlState {
         | Code::CallbackInvalid
         | Code::CallbackUsed
         | Code::CallbackExpired
+        | Code::IdempotencyKeyUsed
+        | Code::IdempotencyKeyReused
         | Code::TooManyPasskeys
         | Code::RecordUnavailable => SqlState::INSUFFICIENT_PRIVILEGE,
         Code::Unparsed => state("42601"),

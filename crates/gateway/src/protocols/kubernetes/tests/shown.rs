@@ -2,13 +2,14 @@
 
 use countersign_core::action::redact::{Redacted, Redactor, Rules, SHOWN_BYTES_MAX};
 
-use super::super::impact::{Rehearsal, changes, rehearsal};
+use super::super::impact::{changes, rehearsal};
 use super::super::protobuf::tests::{body, field};
 use super::super::shown::shown;
 use super::*;
+use crate::relay::dialect::Rehearsal;
 
 fn card(request: &str, media: &str, body: &[u8]) -> Redacted {
-    shown(&head(request, &[("content-type", media)]), Content::Whole(body), &Rules::default())
+    shown(&head(request, &[("content-type", media)]), Content::Whole(body), &Rules::default(), None).expect("a card")
 }
 
 fn check_text(request: &str, media: &str, body: &str, expected: &str) {
