@@ -1,3 +1,5 @@
+//! Commands of real clients, and what each of them means.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;

@@ -1,3 +1,5 @@
+//! Requests, and the operations and values that they are.
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

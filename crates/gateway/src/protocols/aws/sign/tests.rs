@@ -1,3 +1,5 @@
+//! Signatures held against those that AWS publishes, and those that botocore makes.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! Documents that load, and those that do not, with what is wrong with them.
+
 use super::*;
 
 const SMALL: &str = r##"{
