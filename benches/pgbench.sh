@@ -32,7 +32,6 @@ pids+=($!)
 serve_gateway
 wait_port "$pb"
 
-ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat" 2>/dev/null || echo 0; } # user and system time of a process
 run() { # way mode clients -> tps latency_ms cpu_us
     local port password pid before out
     case $1 in
