@@ -20,6 +20,7 @@ Commands of the workshop:
       --auto                  unattended: does every step itself and exits 0 only if all went as it should
       --yes                   installs what is missing without asking (needs root and apt)
       --keep                  leaves the demo's directory when it ends
+      --http                  on a small service over HTTP, as where no PostgreSQL is installed
 
   cargo xtask test            everything CI runs, in its order
       --quick                 only formatting, house rules, lints and unit tests
@@ -56,10 +57,11 @@ fn main() -> ExitCode {
 fn command(args: &[String]) -> Result<ExitCode> {
     let flags: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
     match args.first().map(String::as_str) {
-        Some("demo") if known(&flags, &["--auto", "--yes", "--keep"]) => demo::run(&demo::Wishes {
+        Some("demo") if known(&flags, &["--auto", "--yes", "--keep", "--http"]) => demo::run(&demo::Wishes {
             auto: flags.contains(&"--auto"),
             yes: flags.contains(&"--yes"),
             keep: flags.contains(&"--keep"),
+            http: flags.contains(&"--http"),
         }),
         Some("test") if known(&flags, &["--quick", "--no-install", "--fuzz"]) => test::run(&test::Wishes {
             quick: flags.contains(&"--quick"),

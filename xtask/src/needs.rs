@@ -39,8 +39,10 @@ pub enum Need {
     ApiServerBuild,
 }
 
-/// For `cargo demo`.
-pub const DEMO: [Need; 4] = [Need::CCompiler, Need::Libclang, Need::Postgres, Need::Openssl];
+/// For building the gateway.
+pub const BUILD: [Need; 2] = [Need::CCompiler, Need::Libclang];
+/// For `cargo demo` on PostgreSQL, besides.
+pub const DEMO_POSTGRES: [Need; 2] = [Need::Postgres, Need::Openssl];
 /// For `cargo xtask test`.
 pub const TEST: [Need; 13] = [
     Need::CCompiler,

@@ -64,6 +64,11 @@ impl Voice {
         println!("\n  {} {}", self.paint(Tone::Strong, &format!("{who} $")), command);
     }
 
+    /// A request as somebody's program sends it.
+    pub(crate) fn sent(self, who: &str, request: &str) {
+        println!("\n  {} {}", self.paint(Tone::Strong, &format!("{who} →")), request);
+    }
+
     /// What a program said.
     pub(crate) fn quote(self, output: &str) {
         for line in output.trim_end().lines() {

@@ -1,11 +1,15 @@
 //! `cargo demo`: on a private PostgreSQL, an agent's statements are allowed, refused, and paused until a person answers.
+//! Where no PostgreSQL is installed, its requests to a small service over HTTP are.
 //!
 //! Everything lives in one temporary directory and on loopback; whatever ends the demo, nothing of it stays behind.
 
 mod agent;
+mod database;
 pub(crate) mod gateway;
 mod people;
 mod sample;
+mod scene;
+mod shop;
 mod tour;
 mod world;
 
@@ -29,6 +33,15 @@ pub(crate) struct Wishes {
     pub(crate) yes: bool,
     /// Leave the directory.
     pub(crate) keep: bool,
+    /// The service over HTTP, where there is a PostgreSQL too.
+    pub(crate) http: bool,
+}
+
+/// What the gateway is put in front of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upstream {
+    Postgres,
+    Http,
 }
 
 pub(crate) fn run(wishes: &Wishes) -> Result<ExitCode> {
@@ -38,19 +51,42 @@ pub(crate) fn run(wishes: &Wishes) -> Result<ExitCode> {
         voice.paint(Tone::Strong, "Countersign: the second signature between an agent's intent and its execution")
     );
     voice.heading("1. Getting ready");
-    tools(wishes, voice)?;
+    let upstream = upstream(wishes, voice);
+    tools(upstream, wishes, voice)?;
     build(voice)?;
-    let mut world = World::create(voice, wishes.keep)?;
+    let mut world = World::create(upstream, voice, wishes.keep)?;
     let toured = tour::walk(&mut world, wishes, voice);
     let toured = toured.map_err(|trouble| Trouble(format!("{trouble}\n{}", world.gateway_log())));
     world.close(voice);
     toured.map(|()| ExitCode::SUCCESS)
 }
 
-fn tools(wishes: &Wishes, voice: Voice) -> Result<()> {
-    let missing = needs::missing(&needs::DEMO);
+/// PostgreSQL where it is, or may be installed without asking.
+fn upstream(wishes: &Wishes, voice: Voice) -> Upstream {
+    let missing = needs::missing(&needs::DEMO_POSTGRES);
+    if wishes.http {
+        return Upstream::Http;
+    }
+    if missing.is_empty() || (wishes.yes && needs::installable()) {
+        return Upstream::Postgres;
+    }
+    voice.say(&format!("not here: {}; a small service over HTTP takes its place", needs::names(&missing)));
+    if let Some(line) = needs::line(&missing) {
+        voice.say(&format!("(for the demo on PostgreSQL: {line})"));
+    }
+    Upstream::Http
+}
+
+fn tools(upstream: Upstream, wishes: &Wishes, voice: Voice) -> Result<()> {
+    let (wanted, here) = match upstream {
+        Upstream::Postgres => {
+            ([needs::BUILD, needs::DEMO_POSTGRES].concat(), "C compiler, libclang, PostgreSQL and openssl are here")
+        }
+        Upstream::Http => (needs::BUILD.to_vec(), "C compiler and libclang are here"),
+    };
+    let missing = needs::missing(&wanted);
     if missing.is_empty() {
-        voice.good("C compiler, libclang, PostgreSQL and openssl are here");
+        voice.good(here);
         return Ok(());
     }
     let line = needs::line(&missing).unwrap_or_else(|| "your package manager".to_owned());

@@ -1,4 +1,4 @@
-//! The sample database and the gateway's configuration in front of it.
+//! The sample database, and the gateway's target in front of it.
 
 use std::path::Path;
 
@@ -18,28 +18,13 @@ pub(super) fn fill(cluster: &Cluster, password: &str) -> Result<()> {
     cluster.admin(DATABASE, TABLES).map(drop)
 }
 
-/// Ports of the gateway and of the PostgreSQL behind it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ports {
-    pub(super) http: u16,
-    pub(super) postgres: u16,
-    pub(super) upstream: u16,
-}
-
-/// The gateway's configuration.
-pub(super) fn configuration(ports: Ports, certificate: &Path) -> String {
-    let Ports { http, postgres, upstream } = ports;
+/// The lines of the gateway's configuration for it.
+pub(super) fn configuration(listen: u16, upstream: u16, certificate: &Path) -> String {
     let certificate = certificate.display();
     format!(
-        r#"# Written by `cargo demo`.
-[server]
-listen     = "127.0.0.1:{http}"
-public_url = "http://127.0.0.1:{http}"
-data_dir   = "./data"
-policies   = "./policies"
-
+        r#"
 [postgres]
-listen = "127.0.0.1:{postgres}"
+listen = "127.0.0.1:{listen}"
 
 [[target]]
 name        = "{DATABASE}"

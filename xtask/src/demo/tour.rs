@@ -1,4 +1,4 @@
-//! The walk through the demo: allowed, refused, paused, recorded. Unattended, every step is also an assertion.
+//! The walk through the demo: allowed, refused, paused, rejected, recorded. Unattended, every step is also an assertion.
 
 use std::io::BufRead;
 use std::time::{Duration, Instant};
@@ -7,8 +7,7 @@ use xtask::process::wait_until;
 use xtask::trouble::{Doing, Result, Trouble};
 
 use super::Wishes;
-use super::agent::Call;
-use super::sample::DATABASE;
+use super::scene::{AFTER, ALL, BEFORE, Call};
 use super::world::World;
 use crate::voice::{Tone, Voice};
 
@@ -16,21 +15,16 @@ const ANSWER_BOUND: Duration = Duration::from_secs(30);
 /// As long as the gateway holds a call, and a little.
 const CLICK_BOUND: Duration = Duration::from_secs(310);
 const VERIFY_BOUND: Duration = Duration::from_secs(15);
-
-const READ: &str = "SELECT id, name, credit_limit FROM customers ORDER BY id";
-const UNBOUNDED: &str = "DELETE FROM customers";
-const PROGRAM: &str = "COPY customers TO PROGRAM 'cat > /tmp/customers'";
-const WRITE: &str = "/* reason: customer 3 paid in advance */ UPDATE customers SET credit_limit = 900 WHERE id = 3";
-const CHECK: &str = "SELECT credit_limit FROM customers WHERE id = 3";
-const BEFORE: &str = "200";
-const AFTER: &str = "900";
+/// The kind of the last record that the tour leaves: a rejection closes its review.
+const LAST_KIND: &str = "review.closed";
 
 pub(super) fn walk(world: &mut World, wishes: &Wishes, voice: Voice) -> Result<()> {
     links(world, voice);
     allowed(world, voice)?;
     refused(world, voice)?;
-    let last_kind = paused(world, wishes, voice)?;
-    recorded(world, last_kind, voice)?;
+    paused(world, wishes, voice)?;
+    rejected(world, voice)?;
+    recorded(world, voice)?;
     if wishes.auto {
         voice.heading("All of it went as it should.");
         return Ok(());
@@ -45,12 +39,13 @@ fn links(world: &World, voice: Voice) {
 }
 
 fn allowed(world: &World, voice: Voice) -> Result<()> {
+    let script = world.scene.script();
     voice.heading("2. Allowed: the agent reads");
-    voice.say("The agent has an ordinary psql and its own key. It never sees the database's password.");
-    voice.typed("coder", &world.agent.typed(READ));
-    let answer = world.agent.ask(READ, ANSWER_BOUND, &world.sweeper)?;
+    voice.say(script.introduction);
+    world.scene.show(script.read, voice);
+    let answer = world.scene.ask(script.read, ANSWER_BOUND, &world.sweeper)?;
     voice.quote(&answer.text);
-    if !answer.ok || !answer.text.contains("customer 3") {
+    if !answer.ok || !answer.text.contains(script.read_shows) {
         xtask::fail!("the read was expected to pass");
     }
     voice.good("reads run at once, and the record has them");
@@ -58,38 +53,60 @@ fn allowed(world: &World, voice: Voice) -> Result<()> {
 }
 
 fn refused(world: &World, voice: Voice) -> Result<()> {
+    let script = world.scene.script();
     voice.heading("3. Refused: what policy never lets through");
-    for sql in [UNBOUNDED, PROGRAM] {
-        voice.typed("coder", &world.agent.typed(sql));
-        let answer = world.agent.ask(sql, ANSWER_BOUND, &world.sweeper)?;
+    for asked in script.refused {
+        world.scene.show(asked, voice);
+        let answer = world.scene.ask(asked, ANSWER_BOUND, &world.sweeper)?;
         voice.quote(&answer.text);
-        if answer.ok || !answer.text.contains("42501") {
-            xtask::fail!("`{sql}` was expected to be refused with SQLSTATE 42501");
+        if answer.ok || !answer.text.contains(script.refused_shows) {
+            xtask::fail!("`{asked}` was expected to be refused with `{}`", script.refused_shows);
         }
     }
-    if world.truth("SELECT count(*) FROM customers")? != "4" {
-        xtask::fail!("a refused statement changed the table");
-    }
-    voice.good("refused in PostgreSQL's own words; no byte of either reached the database");
+    intact(world, "something was removed by what was refused")?;
+    voice.good(script.refused_words);
     Ok(())
 }
 
-/// Returns the kind of record that the last step leaves.
-fn paused(world: &World, wishes: &Wishes, voice: Voice) -> Result<&'static str> {
-    voice.heading("4. Paused: a write to production waits for a person");
-    voice.typed("coder", &world.agent.typed(WRITE));
-    let mut call = world.agent.send(WRITE, &world.sweeper)?;
-    voice.quote(&call.until("NOTICE", ANSWER_BOUND)?);
-    if world.truth(CHECK)? != BEFORE {
-        xtask::fail!("the statement ran before anybody approved it");
+fn intact(world: &World, otherwise: &str) -> Result<()> {
+    let counts = world.scene.counts()?;
+    if counts == ALL { Ok(()) } else { xtask::fail!("{otherwise}: {counts} are left") }
+}
+
+/// Sends what policy wants reviewed, and waits until it is. Returns the call that hangs and its review.
+fn hanging(world: &World, asked: &str, voice: Voice) -> Result<(Call, String)> {
+    let script = world.scene.script();
+    world.scene.show(asked, voice);
+    let mut call = world.scene.send(asked, &world.sweeper)?;
+    if let Some(notice) = script.notice {
+        voice.quote(&call.until(notice, ANSWER_BOUND)?);
     }
-    let id = the_review(world)?;
-    voice.waiting(&format!("psql hangs; the row is as it was. This is what reviewers of {id} see:"));
+    let id = wait_until("the review", ANSWER_BOUND, || the_review(world))??;
+    Ok((call, id))
+}
+
+fn the_review(world: &World) -> Option<Result<String>> {
+    match world.gateway.open_reviews(&world.people.dora_token).map(<[String; 1]>::try_from) {
+        Ok(Ok([id])) => Some(Ok(id)),
+        Ok(Err(others)) if others.is_empty() => None,
+        Ok(Err(others)) => Some(Err(Trouble(format!("one open review was expected, there are {}", others.len())))),
+        Err(trouble) => Some(Err(trouble)),
+    }
+}
+
+fn paused(world: &World, wishes: &Wishes, voice: Voice) -> Result<()> {
+    let script = world.scene.script();
+    voice.heading("4. Paused: a write to production waits for a person");
+    let (mut call, id) = hanging(world, script.write, voice)?;
+    if world.scene.credit_limit()? != BEFORE {
+        xtask::fail!("the change was made before anybody approved it");
+    }
+    voice.waiting(&format!("{}. This is what reviewers of {id} see:", script.hangs));
     let card = world.gateway.as_person(&world.people.dora_token, &["review", "show", &id])?;
     voice.quote(&card.success("`countersign review show`")?);
     owner_tries(world, &id, voice)?;
     if call.answered() {
-        xtask::fail!("the statement was answered although only its owner had voted");
+        xtask::fail!("the call was answered although only its owner had voted");
     }
     if wishes.auto {
         approve(world, &id, voice)?
@@ -97,14 +114,6 @@ fn paused(world: &World, wishes: &Wishes, voice: Voice) -> Result<&'static str> 
         invite(world, &id, voice)
     }
     outcome(world, call, wishes, voice)
-}
-
-fn the_review(world: &World) -> Result<String> {
-    let open = world.gateway.open_reviews(&world.people.dora_token)?;
-    match open.as_slice() {
-        [id] => Ok(id.clone()),
-        others => xtask::fail!("one open review was expected, there are {}", others.len()),
-    }
 }
 
 fn owner_tries(world: &World, id: &str, voice: Voice) -> Result<()> {
@@ -116,8 +125,8 @@ fn owner_tries(world: &World, id: &str, voice: Voice) -> Result<()> {
     if tried.ok() || !said.contains("self_approval") {
         xtask::fail!("the owner's approval was expected to be refused as `self_approval`");
     }
-    if world.truth(CHECK)? != BEFORE {
-        xtask::fail!("the owner's refused approval released the statement");
+    if world.scene.credit_limit()? != BEFORE {
+        xtask::fail!("the owner's refused approval released the change");
     }
     voice.good("refused, and the attempt is in the record");
     Ok(())
@@ -143,25 +152,45 @@ fn invite(world: &World, id: &str, voice: Voice) {
     voice.waiting("waiting for your answer (up to five minutes; Ctrl-C ends the demo and leaves nothing behind)");
 }
 
-fn outcome(world: &World, call: Call, wishes: &Wishes, voice: Voice) -> Result<&'static str> {
+fn outcome(world: &World, call: Call, wishes: &Wishes, voice: Voice) -> Result<()> {
+    let script = world.scene.script();
     let begun = Instant::now();
     let answer = call.answer(if wishes.auto { ANSWER_BOUND } else { CLICK_BOUND }, &world.sweeper)?;
-    voice.say(&format!("\nThe very psql that was waiting says, after {:.1} s:", begun.elapsed().as_secs_f64()));
+    let seconds = begun.elapsed().as_secs_f64();
+    voice.say(&format!("\nThe very {} that was waiting says, after {seconds:.1} s:", script.caller));
     voice.quote(&answer.text);
-    let now = world.truth(CHECK)?;
-    if answer.ok && answer.text.contains("UPDATE 1") && now == AFTER {
-        voice.good("approved: it ran once, exactly as reviewed, with a password the agent never had");
-        return Ok("action.outcome");
+    let now = world.scene.credit_limit()?;
+    if answer.ok && answer.text.contains(script.write_shows) && now == AFTER {
+        voice.good(&format!("approved: it ran once, exactly as reviewed, with {}", script.secret));
+        return Ok(());
     }
     if wishes.auto || answer.ok || now != BEFORE {
-        xtask::fail!("the approved statement was expected to change one row to {AFTER}; it is {now}");
+        xtask::fail!("the approved change was expected to make the limit {AFTER}; it is {now}");
     }
-    voice.good("not approved: nothing ran, the row is as it was");
-    Ok("review.closed")
+    voice.good("not approved: nothing ran, the credit limit is as it was");
+    Ok(())
 }
 
-fn recorded(world: &World, last_kind: &str, voice: Voice) -> Result<()> {
-    voice.heading("5. Recorded: anyone can check it, offline");
+fn rejected(world: &World, voice: Voice) -> Result<()> {
+    const REASON: &str = "the customer still wants it";
+    voice.heading("5. Rejected: the answer may be no");
+    let (call, id) = hanging(world, world.scene.script().rejected, voice)?;
+    voice.typed("dora", &format!("countersign review reject {id} --reason '{REASON}'"));
+    let args = ["review", "reject", &id, "--reason", REASON];
+    voice.quote(&world.gateway.as_person(&world.people.dora_token, &args)?.success("dora's rejection")?);
+    let answer = call.answer(ANSWER_BOUND, &world.sweeper)?;
+    voice.say("\nThe agent reads why:");
+    voice.quote(&answer.text);
+    if answer.ok || !answer.text.contains(REASON) {
+        xtask::fail!("what was rejected was expected to be refused, with dora's reason");
+    }
+    intact(world, "what was rejected was done all the same")?;
+    voice.good("nothing was removed");
+    Ok(())
+}
+
+fn recorded(world: &World, voice: Voice) -> Result<()> {
+    voice.heading("6. Recorded: anyone can check it, offline");
     let data = world.dir.join("data");
     let data = data.to_string_lossy();
     let mut last = String::new();
@@ -169,7 +198,7 @@ fn recorded(world: &World, last_kind: &str, voice: Voice) -> Result<()> {
     let said = wait_until("a checkpoint that covers the last step", VERIFY_BOUND, || {
         let verified = world.gateway.as_person("", &["ledger", "verify", "--data", &data]).ok()?;
         last = format!("{}{}", verified.stdout, verified.stderr);
-        (verified.ok() && last.contains(last_kind)).then(|| last.clone())
+        (verified.ok() && last.contains(LAST_KIND)).then(|| last.clone())
     });
     voice.typed("auditor", &format!("countersign ledger verify --data {data}"));
     voice.quote(&said.map_err(|trouble| Trouble(format!("{trouble}: {last}")))?);
@@ -179,8 +208,8 @@ fn recorded(world: &World, last_kind: &str, voice: Voice) -> Result<()> {
 
 fn stay(world: &World, voice: Voice) -> Result<()> {
     voice.heading("The demo stays up: try it yourself");
-    voice.say(&format!("psql \"{}\"", world.agent.url()));
-    voice.say(&format!("target {DATABASE}, console {}", world.gateway.url()));
+    voice.say(&world.scene.invitation());
+    voice.say(&format!("target {}, console {}", world.scene.script().target, world.gateway.url()));
     voice.waiting("press Enter (or Ctrl-C) to end it; everything is removed");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).doing("waiting for Enter").map(drop)

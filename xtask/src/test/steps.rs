@@ -70,6 +70,7 @@ pub(super) fn all(wishes: &Wishes) -> Vec<Step> {
     if with_fuzz {
         steps.extend(fuzz());
     }
+    steps.push(Step::new("demo over HTTP", "cargo demo --auto --http"));
     steps.push(Step::new("demo", "cargo demo --auto"));
     let peers =
         if install { "cargo xtask peers postgres --quick" } else { "cargo xtask peers postgres --quick --no-install" };
@@ -140,8 +141,8 @@ mod tests {
     #[test]
     fn a_full_run_ends_with_real_clients() {
         let steps = all(&wishes(false));
-        let names: Vec<_> = steps.iter().rev().take(2).map(|step| step.name).collect();
-        assert_eq!(names, ["peers", "demo"]);
+        let names: Vec<_> = steps.iter().rev().take(3).map(|step| step.name).collect();
+        assert_eq!(names, ["peers", "demo", "demo over HTTP"]);
         assert!(steps.iter().any(|step| step.name == "dependencies"));
     }
 
