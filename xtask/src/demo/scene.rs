@@ -30,6 +30,9 @@ pub(super) trait Scene: Debug {
     /// How many customers and orders there really are.
     fn counts(&self) -> Result<String>;
 
+    /// How much has reached what is behind the gateway, where that can be counted.
+    fn reached(&self) -> Option<u64>;
+
     /// A line by which somebody may try it.
     fn invitation(&self) -> String;
 

@@ -15,8 +15,8 @@ const ANSWER_BOUND: Duration = Duration::from_secs(30);
 /// As long as the gateway holds a call, and a little.
 const CLICK_BOUND: Duration = Duration::from_secs(310);
 const VERIFY_BOUND: Duration = Duration::from_secs(15);
-/// The kind of the last record that the tour leaves: a rejection closes its review.
-const LAST_KIND: &str = "review.closed";
+/// What the tour leaves at the least, the last step included: two reviews that were closed, three calls that were refused.
+const LEFT: [(&str, u64); 2] = [("review.closed", 2), ("action.refused", 3)];
 
 pub(super) fn walk(world: &mut World, wishes: &Wishes, voice: Voice) -> Result<()> {
     links(world, voice);
@@ -55,6 +55,7 @@ fn allowed(world: &World, voice: Voice) -> Result<()> {
 fn refused(world: &World, voice: Voice) -> Result<()> {
     let script = world.scene.script();
     voice.heading("3. Refused: what policy never lets through");
+    let reached = world.scene.reached();
     for asked in script.refused {
         world.scene.show(asked, voice);
         let answer = world.scene.ask(asked, ANSWER_BOUND, &world.sweeper)?;
@@ -64,6 +65,9 @@ fn refused(world: &World, voice: Voice) -> Result<()> {
         }
     }
     intact(world, "something was removed by what was refused")?;
+    if world.scene.reached() != reached {
+        xtask::fail!("something that was refused reached what is behind the gateway");
+    }
     voice.good(script.refused_words);
     Ok(())
 }
@@ -198,12 +202,19 @@ fn recorded(world: &World, voice: Voice) -> Result<()> {
     let said = wait_until("a checkpoint that covers the last step", VERIFY_BOUND, || {
         let verified = world.gateway.as_person("", &["ledger", "verify", "--data", &data]).ok()?;
         last = format!("{}{}", verified.stdout, verified.stderr);
-        (verified.ok() && last.contains(LAST_KIND)).then(|| last.clone())
+        let whole = LEFT.iter().all(|(kind, least)| counted(&last, kind) >= *least);
+        (verified.ok() && whole).then(|| last.clone())
     });
     voice.typed("auditor", &format!("countersign ledger verify --data {data}"));
     voice.quote(&said.map_err(|trouble| Trouble(format!("{trouble}: {last}")))?);
     voice.good("every step above is a leaf of a signed Merkle log");
     Ok(())
+}
+
+/// How many records of a kind the verifier found.
+fn counted(said: &str, kind: &str) -> u64 {
+    let of = |line: &str| line.trim().strip_suffix(kind)?.trim().parse().ok();
+    said.lines().find_map(of).unwrap_or(0)
 }
 
 fn stay(world: &World, voice: Voice) -> Result<()> {
@@ -213,4 +224,18 @@ fn stay(world: &World, voice: Voice) -> Result<()> {
     voice.waiting("press Enter (or Ctrl-C) to end it; everything is removed");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).doing("waiting for Enter").map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_counted_by_kind() {
+        let said = "VERIFIED 9 records\n         2  review.closed\n        13  action.refused\n";
+        let check = |kind, expected| assert_eq!(counted(said, kind), expected, "{kind}");
+        check("review.closed", 2);
+        check("action.refused", 13);
+        check("action.intent", 0);
+    }
 }

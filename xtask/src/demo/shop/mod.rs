@@ -23,7 +23,7 @@ const TARGET: &str = "shop";
 const DOCUMENT: &str = include_str!("openapi.json");
 const POLICIES: &str = include_str!("shop.cedar");
 
-/// What is asked is a method, a path, a body and a reason, each but the first two optional.
+/// What is asked is written as [`Request::parse`] reads it.
 const SCRIPT: Script = Script {
     target: TARGET,
     introduction: "The agent speaks plain HTTP and has its own key. It never sees the service's token.",
@@ -118,6 +118,10 @@ impl Scene for Shop {
     fn counts(&self) -> Result<String> {
         let (customers, orders) = self.service.counts();
         Ok(format!("{customers} customers, {orders} orders"))
+    }
+
+    fn reached(&self) -> Option<u64> {
+        Some(self.service.asked())
     }
 
     fn invitation(&self) -> String {

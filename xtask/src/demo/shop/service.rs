@@ -35,6 +35,8 @@ pub(super) struct Service {
 /// What the shop knows.
 #[derive(Debug)]
 struct Rows {
+    /// How many requests there were.
+    asked: u64,
     customers: BTreeMap<i64, Value>,
     orders: BTreeMap<i64, Value>,
 }
@@ -48,7 +50,7 @@ impl Rows {
             (id, json!({ "id": id, "customer_id": customer, "item": item, "amount": amount }))
         };
         let customers = (1..).zip(CITIES.into_iter().zip(LIMITS)).map(customer).collect();
-        Self { customers, orders: ORDERS.into_iter().map(order).collect() }
+        Self { asked: 0, customers, orders: ORDERS.into_iter().map(order).collect() }
     }
 }
 
@@ -76,6 +78,11 @@ impl Service {
         lock(&self.rows).customers.get(&id)?["credit_limit"].as_i64()
     }
 
+    /// How many requests there were.
+    pub(super) fn asked(&self) -> u64 {
+        lock(&self.rows).asked
+    }
+
     /// How many customers and orders there are.
     pub(super) fn counts(&self) -> (usize, usize) {
         let rows = lock(&self.rows);
@@ -98,6 +105,7 @@ struct Asked {
 
 fn serve(mut stream: TcpStream, credential: &str, rows: &Mutex<Rows>) -> Result<()> {
     stream.set_read_timeout(Some(TIMEOUT)).doing("accepting")?;
+    lock(rows).asked += 1;
     let asked = read(&stream)?;
     let (status, body) = match asked.credential == credential {
         true => reply(&asked, &mut lock(rows)),
