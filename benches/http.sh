@@ -14,7 +14,6 @@ ulimit -n "$(ulimit -Hn)"
 
 origin=$(free_port) plain=$(free_port) judge=$(free_port) asking=$(free_port) sink=$(free_port)
 truncate -s "${megabytes}M" "$work/long"
-touch "$work/out"
 
 # ---- the origin, and nginx in front of it
 
@@ -60,6 +59,7 @@ run_nginx plain auto "
         proxy_set_header Connection '';
         proxy_request_buffering off;
         proxy_max_temp_file_size 0;
+        proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k; # its best at long answers
         location / { proxy_pass http://origin; }
         location /upload { proxy_pass http://127.0.0.1:$sink; }
     }"
