@@ -176,12 +176,15 @@ run() { # way connections -> requests_a_second median_ms p99_ms cpu_us
         / requests in / { n = $1 }
         /^Requests\/sec/ { rate = $2 }
         /Non-2xx|Socket errors/ { print way ": " $0 >"/dev/stderr"; bad = 1 }
-        END { if (bad || !n) exit 1; print rate, median, late, ticks * 1e6 / hertz / n }' <<<"$out"
+        END { if (bad || !n) exit 1; print rate, median, late, ticks * 1e6 / hertz / n }' <<<"$out" ||
+        { echo "$1 with $2 connections: $out" >&2; return 1; }
 }
+for way in direct nginx envoy gateway; do run "$way" 64 >/dev/null; done # warm
 for connections in 64 1; do
     for round in $(seq "$rounds"); do
         for way in direct nginx envoy gateway; do
-            echo "$connections $way $(run "$way" "$connections")" >>"$work/reads"
+            said=$(run "$way" "$connections")
+            echo "$connections $way $said" >>"$work/reads"
         done
         echo "round $round of $rounds with $connections connections done" >&2
     done
