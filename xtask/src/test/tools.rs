@@ -1,4 +1,4 @@
-//! What the tests need beyond Cargo: system packages, Python and Node clients, and two Cargo tools, all under
+//! What the tests need beyond Cargo: system packages, Python, Node and AWS clients, and two Cargo tools, all under
 //! `target/test-tools` as far as they are not the system's.
 
 use std::ffi::OsString;
@@ -30,6 +30,8 @@ pub(crate) fn for_everything(install: bool, with_fuzz: bool, voice: Voice) -> Re
     voice.good("Python clients");
     python("requirements-attackers.txt", "attackers", install)?;
     voice.good("attack tools");
+    python("requirements-cloud.txt", "cloud", install)?;
+    voice.good("AWS clients");
     node(install)?;
     voice.good("Node clients");
     kubernetes(install)?;
