@@ -14,8 +14,8 @@ pub mod protocols;
 pub mod refusal;
 pub mod relay;
 
-pub use protocols::kubernetes;
 pub use protocols::postgres::{describe, wire};
+pub use protocols::{aws, http as apis, kubernetes};
 
 /// As much of the pipeline as the session machine names.
 pub mod pipeline {

@@ -2,6 +2,10 @@
 
 #[path = "../../crates/gateway/src/relay/head.rs"]
 pub mod head;
+#[path = "../../crates/gateway/src/relay/json.rs"]
+pub mod json;
+#[path = "../../crates/gateway/src/relay/page.rs"]
+pub mod page;
 
 /// As much of the dialects' trait.
 pub mod dialect {

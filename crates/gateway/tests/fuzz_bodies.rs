@@ -11,9 +11,9 @@ use std::path::PathBuf;
 #[path = "../../../fuzz/src/bodies/mod.rs"]
 mod bodies;
 
-/// Where the bodies look for the gateway's modules.
-use countersign::protocols::kubernetes;
 use countersign::protocols::postgres::{describe, wire};
+/// Where the bodies look for the gateway's modules.
+use countersign::protocols::{aws, http as apis, kubernetes};
 use countersign::relay;
 
 /// Random changes to each seed.
@@ -99,7 +99,7 @@ macro_rules! targets {
     };
 }
 
-targets! { k8s_describe pg_describe pg_startup pg_wire_backend pg_wire_frontend policy_load record_leaf tlog_note }
+targets! { aws_describe http_describe json_values k8s_describe pg_describe pg_startup pg_wire_backend pg_wire_frontend policy_load record_leaf tlog_note }
 
 /// Every folder of seeds belongs to a body that is run here, or among the unit tests.
 #[test]

@@ -1,6 +1,9 @@
 //! What each target does with its input, apart from what drives it: libFuzzer here, and a plain test over the seeds in the
 //! gateway's own tests (`crates/gateway/tests/fuzz_bodies.rs`), which compiles these files by path.
 
+pub mod aws_describe;
+pub mod http_describe;
+pub mod json_values;
 pub mod k8s_describe;
 pub mod pg_describe;
 pub mod pg_startup;
@@ -11,7 +14,9 @@ pub mod record_leaf;
 pub mod tlog_note;
 
 use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use crate::relay::head::Head;
 use crate::wire::frame::{Scan, Scanner, next_frame};
 use crate::wire::{Frame, KindSet, Limits, WireError};
 
@@ -53,4 +58,22 @@ pub fn relay(data: &[u8], limits: Limits, pass: KindSet, step: usize) -> Result<
     }
     assert_eq!(&data[..out.len()], &out[..], "what is relayed is what came");
     Ok(out)
+}
+
+/// A request as the seeds have it: `METHOD TARGET`, a line for each header, an empty line, and the body.
+pub fn request(data: &[u8]) -> Option<(Head, &[u8])> {
+    let mut rest = data;
+    let mut line = || -> Option<&str> {
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let (line, behind) = rest.split_at(end);
+        rest = &behind[1..];
+        std::str::from_utf8(line).ok()
+    };
+    let (method, target) = line()?.split_once(' ')?;
+    let mut headers = HeaderMap::new();
+    while let Some((name, value)) = line()?.split_once(": ") {
+        headers.append(name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?);
+    }
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Some((Head::new(Method::from_bytes(method.as_bytes()).ok()?, path, query, headers).ok()?, rest))
 }

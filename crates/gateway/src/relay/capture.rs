@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use zeroize::Zeroizing;
 
-use super::dialect::Content;
+use super::dialect::{Content, Dialect};
 use super::head::Head;
 use crate::codes::Code;
 use crate::refusal::Refusal;
@@ -28,6 +28,25 @@ pub(super) enum Carried {
     Spooled(Box<Spool>),
     /// It was handed on.
     Gone,
+}
+
+impl Carried {
+    /// What is known of it.
+    fn content(&self) -> Content<'_> {
+        match self {
+            Carried::Whole(bytes) => Content::Whole(bytes),
+            Carried::Stream(..) | Carried::Spooled(_) | Carried::Gone => Content::Unread,
+        }
+    }
+
+    /// The same without what the client wrapped it in.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the dialect does not take the request.
+    pub(super) fn admitted(self, dialect: &dyn Dialect, head: &mut Head) -> Result<Self, Refusal> {
+        let plain = dialect.admit(head, self.content())?;
+        Ok(plain.map_or(self, |plain| Carried::Whole(plain.into())))
+    }
 }
 
 /// A captured request.
@@ -64,10 +83,7 @@ const STREAM: &str = "stream\n";
 impl Captured {
     /// What is known of the body.
     pub(super) fn content(&self) -> Content<'_> {
-        match &self.carried {
-            Carried::Whole(bytes) => Content::Whole(bytes),
-            Carried::Stream(..) | Carried::Spooled(_) | Carried::Gone => Content::Unread,
-        }
+        self.carried.content()
     }
 
     /// The payload.

@@ -91,6 +91,15 @@ pub trait Dialect: Send + Sync {
     /// Changes headers that differ each time the same is sent to what stays of them; called once, before anything is described.
     fn settle(&self, _headers: &mut HeaderMap) {}
 
+    /// Takes away what a client wrapped a body in, its headers too, and refuses what could not be sent on though it were approved;
+    /// called once, before anything is described. Returns the body where it is another now.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it is not taken.
+    fn admit(&self, _head: &mut Head, _content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
+        Ok(None)
+    }
+
     /// The longest that a call may hang before its client, or something on the way, gives up; in seconds.
     fn hold_seconds_max(&self) -> u32 {
         u32::MAX

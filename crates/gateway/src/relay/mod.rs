@@ -5,6 +5,7 @@
 //! credential; [`body`] sees that no client hears of an end that is not recorded. The dialects live with the protocols
 //! (`protocols/{http,kubernetes,aws}`). Specifications: RFC 9110, 9112, 9113, 7240, 9457.
 
+mod access_key;
 mod answer;
 mod body;
 mod call;
@@ -24,6 +25,7 @@ mod subject;
 mod tunnel;
 mod upstream;
 
+pub use access_key::AccessKey;
 pub use answer::{RETRY_SECONDS, problem};
 pub use body::{Answering, Error};
 pub use serve::{Dialects, Relay};

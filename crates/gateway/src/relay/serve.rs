@@ -205,11 +205,12 @@ impl Relay {
         let trailers = headers::wants_trailers(request.headers());
         let reason = reason(request.headers().get(REASON));
         let head = Head::new(request.method().clone(), &path, query.as_deref(), kept);
-        let head = head.map_err(|error| Refusal::new(Code::ProtocolViolation, error.to_string()))?;
+        let mut head = head.map_err(|error| Refusal::new(Code::ProtocolViolation, error.to_string()))?;
         let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let reading = capture::carried(request.into_body(), upstream.http.body_bytes_max);
         let carried = tokio::time::timeout(BODY_TIME_MAX, reading).await;
         let carried = carried.map_err(|_| Refusal::new(Code::Cancelled, "the request's body took too long"))??;
+        let carried = carried.admitted(&*upstream.dialect, &mut head)?;
         let captured = Captured { head, carried, upgrade, trailers };
         let of = (subject.requester.handle(), upstream.config.name.as_str());
         let Head { method, headers, .. } = &captured.head;

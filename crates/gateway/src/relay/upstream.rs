@@ -22,6 +22,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use super::access_key::AccessKey;
 use super::body::Sending;
 use super::capture::{Bound, Outgoing};
 use super::dialect::Dialect;
@@ -97,7 +98,7 @@ enum Credential {
     None,
     Header(HeaderName, HeaderValue),
     Certificate(Arc<Zeroizing<String>>),
-    Signed { access_key_id: String, secret: SecretString },
+    Signed(AccessKey),
 }
 
 impl Upstream {
@@ -165,7 +166,7 @@ impl Upstream {
         let credential = self.credential(vault).await.map_err(not_sent)?;
         let key = match &credential {
             Credential::Certificate(key) => Some(key.clone()),
-            Credential::None | Credential::Header(..) | Credential::Signed { .. } => None,
+            Credential::None | Credential::Header(..) | Credential::Signed(_) => None,
         };
         let client = self.client(key).map_err(not_sent)?;
         let request = self.request(outgoing, body, extras, credential).map_err(not_sent)?;
@@ -214,7 +215,7 @@ impl Upstream {
             Credential::Header(name, value) => {
                 headers.insert(name, value);
             }
-            Credential::Signed { access_key_id, secret } => {
+            Credential::Signed(key) => {
                 let host = HeaderValue::from_str(self.authority.as_str()).map_err(|error| error.to_string())?;
                 headers.insert(HOST, host);
                 let whole = match &bound {
@@ -222,7 +223,7 @@ impl Upstream {
                     Bound::Spooled(_) | Bound::Stream => None,
                 };
                 *request.headers_mut() = headers;
-                return self.signed(request, whole, &access_key_id, &secret);
+                return self.signed(request, whole, &key);
             }
         }
         *request.headers_mut() = headers;
@@ -233,15 +234,13 @@ impl Upstream {
         &self,
         mut request: Request<Sending>,
         whole: Option<Bytes>,
-        access_key_id: &str,
-        secret: &SecretString,
+        key: &AccessKey,
     ) -> Result<Request<Sending>, String> {
         self.dialect.sign(&mut Signing {
             method: request.method().clone(),
             uri: request.uri().clone(),
             body: whole,
-            access_key_id,
-            secret,
+            key,
             headers: request.headers_mut(),
         })?;
         Ok(request)
@@ -279,9 +278,7 @@ impl Upstream {
                 let token = oauth::token(&client, secret).await?;
                 header(AUTHORIZATION, "Bearer ", &token)?
             }
-            Auth::SigV4 { access_key_id } => {
-                Credential::Signed { access_key_id: access_key_id.clone(), secret: secret.clone() }
-            }
+            Auth::SigV4 { access_key_id } => Credential::Signed(AccessKey::read(access_key_id, text)?),
         })
     }
 
@@ -376,10 +373,8 @@ pub struct Signing<'a> {
     pub uri: Uri,
     /// Its body, where all of it is known.
     pub body: Option<Bytes>,
-    /// The access key's id.
-    pub access_key_id: &'a str,
-    /// The access key.
-    pub secret: &'a SecretString,
+    /// What it is signed with.
+    pub key: &'a AccessKey,
     /// Its headers; the signature is added to them.
     pub headers: &'a mut http::HeaderMap,
 }

@@ -15,7 +15,7 @@ use crate::relay::json::Json;
 const UNSIGNED: &str = "unknown";
 
 /// What a request means.
-pub(super) fn describe(aws: &Aws, head: &Head, content: Content<'_>) -> AwsFacts {
+pub fn describe(aws: &Aws, head: &Head, content: Content<'_>) -> AwsFacts {
     let Some(scope) = Scope::of(head) else { return AwsFacts::opaque(UNSIGNED, "") };
     let prefix = scope::prefix(&scope.signed_for);
     known(aws, &scope, prefix, head, content).unwrap_or_else(|| AwsFacts::opaque(prefix, &scope.region))

@@ -11,15 +11,16 @@
 //! is opaque. Deliberately absent: event streams, SigV4a, and checking the client's signature, which is made with a key
 //! that is none.
 
+mod admit;
 mod call;
 mod classes;
-mod describe;
+pub mod describe;
 pub mod models;
 pub mod refuse;
 mod resources;
 mod s3;
 mod scope;
-mod shown;
+pub mod shown;
 pub mod sign;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::config::Target;
 use crate::fetch::with_causes;
+use crate::refusal::Refusal;
 use crate::relay::dialect::{Content, Dialect, Refused, Signing};
 use crate::relay::head::Head;
 use models::Models;
@@ -70,6 +72,10 @@ impl Dialect for Aws {
         if let Some(value) = scope.and_then(|scope| HeaderValue::from_str(&scope.authorization()).ok()) {
             headers.insert(AUTHORIZATION, value);
         }
+    }
+
+    fn admit(&self, head: &mut Head, content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
+        admit::admit(head, content)
     }
 
     fn hold_seconds_max(&self) -> u32 {

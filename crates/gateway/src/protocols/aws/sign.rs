@@ -17,9 +17,10 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use crate::fetch::with_causes;
+use crate::relay::AccessKey;
 use crate::relay::dialect::Signing;
 
 pub use chunked::{NotChunked, unchunked};
@@ -29,18 +30,7 @@ const SIGNATURE: &[&str] =
     &["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-s3session-token", "date"];
 
 /// The hash of a body in chunks that are not signed.
-const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
-
-/// The key that requests are signed with.
-#[derive(Debug, Clone)]
-pub struct Key {
-    /// `AKIA…`
-    pub id: String,
-    /// Its secret.
-    pub secret: SecretString,
-    /// Where the key is a temporary one.
-    pub session: Option<SecretString>,
-}
+pub(super) const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 
 /// What is signed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,14 +76,8 @@ pub enum SignError {
 /// # Errors
 /// In words, why it cannot be signed.
 pub(super) fn outgoing(signing: &mut Signing<'_>, now: SystemTime) -> Result<(), String> {
-    let presigned = signing.uri.query().unwrap_or_default().split('&').any(|pair| {
-        let name = pair.split('=').next().unwrap_or_default();
-        SIGNED_QUERY.contains(&name.to_ascii_lowercase().as_str())
-    });
-    if presigned {
-        return Err(
-            "a presigned address cannot be signed anew: send the request with a signature in its header".to_owned()
-        );
+    if presigned(signing.uri.query()) {
+        return Err("a presigned address cannot be signed anew".to_owned());
     }
     let authorization = signing.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = authorization.and_then(super::scope::Scope::of_authorization);
@@ -103,22 +87,27 @@ pub(super) fn outgoing(signing: &mut Signing<'_>, now: SystemTime) -> Result<(),
     let payload = match &signing.body {
         _ if hash == UNSIGNED_TRAILER => Payload::UnsignedTrailer,
         _ if hash.starts_with("STREAMING-") => {
-            return Err(format!(
-                "a body in chunks signed by the client (`{hash}`) cannot be signed anew: use UNSIGNED-PAYLOAD"
-            ));
+            return Err(format!("a body in chunks signed by the client (`{hash}`) cannot be signed anew"));
         }
         Some(bytes) => Payload::Bytes(bytes),
         None if asked.service == "s3" => Payload::Unsigned,
         None => return Err("the body is too long to be signed".to_owned()),
     };
-    let key = Key { id: signing.access_key_id.to_owned(), secret: signing.secret.clone(), session: None };
     let (headers, _) = stripped(signing.headers, None);
     let url = signing.uri.to_string();
-    let added = sign(signing.method.as_str(), &url, &headers, payload, &asked, &key, now);
+    let added = sign(signing.method.as_str(), &url, &headers, payload, &asked, signing.key, now);
     let added = added.map_err(|error| with_causes(&error))?;
     *signing.headers = headers;
     signing.headers.extend(added);
     Ok(())
+}
+
+/// Whether an address carries a signature, or parts of one.
+pub(super) fn presigned(query: Option<&str>) -> bool {
+    query.unwrap_or_default().split('&').any(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        SIGNED_QUERY.contains(&name.to_ascii_lowercase().as_str())
+    })
 }
 
 /// What reaches the upstream: headers without a client's signature, and a query without that of a presigned address.
@@ -157,7 +146,7 @@ pub fn sign(
     headers: &HeaderMap,
     payload: Payload<'_>,
     asked: &For,
-    key: &Key,
+    key: &AccessKey,
     now: SystemTime,
 ) -> Result<HeaderMap, SignError> {
     let session = key.session.as_ref().map(|session| session.expose_secret().to_owned());

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::Aws;
 use super::refuse::refusal;
-use crate::relay::dialect::{Content, Dialect};
+use crate::relay::AccessKey;
+use crate::relay::dialect::{Content, Dialect, Signing};
 use crate::relay::head::Head;
 
 /// What AWS's own command line sent, see `capture.py` beside it.
@@ -210,9 +211,71 @@ fn a_card_shows_action_and_request() {
         Aws::default().shown(&head, Content::Whole(b"Action=CreateUser&UserName=bot&Password=x"), &Rules::default());
     assert_eq!(
         shown.shown.text,
-        "iam:CreateUser in us-east-1\nPOST /\ncontent-type: application/x-www-form-urlencoded\n\n\
+        "iam:CreateUser in us-east-1\narn:aws:iam::*:user/bot\nPOST /\ncontent-type: application/x-www-form-urlencoded\n\n\
          Action=CreateUser&UserName=bot&Password=‹password 1›"
     );
+}
+
+#[test]
+fn what_a_client_signed_is_settled_before_anything_is_described() {
+    let check = |headers: &[(&str, &str)], target: &str, body: Option<&str>, expected: Result<Option<&str>, &str>| {
+        let mut head = head("PUT", target, headers);
+        Aws::default().settle(&mut head.headers);
+        let content = body.map_or(Content::Unread, |body| Content::Whole(body.as_bytes()));
+        let plain = Aws::default().admit(&mut head, content).map_err(|refusal| refusal.message);
+        let plain = plain.map(|plain| plain.map(|plain| String::from_utf8_lossy(&plain).into_owned()));
+        match (&plain, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), expected, "{headers:?}"),
+            (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+            _ => panic!("{headers:?} {target} is {plain:?}"),
+        }
+        let mut lines: Vec<_> =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
+        lines.sort();
+        lines
+    };
+    let s3 = ("authorization", S3);
+    let signed = ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    let unsigned = ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    let length = ("x-amz-decoded-content-length", "3");
+    let encoding = ("content-encoding", "aws-chunked");
+    let chunks = "3;chunk-signature=a\r\nabc\r\n0;chunk-signature=c\r\n\r\n";
+    let scope = "authorization: AWS4-HMAC-SHA256 Credential=client/00000000/us-east-1/s3/aws4_request";
+    assert_eq!(check(&[s3, signed, length, encoding], "/b/k", Some(chunks), Ok(Some("abc"))), [scope]);
+    let sum = "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n";
+    let trailer = ("x-amz-trailer", "x-amz-checksum-crc32");
+    assert_eq!(
+        check(&[s3, unsigned, length, encoding, trailer], "/b/k", Some(sum), Ok(Some("abc"))),
+        [scope, "x-amz-checksum-crc32: NSRBwg=="]
+    );
+    assert_eq!(check(&[s3, unsigned, length], "/b/k", None, Ok(None)).len(), 3);
+    check(&[s3], "/b/k", Some("abc"), Ok(None));
+    check(&[s3, signed, length], "/b/k", None, Err("signed chunks"));
+    check(&[s3, signed, length], "/b/k", Some("abc"), Err("aws-chunked"));
+    check(&[("authorization", IAM)], "/", None, Err("too long"));
+    check(&[("authorization", "Bearer x")], "/", Some(""), Err("not signed"));
+    check(&[], "/b/k?X-Amz-Credential=A%2F20261123%2Fus-east-1%2Fs3%2Faws4_request", Some(""), Err("presigned"));
+    check(&[s3], "/b/k?X-Amz-Signature=0", Some(""), Err("presigned"));
+}
+
+#[test]
+fn what_is_sent_on_is_signed_with_the_gateways_key() {
+    let key = AccessKey { id: "ASIA1".to_owned(), secret: "s".to_owned().into(), session: Some("t".to_owned().into()) };
+    let mut head = head("POST", "/", &[("authorization", IAM), FORM, ("x-amz-target", "x")]);
+    Aws::default().settle(&mut head.headers);
+    let mut signing = Signing {
+        method: Method::POST,
+        uri: "http://127.0.0.1:5000/".parse().expect("an address"),
+        body: Some("Action=ListUsers".into()),
+        key: &key,
+        headers: &mut head.headers,
+    };
+    Aws::default().sign(&mut signing).expect("signed");
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let authorization = text("authorization");
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=ASIA1/"), "{authorization}");
+    assert!(authorization.contains("/us-east-1/iam/aws4_request, SignedHeaders=") && !authorization.contains("AKID"));
+    assert_eq!(text("x-amz-security-token"), "t");
 }
 
 proptest! {

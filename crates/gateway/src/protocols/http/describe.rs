@@ -61,7 +61,7 @@ impl Opaque {
 }
 
 /// What a request means.
-pub(super) fn describe(api: &Api, head: &Head, content: Content<'_>, rules: &Rules) -> HttpFacts {
+pub fn describe(api: &Api, head: &Head, content: Content<'_>, rules: &Rules) -> HttpFacts {
     known(api, head, content, rules).unwrap_or_else(|_| HttpFacts::opaque(head.method.as_str(), own_path(head, rules)))
 }
 

@@ -5,10 +5,10 @@
 //! Deliberately absent: GraphQL, whose operations all stand in one body, and is opaque; checking requests against schemas.
 
 pub mod classes;
-mod describe;
+pub mod describe;
 pub mod openapi;
 pub mod packs;
-mod shown;
+pub mod shown;
 mod values;
 
 use std::sync::Arc;

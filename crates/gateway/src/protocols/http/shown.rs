@@ -12,7 +12,7 @@ use crate::relay::page::Page;
 const SUMMARY_CHARS_MAX: usize = 200;
 
 /// What a card shows.
-pub(super) fn shown(api: &Api, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
+pub fn shown(api: &Api, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
     let mut page = Page::default();
     let found = match api {
         Api::Document { name, document } => {

@@ -1,5 +1,7 @@
 //! Requests, and the operations and values that they are.
 
+mod captured;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -33,7 +35,11 @@ fn head(line: &str, headers: &[(&str, &str)]) -> Head {
 
 fn facts(api: &Api, line: &str, headers: &[(&str, &str)], body: &str) -> HttpFacts {
     let head = head(line, headers);
-    match api.describe(&head, Content::Whole(body.as_bytes()), &Rules::default()) {
+    facts_of(api.describe(&head, Content::Whole(body.as_bytes()), &Rules::default()))
+}
+
+fn facts_of(facts: Facts) -> HttpFacts {
+    match facts {
         Facts::Http(facts) => facts,
         other => panic!("{other:?}"),
     }

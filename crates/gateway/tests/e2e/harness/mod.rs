@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod browser;
 pub(crate) mod ci;
 pub(crate) mod clients;
+pub(crate) mod cloud;
 pub(crate) mod console;
 pub(crate) mod emulated;
 pub(crate) mod gateway;

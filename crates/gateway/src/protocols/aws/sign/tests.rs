@@ -29,8 +29,8 @@ fn map(headers: &BTreeMap<String, String>) -> HeaderMap {
     headers.iter().map(pair).collect()
 }
 
-fn key(session: Option<String>) -> Key {
-    Key {
+fn key(session: Option<String>) -> AccessKey {
+    AccessKey {
         id: "AKIDEXAMPLE".to_owned(),
         secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned().into(),
         session: session.map(Into::into),
