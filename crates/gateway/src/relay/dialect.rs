@@ -100,6 +100,14 @@ pub trait Dialect: Send + Sync {
         Ok(None)
     }
 
+    /// The host that a request goes to, where the upstream's own stands for several below it.
+    ///
+    /// # Errors
+    /// In words, why there is none; nothing is sent then.
+    fn host(&self, _headers: &HeaderMap) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
     /// The longest that a call may hang before its client, or something on the way, gives up; in seconds.
     fn hold_seconds_max(&self) -> u32 {
         u32::MAX

@@ -187,12 +187,13 @@ impl Upstream {
         extras: Extras,
         credential: Credential,
     ) -> Result<Request<Sending>, String> {
+        let authority = self.authority_of(&outgoing.headers)?;
         let Outgoing { method, target, mut headers, body: bound } = outgoing;
         let path = format!("{}{target}", self.base);
         let path: PathAndQuery = path.parse().map_err(|_| "the path cannot be sent".to_owned())?;
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
+        parts.authority = Some(authority.clone());
         parts.path_and_query = Some(path);
         let uri = Uri::from_parts(parts).map_err(|error| error.to_string())?;
         if extras.upgrade {
@@ -216,7 +217,7 @@ impl Upstream {
                 headers.insert(name, value);
             }
             Credential::Signed(key) => {
-                let host = HeaderValue::from_str(self.authority.as_str()).map_err(|error| error.to_string())?;
+                let host = HeaderValue::from_str(authority.as_str()).map_err(|error| error.to_string())?;
                 headers.insert(HOST, host);
                 let whole = match &bound {
                     Bound::Whole(bytes) => Some(bytes.clone()),
@@ -228,6 +229,16 @@ impl Upstream {
         }
         *request.headers_mut() = headers;
         Ok(request)
+    }
+
+    /// Where a request goes: the upstream's host, or one below it that the dialect names.
+    fn authority_of(&self, headers: &http::HeaderMap) -> Result<Authority, String> {
+        let Some(host) = self.dialect.host(headers)? else { return Ok(self.authority.clone()) };
+        // the credential never leaves what was configured
+        let below = host.strip_suffix(self.authority.host()).is_some_and(|name| name.ends_with('.'));
+        let port = self.authority.port().map_or(String::new(), |port| format!(":{port}"));
+        let found = format!("{host}{port}").parse().map_err(|_| format!("`{host}` is no host"))?;
+        if below { Ok(found) } else { Err(format!("`{host}` is not below the upstream's host")) }
     }
 
     fn signed(

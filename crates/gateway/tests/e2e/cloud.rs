@@ -136,7 +136,10 @@ fn a_role_waits_for_two_and_goes_on(stage: &Stage) {
     let create = ["iam", "create-role", "--role-name", "deploy", "--assume-role-policy-document", TRUST];
     let (child, review) = stage.paused(&create);
     let card = review.0.to_string();
-    assert!(card.contains("iam:CreateRole in us-east-1") && card.contains("arn:aws:iam::*:role/deploy"), "{card}");
+    assert!(
+        card.contains(&format!("iam:CreateRole in {REGION}")) && card.contains("arn:aws:iam::*:role/deploy"),
+        "{card}"
+    );
     stage.sam.approve(&review).ok();
     std::thread::sleep(std::time::Duration::from_secs(4)); // one hold ends meanwhile
     stage.sue.approve(&review).ok();

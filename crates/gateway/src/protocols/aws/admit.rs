@@ -12,12 +12,17 @@ use crate::relay::head::Head;
 
 use super::scope::Scope;
 use super::sign::{self, UNSIGNED_TRAILER};
+use super::{Aws, endpoints};
+
+/// What is said of a service that is not found.
+pub(super) const NOWHERE: &str =
+    "the service that the request is signed for has no host under amazonaws.com that is known";
 
 /// The data of a body in chunks; its head says nothing of chunks then.
 ///
 /// # Errors
 /// [`Refusal`]: nothing that is approved of it could be sent on.
-pub(super) fn admit(head: &mut Head, content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
+pub(super) fn admit(aws: &Aws, head: &mut Head, content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
     if sign::presigned(head.query()) {
         return Err(Refusal::new(Code::Unsupported, "presigned addresses are not taken")
             .hint("send the request with its signature in the header, as the command line and SDKs do"));
@@ -26,6 +31,10 @@ pub(super) fn admit(head: &mut Head, content: Content<'_>) -> Result<Option<Vec<
         Refusal::new(Code::Unsupported, "the request is not signed, so nobody knows for which service and region it is")
             .hint("sign it by Signature Version 4, with any access key and the agent's key as session token")
     })?;
+    if aws.all_services && endpoints::host(&scope, head.header("x-amz-target")).is_none() {
+        let hint = "give the service a target of its own, with its address as `upstream`";
+        return Err(Refusal::new(Code::Unsupported, NOWHERE).hint(hint));
+    }
     let streaming = head.header("x-amz-content-sha256").filter(|hash| hash.starts_with("STREAMING-"));
     match content {
         Content::Whole(body) => {

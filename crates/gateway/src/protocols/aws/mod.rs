@@ -15,6 +15,7 @@ mod admit;
 mod call;
 mod classes;
 pub mod describe;
+mod endpoints;
 pub mod models;
 pub mod refuse;
 mod resources;
@@ -49,6 +50,8 @@ pub struct Aws {
     pub models: Models,
     /// The host behind which a bucket's name stands as a subdomain: `s3.example.org` for `bucket.s3.example.org`.
     pub bucket_host: Option<String>,
+    /// Whether the upstream stands for all of AWS's services, each at a host of its own.
+    pub all_services: bool,
 }
 
 impl Dialect for Aws {
@@ -75,7 +78,17 @@ impl Dialect for Aws {
     }
 
     fn admit(&self, head: &mut Head, content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
-        admit::admit(head, content)
+        admit::admit(self, head, content)
+    }
+
+    fn host(&self, headers: &HeaderMap) -> Result<Option<String>, String> {
+        if !self.all_services {
+            return Ok(None);
+        }
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let scope = text("authorization").and_then(Scope::of_authorization);
+        let host = scope.and_then(|scope| endpoints::host(&scope, text("x-amz-target")));
+        host.map(Some).ok_or_else(|| admit::NOWHERE.to_owned())
     }
 
     fn hold_seconds_max(&self) -> u32 {
@@ -101,7 +114,8 @@ pub fn dialect(target: &Target) -> Result<Arc<dyn Dialect>, String> {
         Some(folder) => Models::load(folder).map_err(|error| with_causes(&error))?,
         None => Models::default(),
     };
-    Ok(Arc::new(Aws { models, bucket_host: None }))
+    let host = crate::config::address(&target.upstream)?.host().map(str::to_owned);
+    Ok(Arc::new(Aws { models, bucket_host: None, all_services: host.as_deref() == Some(endpoints::ALL) }))
 }
 
 #[cfg(test)]

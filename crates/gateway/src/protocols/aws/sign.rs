@@ -82,7 +82,12 @@ pub(super) fn outgoing(signing: &mut Signing<'_>, now: SystemTime) -> Result<(),
     let authorization = signing.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = authorization.and_then(super::scope::Scope::of_authorization);
     let scope = scope.ok_or("the request is not signed, so nobody knows for which service and region it is")?;
-    let asked = For { service: scope.signed_for, region: scope.region };
+    let own = super::endpoints::host(&scope, None);
+    let region = match signing.uri.host().zip(own) {
+        Some((host, own)) if host == own => super::endpoints::region(&scope).to_owned(),
+        _ => scope.region,
+    };
+    let asked = For { service: scope.signed_for, region };
     let hash = signing.headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let payload = match &signing.body {
         _ if hash == UNSIGNED_TRAILER => Payload::UnsignedTrailer,

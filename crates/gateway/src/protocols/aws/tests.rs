@@ -278,6 +278,25 @@ fn what_is_sent_on_is_signed_with_the_gateways_key() {
     assert_eq!(text("x-amz-security-token"), "t");
 }
 
+#[test]
+fn one_upstream_stands_for_all_services() {
+    let aws = Aws { all_services: true, ..Aws::default() };
+    let of = |authorization: &str, target: &str| {
+        let mut head = head("POST", "/", &[("authorization", authorization), ("x-amz-target", target)]);
+        let admitted = aws.admit(&mut head, Content::Whole(b"")).is_ok();
+        let host = aws.host(&head.headers);
+        assert_eq!(admitted, host.is_ok());
+        host.ok().flatten().unwrap_or_default()
+    };
+    assert_eq!(of(IAM, ""), "iam.amazonaws.com");
+    assert_eq!(of(KMS, "TrentService.ListKeys"), "kms.us-east-1.amazonaws.com");
+    let streams = KMS.replace("/kms/", "/dynamodb/");
+    assert_eq!(of(&streams, "DynamoDBStreams_20120810.ListStreams"), "streams.dynamodb.us-east-1.amazonaws.com");
+    assert_eq!(of(&KMS.replace("/kms/", "/lex/"), ""), "");
+    assert_eq!(of(&KMS.replace("us-east-1", "x.example.org"), ""), "");
+    assert_eq!(Aws::default().host(&HeaderMap::new()), Ok(None));
+}
+
 proptest! {
     #[test]
     fn describing_never_panics(
