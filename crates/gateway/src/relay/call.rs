@@ -253,7 +253,17 @@ impl Call for RelayCall {
 
     fn fingerprint(&self) -> String {
         let Captured { head, .. } = &self.captured;
-        format!("{} {} {}", self.upstream.target.name, head.method, head.path())
+        let target = &self.upstream.target.name;
+        match self.facts() {
+            // most of its calls are one address
+            Facts::Aws(aws) => {
+                let resources: Vec<&str> = aws.resources.iter().map(String::as_str).collect();
+                format!("{target} {} {} {}", aws.action, head.path(), resources.join(" "))
+            }
+            Facts::Http(_) | Facts::Kubernetes(_) | Facts::Sql(_) | Facts::Gate(_) => {
+                format!("{target} {} {}", head.method, head.path())
+            }
+        }
     }
 
     async fn likeness(&mut self, _: &ActionRequest) -> Result<Likeness, Unlike> {

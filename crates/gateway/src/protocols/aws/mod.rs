@@ -29,7 +29,7 @@ use std::time::SystemTime;
 
 use countersign_core::action::Facts;
 use countersign_core::action::redact::{Redacted, Rules};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::config::Target;
@@ -68,8 +68,15 @@ impl Dialect for Aws {
         own || name == AUTHORIZATION || name == "smithy-protocol" || name == "content-md5"
     }
 
-    /// Of the client's own signature only what it is for: the rest changes each time the same is sent.
+    /// Of the client's own signature only what it is for: the rest changes each time the same is sent. So do the features in use that
+    /// botocore tells with its name (`m/D,Z,g`, in the order of a set).
     fn settle(&self, headers: &mut HeaderMap) {
+        let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        let kept =
+            agent.map(|agent| agent.split(' ').filter(|word| !word.starts_with("m/")).collect::<Vec<_>>().join(" "));
+        if let Some(value) = kept.and_then(|kept| HeaderValue::from_str(&kept).ok()) {
+            headers.insert(USER_AGENT, value);
+        }
         let Some(value) = headers.remove(AUTHORIZATION) else { return };
         let scope = value.to_str().ok().and_then(Scope::of_authorization);
         if let Some(value) = scope.and_then(|scope| HeaderValue::from_str(&scope.authorization()).ok()) {

@@ -259,6 +259,21 @@ fn what_a_client_signed_is_settled_before_anything_is_described() {
 }
 
 #[test]
+fn the_same_call_again_has_the_same_headers() {
+    let of = |features: &str, signature: &str| {
+        let agent = format!("aws-cli/1.46.3 md/Botocore#1.43.62 {features} cfg/retry-mode#legacy");
+        let authorization = IAM.replace("Signature=0", signature);
+        let mut head = head("POST", "/", &[("authorization", &authorization), ("user-agent", &agent)]);
+        Aws::default().settle(&mut head.headers);
+        head.headers
+    };
+    let one = of("m/D,Z,g", "Signature=1");
+    assert_eq!(one, of("m/Z,g,D,E", "Signature=2"));
+    let agent = one.get("user-agent").and_then(|value| value.to_str().ok());
+    assert_eq!(agent, Some("aws-cli/1.46.3 md/Botocore#1.43.62 cfg/retry-mode#legacy"));
+}
+
+#[test]
 fn what_is_sent_on_is_signed_with_the_gateways_key() {
     let key = AccessKey { id: "ASIA1".to_owned(), secret: "s".to_owned().into(), session: Some("t".to_owned().into()) };
     let mut head = head("POST", "/", &[("authorization", IAM), FORM, ("x-amz-target", "x")]);
