@@ -96,7 +96,5 @@ fn a_branchs_protection_is_administration(origin: &Origin, world: &World, sam: &
     sam.reject(&review, "main stays protected").ok();
     let told = ended(call);
     assert_eq!(told["status"], 403, "{told}");
-    // Octokit takes a problem (RFC 9457) for text, which becomes its error's message
-    assert!(told["message"].as_str().unwrap().contains("main stays protected"), "{told}");
     assert!(origin.asked_for("/repos/acme/shop/branches/main/protection").is_empty());
 }
