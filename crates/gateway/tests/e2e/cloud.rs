@@ -173,7 +173,7 @@ fn keys_machines_and_secrets_wait(stage: &Stage) {
     let key = key.trim();
     let (review, said) =
         stage.approved(&both, &["kms", "schedule-key-deletion", "--key-id", key, "--pending-window-in-days", "7"]);
-    assert!(said.contains("PendingDeletion"), "{said}");
+    assert!(said.contains("DeletionDate"), "{said}");
     assert!(review.0.to_string().contains(&format!("arn:aws:kms:{REGION}:*:key/{key}")), "{}", review.0);
     let run = [
         "ec2",
