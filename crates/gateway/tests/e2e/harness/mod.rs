@@ -18,22 +18,22 @@ pub(crate) mod policies;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod record;
+mod setup;
 pub(crate) mod slack;
 pub(crate) mod slack_front;
 pub(crate) mod teams;
 pub(crate) mod terminal;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use xtask::cluster::{Binaries, Cluster, Recipe};
+use xtask::cluster::Cluster;
 use xtask::loopback::{free_port, random_secret};
 use xtask::process::{Finished, wait_until};
+use xtask::repository;
 use xtask::sweeper::Sweeper;
-use xtask::{repository, target_dir};
 
 use api::{Api, Review};
 use clients::{Call, Client};
@@ -43,6 +43,7 @@ use idp::Idp;
 use mail::{Mail, Protected};
 use receiver::Receiver;
 use serde_json::Value;
+use setup::{configuration, database, directory, fill};
 use slack::Slack;
 use teams::Teams;
 
@@ -374,51 +375,6 @@ impl Plan {
         }
         format!("{text}\n{}", self.more_policies)
     }
-}
-
-fn configuration(Ports { http, postgres }: Ports, upstream: &str) -> String {
-    format!(
-        r#"
-[server]
-listen     = "127.0.0.1:{http}"
-public_url = "http://127.0.0.1:{http}"
-data_dir   = "./data"
-policies   = "./policies"
-
-[postgres]
-listen = "127.0.0.1:{postgres}"
-
-[[target]]
-name        = "{TARGET}"
-protocol    = "postgres"
-upstream    = "{upstream}"
-credential  = {{ env = "ORDERS_PASSWORD" }}
-environment = "production"
-"#
-    )
-}
-
-fn directory() -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("countersign-e2e-{}", random_secret().unwrap()));
-    fs::create_dir(&dir).unwrap();
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).unwrap();
-    dir
-}
-
-fn database(dir: &Path, sweeper: &Sweeper) -> Cluster {
-    let binaries = Binaries::find().expect("PostgreSQL's server programs; `cargo xtask tools` installs them");
-    let template = Some(target_dir().join("test-tools/clusters"));
-    let cluster = Cluster::start(Recipe { dir, binaries, template, fsync: false }).unwrap();
-    sweeper.watch(cluster.pid().unwrap());
-    cluster
-}
-
-fn fill(cluster: &Cluster, password: &str) {
-    cluster.admin("postgres", &format!("CREATE ROLE {UPSTREAM_USER} LOGIN PASSWORD '{password}'")).unwrap();
-    cluster.admin("postgres", &format!("CREATE DATABASE {TARGET} OWNER {UPSTREAM_USER}")).unwrap();
-    let tables = fs::read_to_string(repository().join("xtask/src/demo/sample.sql")).unwrap();
-    cluster.admin(TARGET, &tables).unwrap();
-    cluster.admin(TARGET, &format!("ALTER TABLE customers OWNER TO {UPSTREAM_USER}")).unwrap();
 }
 
 /// Everything that runs for a test.
