@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::{Redacted, Redactor};
-use countersign_core::action::request::RequestClass;
+use countersign_core::action::request::{AwsFacts, RequestClass};
 use countersign_core::action::{ActionId, ActionRequest, Described, Facts, Repeats, SealedPayload, SessionFacts};
 use countersign_core::grant::Permit;
 use countersign_core::pattern::{Likeness, Unlike};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
 use http::Response;
-use http::header::SEC_WEBSOCKET_KEY;
+use http::header::{CONTENT_ENCODING, SEC_WEBSOCKET_KEY};
 use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -95,10 +95,15 @@ impl RelayCall {
     fn facts(&self) -> Facts {
         let Captured { head, upgrade, .. } = &self.captured;
         let mut facts = self.upstream.dialect.describe(head, self.captured.content(), &self.upstream.rules);
-        // what is said on another protocol is not looked at
+        // a body that is encoded is another one to who decodes it; S3 keeps it as it is
+        let encoded = head.headers.contains_key(CONTENT_ENCODING);
         match &mut facts {
+            // what is said on another protocol is not looked at
             Facts::Http(http) if upgrade.is_some() => http.class = http.class.max(RequestClass::Exec),
             Facts::Kubernetes(k8s) if upgrade.is_some() => k8s.class = k8s.class.max(RequestClass::Exec),
+            Facts::Aws(aws) if upgrade.is_some() || (encoded && aws.service != "s3") => {
+                *aws = AwsFacts::opaque(&aws.service, &aws.region);
+            }
             Facts::Http(_) | Facts::Kubernetes(_) | Facts::Aws(_) | Facts::Sql(_) | Facts::Gate(_) => {}
         }
         facts
@@ -172,6 +177,9 @@ impl RelayCall {
         let socket_key = head.headers.get(SEC_WEBSOCKET_KEY).filter(|_| upgrade.is_some()).cloned();
         let extras = Extras { upgrade: upgrade.is_some(), trailers: *trailers, socket_key };
         let sent = self.upstream.send(&*self.gate.vault, outgoing, body, extras).await;
+        if let (Err(SendError::NotSent(_)), Some(ticket)) = (&sent, &self.idempotent) {
+            ticket.release(&self.gate).await;
+        }
         let mut answer = sent.map_err(|error| match error {
             SendError::NotSent(problem) => Trouble::NotSent(
                 Refusal::new(Code::UpstreamUnavailable, problem)

@@ -109,6 +109,18 @@ fn check(headers: &HeaderMap) -> Result<(), Refusal> {
             }
         }
     }
+    if headers.get_all(UPGRADE).iter().any(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"h2c")) {
+        let message = "a connection does not go on in HTTP/2 in the middle: begin with it";
+        return Err(Refusal::new(Code::Unsupported, message));
+    }
+    // what a browser opens as a page would be one of this host's, beside the console
+    let page = |name: &str, kinds: &[&[u8]]| headers.get(name).is_some_and(|kind| kinds.contains(&kind.as_bytes()));
+    let opened = page("sec-fetch-mode", &[b"navigate", b"nested-navigate"]);
+    if opened
+        || page("sec-fetch-dest", &[b"script", b"worker", b"sharedworker", b"serviceworker", b"iframe", b"object"])
+    {
+        return Err(Refusal::new(Code::CrossSite, "answers of targets are not opened as pages in a browser"));
+    }
     for name in headers.keys().map(HeaderName::as_str) {
         if OVERRIDES.contains(&name) {
             return Err(ambiguous(format!("the header `{name}` asks for another method than the request's")));
@@ -213,6 +225,10 @@ mod tests {
         check(&[("connection", "close, x-own"), ("x-own", "1")], None);
         check(&[("connection", "authorization")], None);
         check(&[("connection", "Keep-Alive, Upgrade"), ("upgrade", "websocket")], Some(&[]));
+        check(&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")], None);
+        check(&[("sec-fetch-mode", "navigate")], None);
+        check(&[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "serviceworker")], None);
+        check(&[("sec-fetch-mode", "cors"), ("accept", "a")], Some(&["accept"]));
         for name in ["x-http-method-override", "impersonate-user", "impersonate-extra-scopes"] {
             check(&[(name, "DELETE")], None);
         }

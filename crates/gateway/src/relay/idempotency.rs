@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: the same request, sent again because its answer was lost, is answered again and not run again.
 //!
-//! By draft-ietf-httpapi-idempotency-key-header. A key belongs to one agent and one target. That its request was run is
+//! By draft-ietf-httpapi-idempotency-key-header. A key belongs to one agent, the person it acts for, and one target. That its request was run is
 //! written down before it is sent, and outlives a restart; its answer is kept in memory, if it is short. What was refused
 //! or still waits for people has not run: the key is free then, and the same request joins its review.
 
@@ -57,7 +57,7 @@ impl Ticket {
     /// # Errors
     /// The key is too long.
     pub(super) fn of(
-        (agent, target): (&str, &str),
+        (agent, person, target): (&str, &str, &str),
         method: &Method,
         headers: &HeaderMap,
         payload: &[u8],
@@ -67,7 +67,7 @@ impl Ticket {
             let message = format!("the `Idempotency-Key` is longer than {KEY_BYTES_MAX} bytes");
             return Err(Refusal::new(Code::BadRequest, message));
         }
-        let mut name = format!("{agent}\n{target}\n").into_bytes();
+        let mut name = format!("{agent}\n{person}\n{target}\n").into_bytes();
         name.extend_from_slice(key.as_bytes());
         let name = keys::hash(&hex::encode(name));
         Ok(Some(Self { name, payload: PayloadDigest::of(payload) }))
@@ -90,6 +90,13 @@ impl Ticket {
                 Err(Refusal::new(Code::TooManyConnections, "too many requests with an `Idempotency-Key`"))
             }
             Err(error) => Err(Refusal::new(Code::RecordUnavailable, error.to_string())),
+        }
+    }
+
+    /// Nothing of it was sent after all: the key is free again. Where that cannot be written down, the key stays used.
+    pub(super) async fn release(&self, gate: &Gate) {
+        if let Err(error) = gate.directory.take_once(KIND, &self.name, gate.scribe.now()).await {
+            tracing::warn!(%error, "an idempotency key could not be freed");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{HOST, HeaderName};
+use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ use crate::refusal::Refusal;
 
 /// What every target's path begins with.
 const ROOT: &str = "/t/";
+/// What a browser may do with an answer: nothing, and nothing in this host's name.
+const NO_PAGE: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 /// How long the body of a request may take that is read to describe it.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// The longest stated reason, in characters.
@@ -110,8 +112,17 @@ impl Relay {
         in_force.values().find(of).map(|target| target.name.clone())
     }
 
-    /// Answers a request.
+    /// Answers a request. Whatever the upstream says, a browser takes the answer for no page of this host's, whose console
+    /// reviewers are signed in to.
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
+        let mut response = self.answer(request).await;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
         match self.captured(request).await {
             Ok(call) => {
                 let before = call.idempotent.as_ref().map(|ticket| self.answers.before(ticket, self.gate.scribe.now()));
@@ -212,7 +223,7 @@ impl Relay {
         let carried = carried.map_err(|_| Refusal::new(Code::Cancelled, "the request's body took too long"))??;
         let carried = carried.admitted(&*upstream.dialect, &mut head)?;
         let captured = Captured { head, carried, upgrade, trailers };
-        let of = (subject.requester.handle(), upstream.config.name.as_str());
+        let of = (subject.requester.handle(), subject.on_behalf_of.id.as_str(), upstream.config.name.as_str());
         let Head { method, headers, .. } = &captured.head;
         let idempotent = Ticket::of(of, method, headers, &captured.payload())?;
         Ok(Box::new(RelayCall {

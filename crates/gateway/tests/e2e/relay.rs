@@ -103,6 +103,11 @@ fn a_read_passes_with_the_gateways_credential_and_without_the_agents() {
     );
     assert_eq!(told.status, 200, "{}", told.body);
     assert!(told.header("set-cookie").is_none(), "a session of the upstream's stays inside");
+    assert!(
+        told.header("content-security-policy").is_some_and(|policy| policy.starts_with("sandbox")),
+        "no page of this host's"
+    );
+    assert_eq!(curl(&world, "/items/1", &["-H", "Sec-Fetch-Mode: navigate"]).json()["code"], "cross_site");
     let asked = origin.wait_for("/base/items/1?page=2&x=a%20b");
     let own = asked.headers["authorization"].to_str().unwrap();
     assert!(own.starts_with("Bearer ") && !own.contains(&world.key));
