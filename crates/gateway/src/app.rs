@@ -34,11 +34,12 @@ use crate::ledger::{self, Ledger};
 use crate::policies::Policies;
 use crate::ports::{Bundles, Clock, Directory, Incidents, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
 use crate::protocols::postgres::describe::ByText;
+use crate::protocols::postgres::describe::STACK_BYTES;
 use crate::protocols::postgres::serve::Listener;
-use crate::protocols::postgres::tls::{ServerTls, TlsError};
 use crate::relay::Relay;
 use crate::store::sqlite::SqliteStore;
 use crate::targets::Targets;
+use crate::tls::{ServerTls, TlsError};
 use crate::vault::{LocalVault, Sealer};
 use crate::waiting::WaitingRoom;
 use crate::{api, console, http, proposals, protocols, resolve, scim};
@@ -205,6 +206,7 @@ impl App {
             handler: handler(router, Arc::new(relay)),
             tls: tls(config).context("the HTTP listener")?.for_http(),
             connections_max: config.connections_max,
+            stack_bytes: STACK_BYTES,
         };
         let postgres = async {
             match postgres {
@@ -213,7 +215,7 @@ impl App {
             }
         };
         tokio::select! {
-            never = http::serve(web) => match never {},
+            ended = http::serve(web) => match ended.context("the HTTP listener ended")? {},
             ended = postgres => ended.context("the PostgreSQL listener ended")?,
             () = admin::serve(self.admin.clone(), socket) => {}
             () = expire(gate) => {}

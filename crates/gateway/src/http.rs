@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,8 +25,9 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+
+use crate::lanes::Lanes;
 
 /// How long a client may take to send the head of a request, and how long an idle connection is kept for the next.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(20);
@@ -64,26 +66,34 @@ pub struct Listening {
     pub tls: Arc<ServerConfig>,
     /// Connections at once; one more waits until another ends.
     pub connections_max: usize,
+    /// The stack of the threads that answer.
+    pub stack_bytes: usize,
 }
 
 /// Serves until the future is dropped, which ends all connections.
-pub async fn serve(listening: Listening) -> Infallible {
+///
+/// # Errors
+/// The operating system gives no thread or no event queue.
+pub async fn serve(listening: Listening) -> io::Result<Infallible> {
     serve_within(listening, HEAD_TIME_MAX).await
 }
 
-async fn serve_within(listening: Listening, head_time_max: Duration) -> Infallible {
-    let Listening { listener, handler, tls, connections_max } = listening;
+async fn serve_within(listening: Listening, head_time_max: Duration) -> io::Result<Infallible> {
+    let Listening { listener, handler, tls, connections_max, stack_bytes } = listening;
     let places = Arc::new(Semaphore::new(connections_max));
     let server = Arc::new(Server { handler, tls: TlsAcceptor::from(tls), head_time_max });
-    let mut connections = JoinSet::new();
+    let lanes = Lanes::open("http", stack_bytes)?;
     loop {
-        while connections.try_join_next().is_some() {} // those that have ended
         let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
             Ok((socket, _)) => {
                 let server = server.clone();
-                connections.spawn(async move {
-                    server.connection(socket).await;
+                // out of the accepting runtime's event loop, and into the lane's
+                let Ok(socket) = socket.into_std() else { continue };
+                lanes.spawn(move || async move {
+                    if let Ok(socket) = TcpStream::from_std(socket) {
+                        server.connection(socket).await;
+                    }
                     drop(place);
                 });
             }
@@ -115,14 +125,15 @@ impl Server {
         keep_alive(&socket);
         let Ok(Some(spoken)) = tokio::time::timeout(self.head_time_max, spoken(&socket)).await else { return };
         match spoken {
-            Spoken::Http1 => self.http1(socket).await,
-            Spoken::Http2 => self.http2(socket).await,
+            // each in a box of its own: a connection that waits holds what it needs and no more
+            Spoken::Http1 => Box::pin(self.http1(socket)).await,
+            Spoken::Http2 => Box::pin(self.http2(socket)).await,
             Spoken::Tls => {
                 let accepting = Box::pin(self.tls.accept(socket));
                 let Ok(Ok(stream)) = tokio::time::timeout(self.head_time_max, accepting).await else { return };
                 match stream.get_ref().1.alpn_protocol() {
-                    Some(ALPN_H2) => self.http2(stream).await,
-                    _ => self.http1(stream).await,
+                    Some(ALPN_H2) => Box::pin(self.http2(stream)).await,
+                    _ => Box::pin(self.http1(stream)).await,
                 }
             }
         }
@@ -293,7 +304,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let handler: Handler = Arc::new(|_| Box::pin(async { Response::new(Body::from("here")) }));
-        let listening = Listening { listener, handler, tls: certificate(), connections_max };
+        let listening = Listening { listener, handler, tls: certificate(), connections_max, stack_bytes: 1 << 20 };
         tokio::spawn(async move { serve_within(listening, SHORT).await });
         address
     }

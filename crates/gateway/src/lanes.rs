@@ -1,9 +1,10 @@
 //! One event loop a processor, for connections: whoever wakes a connection's task is then on the same thread mostly, and
 //! no other thread has to be woken for it.
 //!
-//! A connection stays on the lane it was given to, the one with the fewest at that moment. The rest of the gateway
-//! (HTTP, the store, the sequencer) has the runtime it was started in.
+//! A connection stays on the lane it was given to, the one with the fewest at that moment; what is kept for each lane is
+//! kept under its [`number`]. The rest of the gateway (the store, the sequencer) has the runtime it was started in.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,15 @@ use tokio::sync::oneshot;
 
 /// Threads of a lane that may wait for files at once.
 const BLOCKING_THREADS_MAX: usize = 64;
+
+thread_local! {
+    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Which lane this thread is; none where it is no lane's.
+pub fn number() -> Option<usize> {
+    NUMBER.get()
+}
 
 /// Threads with an event loop each. Dropping them ends their tasks and waits for the threads.
 #[derive(Debug)]
@@ -45,7 +55,7 @@ impl Lanes {
     pub fn open(name: &str, stack_bytes: usize) -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
         (0..count)
-            .map(|number| Lane::open(format!("{name}-{number}"), stack_bytes))
+            .map(|number| Lane::open(format!("{name}-{number}"), number, stack_bytes))
             .collect::<io::Result<_>>()
             .map(Self)
     }
@@ -63,7 +73,7 @@ impl Lanes {
 }
 
 impl Lane {
-    fn open(name: String, stack_bytes: usize) -> io::Result<Self> {
+    fn open(name: String, number: usize, stack_bytes: usize) -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .thread_stack_size(stack_bytes)
@@ -72,6 +82,7 @@ impl Lane {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name(name).stack_size(stack_bytes).spawn(move || {
+            NUMBER.set(Some(number));
             // an error is the sender's end, which is what is waited for
             let _ = runtime.block_on(stopped);
         })?;

@@ -33,5 +33,6 @@ pub mod spool;
 pub mod store;
 pub mod targets;
 pub mod telemetry;
+pub mod tls;
 pub mod vault;
 pub mod waiting;

@@ -161,14 +161,14 @@ pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal>
     }
     record_refusal(gate, &request, call.permissible()).await?;
     if matches!(decision, Decision::Review(_)) {
-        let gathered = call.gather().await;
+        let gathered = Box::pin(call.gather()).await;
         if record_refusal(gate, &request, gathered).await? {
             request = record_refusal(gate, &request, call.describe(gate)).await?.showing(call.shown());
             decision = decide(gate, &request, &BTreeSet::new());
         }
     }
     if matches!(decision, Decision::Review(_)) {
-        request = request.measuring(call.measure().await).showing(call.shown()); // what stands now was looked up
+        request = request.measuring(Box::pin(call.measure()).await).showing(call.shown()); // what stands now was looked up
         decision = decide(gate, &request, &BTreeSet::new()); // policy may read what was measured
     }
     let masks = masks(&decision);
@@ -192,7 +192,11 @@ async fn admit<C: Call>(
 ) -> Result<(Permit, Option<Receipt>), Refusal> {
     let (mut decision, mut masks) = (decision, masks);
     for _ in 0..TURNS_MAX {
-        let (authority, turn) = review(gate, call, request, decision).await?;
+        let (authority, turn) = match decision {
+            Decision::Permit(permitted) => (Authority::Policy(permitted), None),
+            // in a box of its own: most actions are never reviewed
+            Decision::Review(_) | Decision::Deny(_) => Box::pin(review(gate, call, request, decision)).await?,
+        };
         let reviewed = !matches!(authority, Authority::Policy(_));
         if *authority.masks().columns() != masks || (reviewed && !masks.is_empty()) {
             masks = authority.masks().columns().clone();
@@ -279,7 +283,7 @@ async fn review<C: Call>(
             }
         };
         drop(turn.take()); // this call opened or joined another review: the next may look at the first
-        turn = wait(gate, call, &open, &terms).await?;
+        turn = wait(gate, call, open, &terms).await?;
         decision = decide(gate, request, &BTreeSet::new());
     }
     Err(Refusal::new(Code::ApprovalVoid, "others used every approval first"))
@@ -333,34 +337,38 @@ pub(crate) async fn ask(
 }
 
 /// Waits until the review closes. Ok means approved: the caller then looks for the grant.
-async fn wait<C: Call>(gate: &Gate, call: &mut C, review: &Review, terms: &Terms) -> Result<Option<Turn>, Refusal> {
-    let matter = review.matter();
+async fn wait<C: Call>(gate: &Gate, call: &mut C, review: Review, terms: &Terms) -> Result<Option<Turn>, Refusal> {
+    let waiting = waiting(gate, review.matter(), terms);
+    drop(review); // thousands may wait, each for long
+    let ticket = gate.waiting.join(&waiting.review);
+    call.tell(&waiting).await.map_err(|Left| left(&waiting.review))?;
+    if let Some(closed) = closed(gate, &waiting.review).await? {
+        return outcome(gate, &closed).map(|()| None); // it closed before this call had its place
+    }
+    match call.hold(ticket.turn(), waiting.hold_seconds).await {
+        Held::Ready(turn) => match closed(gate, &waiting.review).await? {
+            Some(closed) => outcome(gate, &closed).map(|()| turn),
+            None => Err(Refusal::new(Code::RecordUnavailable, "the gateway is stopping").review(&waiting.review)),
+        },
+        Held::TimedOut => Err(still_open(&waiting)),
+        Held::Left => Err(left(&waiting.review)),
+        Held::Cancelled => Err(Refusal::new(Code::Cancelled, "canceling statement due to user request")
+            .hint("the review stays open; send the same again to wait for it, or withdraw it")
+            .review(&waiting.review)),
+    }
+}
+
+/// Where a call hangs that waits for this.
+fn waiting(gate: &Gate, matter: &Matter, terms: &Terms) -> Waiting {
     let waits = &gate.config.waits;
     let hold = terms.obligations.hold_seconds.unwrap_or(waits.hold);
     let in_transaction = matter.described.session.in_transaction; // whose locks others wait for
-    let hold_seconds = if in_transaction { hold.min(waits.hold_in_transaction) } else { hold };
-    let waiting = Waiting {
+    Waiting {
         review: matter.id.clone(),
         url: format!("{}/reviews/{}", gate.config.public_url, matter.id),
-        hold_seconds,
+        hold_seconds: if in_transaction { hold.min(waits.hold_in_transaction) } else { hold },
         expires_seconds: matter.expires_at.seconds_since(gate.scribe.now()),
         suffices: matter.terms.suffices.clone(),
-    };
-    let ticket = gate.waiting.join(&matter.id);
-    call.tell(&waiting).await.map_err(|Left| left(&matter.id))?;
-    if let Some(closed) = closed(gate, &matter.id).await? {
-        return outcome(gate, &closed).map(|()| None); // it closed before this call had its place
-    }
-    match call.hold(ticket.turn(), hold_seconds).await {
-        Held::Ready(turn) => match closed(gate, &matter.id).await? {
-            Some(closed) => outcome(gate, &closed).map(|()| turn),
-            None => Err(Refusal::new(Code::RecordUnavailable, "the gateway is stopping").review(&matter.id)),
-        },
-        Held::TimedOut => Err(still_open(&waiting)),
-        Held::Left => Err(left(&matter.id)),
-        Held::Cancelled => Err(Refusal::new(Code::Cancelled, "canceling statement due to user request")
-            .hint("the review stays open; send the same again to wait for it, or withdraw it")
-            .review(&matter.id)),
     }
 }
 

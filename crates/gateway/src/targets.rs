@@ -17,7 +17,7 @@ use countersign_core::record::{Event, Record};
 use serde::Serialize;
 
 use crate::codes::Code;
-use crate::config::{Config, CredentialSource, HttpTarget, OpenApi, PolicyChanges, Protocol, Target};
+use crate::config::{Config, CredentialSource, HttpTarget, OpenApi, Pinned, PolicyChanges, Protocol, Target};
 use crate::ports::{Scribe, StoreError, TargetStore};
 use crate::refusal::Refusal;
 
@@ -184,19 +184,21 @@ fn lines(target: &Target) -> Vec<String> {
     ];
     if let Some(http) = &target.http {
         let HttpTarget { auth, ca, hosts, headers, openapi, models, .. } = &**http;
-        let path =
-            |path: &Option<std::path::PathBuf>| path.as_ref().map_or("none".to_owned(), |p| p.display().to_string());
+        let file = |file: &Option<Pinned>| file.as_ref().map_or("none".to_owned(), Pinned::words);
         let meaning = openapi.as_ref().map_or("none".to_owned(), |openapi| {
             let OpenApi { name, document, classes } = openapi;
-            format!("{name}, document {}, classes {}", path(document), path(classes))
+            format!("{name}, document {}, classes {}", file(document), file(classes))
         });
         lines.extend([
             format!("the credential goes by: {auth:?}"),
-            format!("certificates trusted besides: {}", path(ca)),
+            format!(
+                "certificates trusted besides: {}",
+                ca.as_ref().map_or("none".to_owned(), |path| path.display().to_string())
+            ),
             format!("reached by name: {}", listed(hosts.iter().cloned().collect())),
             format!("headers passed on besides: {}", listed(headers.iter().cloned().collect())),
             format!("meaning of requests: {meaning}"),
-            format!("service models: {}", path(models)),
+            format!("service models: {}", file(models)),
             format!(
                 "bounds: {} bytes read, {} bytes spooled, {} seconds to an answer, HTTP/2 {}",
                 http.body_bytes_max, http.spool_bytes_max, http.answer_seconds_max, http.http2

@@ -37,7 +37,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host",        &[]),
     ("spool",       &[]),
     ("fetch",       &[]),
-    ("http",        &[]),
+    ("tls",         &[]),
+    ("http",        &["lanes"]),
     ("policies",    &["prover"]),
     ("prover",      &[]),
     ("identity",    &["fetch"]),
@@ -56,7 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("channels",    &["fetch", "gate", "identity", "resolve", "channels/*"]),
     ("channels/*",  &["fetch", "gate", "identity", "resolve", "channels"]),
     ("protocols",   &["gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols/*"]),
-    ("protocols/*", &["fetch", "gate", "identity", "lanes", "pipeline", "relay", "spool", "protocols"]),
+    ("protocols/*", &["fetch", "gate", "identity", "lanes", "pipeline", "relay", "spool", "tls", "protocols"]),
 ];
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
@@ -168,14 +169,14 @@ mod tests {
             "protocols/postgres/serve.rs",
             "use crate::protocols::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, fetch, gate, identity, lanes, pipeline, relay, spool, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, fetch, gate, identity, lanes, pipeline, relay, spool, tls, protocols",
             ],
         );
         check(
             "protocols/postgres/serve.rs",
             "use super::super::http::x;",
             &[
-                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, fetch, gate, identity, lanes, pipeline, relay, spool, protocols",
+                "crates/gateway/src/protocols/postgres/serve.rs:1: `protocols/postgres` must not use `protocols/http`; it may use ports, codes, config, refusal, fetch, gate, identity, lanes, pipeline, relay, spool, tls, protocols",
             ],
         );
     }

@@ -17,8 +17,8 @@ use crate::identity::oidc::{Provider, Wish};
 use crate::identity::passkeys::RelyingParty;
 use crate::identity::workload;
 use crate::ports::{Clock as _, OIDC_CLIENT_SECRET, Vault as _};
-use crate::protocols::postgres::tls::ServerTls;
 use crate::protocols::postgres::upstream::{Connector, Endpoint, Timeouts};
+use crate::tls::ServerTls;
 use crate::vault::{LocalVault, master};
 use crate::{policies, protocols, relay};
 

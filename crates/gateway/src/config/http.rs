@@ -7,7 +7,7 @@ use http::uri::{Authority, Scheme, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::raw::Check;
-use super::{Error, Protocol};
+use super::{Error, Pinned, Protocol};
 
 /// What of a body is read into memory to describe a request, unless configured otherwise: 1 MiB.
 const BODY_BYTES: u64 = 1 << 20;
@@ -44,7 +44,7 @@ pub struct HttpTarget {
     pub openapi: Option<OpenApi>,
     /// A folder of service models of AWS (botocore's `data`), for what its protocols do not tell by themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub models: Option<PathBuf>,
+    pub models: Option<Pinned>,
     /// What of a body is read into memory to describe a request, in bytes.
     pub body_bytes_max: u64,
     /// The longest body that waits for a review, on disk, in bytes; 0: a body over `body_bytes_max` that needs one is refused.
@@ -123,10 +123,10 @@ pub struct OpenApi {
     pub name: String,
     /// The OpenAPI document; without one, requests mean what their method says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub document: Option<PathBuf>,
+    pub document: Option<Pinned>,
     /// What the document does not tell: which operations are how dangerous.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<PathBuf>,
+    pub classes: Option<Pinned>,
 }
 
 /// Checks what was written for a target; every target over HTTP has one.
@@ -157,12 +157,12 @@ pub(super) fn validated(
     http.hosts = http.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     http.headers = http.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     http.ca = http.ca.map(|path| check.resolve(path));
-    http.models = http.models.map(|path| check.resolve(path));
-    http.openapi = http.openapi.map(|openapi| OpenApi {
-        document: openapi.document.map(|path| check.resolve(path)),
-        classes: openapi.classes.map(|path| check.resolve(path)),
-        ..openapi
-    });
+    http.models = taken(check, "target.http.models", http.models)?;
+    if let Some(OpenApi { name, document, classes }) = http.openapi {
+        let document = taken(check, "target.http.openapi.document", document)?;
+        let classes = taken(check, "target.http.openapi.classes", classes)?;
+        http.openapi = Some(OpenApi { name, document, classes });
+    }
     if let Auth::Certificate { chain } = http.auth {
         http.auth = Auth::Certificate { chain: check.resolve(chain) };
     }
@@ -172,6 +172,15 @@ pub(super) fn validated(
         return check.fail("target.http.auth.oauth.token_url", problem);
     }
     Ok(Some(http))
+}
+
+fn taken(check: &Check<'_>, key: &str, written: Option<Pinned>) -> Result<Option<Pinned>, Error> {
+    let Some(written) = written else { return Ok(None) };
+    let path = check.resolve(written.path().to_owned());
+    match written.taken(path) {
+        Ok(taken) => Ok(Some(taken)),
+        Err(error) => check.fail(key, format!("cannot be used: {error}")),
+    }
 }
 
 fn names(check: &Check<'_>, http: &HttpTarget) -> Result<(), Error> {

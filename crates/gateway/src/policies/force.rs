@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use countersign_core::action::{BundleDigest, PersonId, ReviewId};
-use countersign_core::policy::Bundle;
+use countersign_core::policy::{Bundle, Source};
 use countersign_core::record::{Event, Record};
 
 use super::effect::Effect;
-use super::{Error, Loaded, load_files, restored};
+use super::{Error, Loaded, load_files, restored, sources};
 use crate::config::{Config, PolicyChanges};
 use crate::ports::{Bundles, KeptBundle, Scribe, Store, StoreError};
 
@@ -220,17 +220,26 @@ impl Policies {
     /// Watches the folder until the future is dropped. A change that does not load is reported and left alone; one that
     /// loads is put in force, or waits, as the configuration says.
     pub async fn watch(&self, store: &dyn Store, scribe: &Scribe) {
+        let mut settled = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            self.look(store, scribe).await;
+            self.look(store, scribe, &mut settled).await;
         }
     }
 
-    async fn look(&self, store: &dyn Store, scribe: &Scribe) {
+    /// What was `settled` is not parsed again: these texts beside this bundle in force.
+    async fn look(&self, store: &dyn Store, scribe: &Scribe, settled: &mut Option<(Vec<Source>, BundleDigest)>) {
+        let config = self.config.clone();
+        let texts = blocking(move || sources(&config.policies)).await.ok();
+        let seen = texts.map(|texts| (texts, self.current().digest()));
+        if seen.is_some() && seen == *settled {
+            return;
+        }
         let looked = match self.config.changes {
             PolicyChanges::File => self.take(scribe).await,
             PolicyChanges::Review => self.consider(scribe).await,
         };
+        *settled = seen.filter(|_| looked.is_ok());
         match looked {
             Ok(None) => self.problem.store(Arc::new(None)),
             Ok(Some(waits)) => self.problem.store(Arc::new(Some(waits))),

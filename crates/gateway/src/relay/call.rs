@@ -1,13 +1,15 @@
 //! One request on its way down the line: the relay's [`Call`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::{Redacted, Redactor};
 use countersign_core::action::request::{AwsFacts, RequestClass};
-use countersign_core::action::{ActionId, ActionRequest, Described, Facts, Repeats, SealedPayload, SessionFacts};
+use countersign_core::action::{
+    ActionId, ActionRequest, Described, Facts, PayloadDigest, Repeats, SealedPayload, SessionFacts,
+};
 use countersign_core::grant::Permit;
 use countersign_core::pattern::{Likeness, Unlike};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
@@ -39,8 +41,10 @@ const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Before {
     pub(super) memo: Memo,
     pub(super) repeats: Repeats,
-    /// The facts of the last requests, so that equal ones are the same.
-    facts: Vec<Arc<Facts>>,
+    /// The last requests, by their payloads, and what they were described as: nothing else is looked at for that.
+    facts: Vec<(PayloadDigest, Arc<Facts>)>,
+    /// The form of the target that they were described for.
+    upstream: Weak<Upstream>,
     session: Arc<SessionFacts>,
 }
 
@@ -50,16 +54,23 @@ const UNTOLD: &str = "nothing tells what this request would change";
 const FACTS_MAX: usize = 64;
 
 impl Before {
-    /// The same facts as before, where they are equal.
-    fn shared(&mut self, facts: Facts) -> Arc<Facts> {
-        if let Some(at) = self.facts.iter().position(|known| **known == facts) {
-            let known = self.facts.remove(at);
-            self.facts.insert(0, known.clone());
-            return known;
+    /// What a payload was described as, if it was a short while ago.
+    fn facts(&mut self, payload: PayloadDigest, upstream: &Arc<Upstream>) -> Option<Arc<Facts>> {
+        if !std::ptr::eq(self.upstream.as_ptr(), Arc::as_ptr(upstream)) {
+            self.facts.clear();
+            self.upstream = Arc::downgrade(upstream);
         }
-        let facts = Arc::new(facts);
+        let at = self.facts.iter().position(|(known, _)| *known == payload)?;
+        self.facts.get_mut(..=at)?.rotate_right(1); // the last one first
+        self.facts.first().map(|(_, facts)| facts.clone())
+    }
+
+    /// Remembers what a payload is described as. Facts that are equal to others' become the same.
+    fn remember(&mut self, payload: PayloadDigest, facts: Facts) -> Arc<Facts> {
+        let equal = self.facts.iter().find(|(_, known)| **known == facts).map(|(_, known)| known.clone());
+        let facts = equal.unwrap_or_else(|| Arc::new(facts));
         self.facts.truncate(FACTS_MAX - 1);
-        self.facts.insert(0, facts.clone());
+        self.facts.insert(0, (payload, facts.clone()));
         facts
     }
 }
@@ -213,19 +224,24 @@ impl Call for RelayCall {
 
     fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal> {
         let payload = SealedPayload::seal(self.captured.payload());
-        let facts = self.facts();
+        let digest = payload.digest();
+        let known = self.before.facts(digest, &self.upstream);
+        let facts = known.unwrap_or_else(|| {
+            let facts = self.facts();
+            self.before.remember(digest, facts)
+        });
         let described = Described {
             id: ActionId::new(uuid::Uuid::now_v7().to_string()),
             requester: self.subject.requester.clone(),
             on_behalf_of: self.subject.on_behalf_of.clone(),
             closure: self.subject.closure.clone(),
             target: self.upstream.target.clone(),
-            facts: self.before.shared(facts),
+            facts,
             session: self.before.session.clone(),
             shown: Default::default(),
             impact: Impact::unknown(UNTOLD),
             reason: self.reason.as_deref().map(countersign_core::action::redact::words),
-            payload: payload.digest(),
+            payload: digest,
             at: gate.scribe.now(),
         };
         let request = ActionRequest::again(described, payload, &mut self.before.repeats);

@@ -60,7 +60,7 @@ impl Ticket {
         (agent, person, target): (&str, &str, &str),
         method: &Method,
         headers: &HeaderMap,
-        payload: &[u8],
+        payload: impl FnOnce() -> Vec<u8>,
     ) -> Result<Option<Self>, Refusal> {
         let Some(key) = headers.get("idempotency-key").filter(|_| !method.is_safe()) else { return Ok(None) };
         if key.len() > KEY_BYTES_MAX {
@@ -70,7 +70,7 @@ impl Ticket {
         let mut name = format!("{agent}\n{person}\n{target}\n").into_bytes();
         name.extend_from_slice(key.as_bytes());
         let name = keys::hash(&hex::encode(name));
-        Ok(Some(Self { name, payload: PayloadDigest::of(payload) }))
+        Ok(Some(Self { name, payload: PayloadDigest::of(&payload()) }))
     }
 
     /// Writes down that it is sent now, before it is.

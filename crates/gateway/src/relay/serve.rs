@@ -88,7 +88,14 @@ impl Relay {
         };
         let in_force = relay.gate.targets.current();
         for target in in_force.values().filter(|target| target.protocol.is_http()) {
-            relay.open(target)?; // what cannot be used is told at the start
+            match relay.open(target) {
+                Ok(_) => {}
+                // its files may already be those of the form that waits for people, who need the gateway to approve it
+                Err(error) if relay.gate.targets.waiting(&target.name).is_some() => {
+                    tracing::error!(%error, "the target refuses until its new form is approved");
+                }
+                Err(error) => return Err(error), // what cannot be used is told at the start
+            }
         }
         Ok(relay)
     }
@@ -123,7 +130,8 @@ impl Relay {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
-        match self.captured(request).await {
+        // in a box of its own, which is gone while the request waits
+        match Box::pin(self.captured(request)).await {
             Ok(call) => {
                 let before = call.idempotent.as_ref().map(|ticket| self.answers.before(ticket, self.gate.scribe.now()));
                 match before.transpose() {
@@ -153,7 +161,9 @@ impl Relay {
         let RelayCall { upstream, subject, captured, before, waiting, hold_seconds_max, idempotent, .. } = *call;
         self.put_back(&subject, &upstream, before);
         let kept = match (done, idempotent) {
-            (Ok(Ok(response)), Some(ticket)) => self.answers.keep(ticket, response, self.gate.scribe.now()).await,
+            (Ok(Ok(response)), Some(ticket)) => {
+                Box::pin(self.answers.keep(ticket, response, self.gate.scribe.now())).await
+            }
             (Ok(done), _) => done,
             (Err(refusal), _) => Err(refusal),
         };
@@ -225,7 +235,7 @@ impl Relay {
         let captured = Captured { head, carried, upgrade, trailers };
         let of = (subject.requester.handle(), subject.on_behalf_of.id.as_str(), upstream.config.name.as_str());
         let Head { method, headers, .. } = &captured.head;
-        let idempotent = Ticket::of(of, method, headers, &captured.payload())?;
+        let idempotent = Ticket::of(of, method, headers, || captured.payload())?;
         Ok(Box::new(RelayCall {
             gate: self.gate.clone(),
             before: self.take_before(&subject, upstream),

@@ -1,5 +1,6 @@
 //! One upstream over HTTP: its dialect, its connections, and the credential that the gateway adds to what was approved.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ use super::dialect::Dialect;
 use super::oauth;
 use super::serve::Dialects;
 use crate::config::{self, Auth, HttpTarget};
+use crate::lanes;
 use crate::ports::Vault;
 use crate::spool::Spools;
 
@@ -81,7 +83,8 @@ pub(super) struct Upstream {
     scheme: Scheme,
     authority: Authority,
     base: String,
-    client: Mutex<Option<Connected>>,
+    /// For each lane one: who answers a request then wakes no other thread.
+    clients: Mutex<BTreeMap<Option<usize>, Connected>>,
     credential: tokio::sync::Mutex<Option<(Instant, Credential)>>,
 }
 
@@ -134,7 +137,7 @@ impl Upstream {
             scheme,
             authority,
             base,
-            client: Mutex::default(),
+            clients: Mutex::default(),
             credential: tokio::sync::Mutex::default(),
             config,
         };
@@ -298,10 +301,9 @@ impl Upstream {
         &self,
         key: Option<Arc<Zeroizing<String>>>,
     ) -> Result<Client<HttpsConnector<HttpConnector>, Sending>, String> {
-        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
-        if let Some(connected) = &*kept
-            && connected.key == key
-        {
+        let lane = lanes::number();
+        let mut kept = self.clients.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
+        if let Some(connected) = kept.get(&lane).filter(|connected| connected.key == key) {
             return Ok(connected.client.clone());
         }
         let tls = self.tls(key.as_ref().map(|key| key.as_str()))?;
@@ -319,7 +321,7 @@ impl Upstream {
             .http1_max_headers(ANSWER_HEADERS_MAX)
             .http2_only(self.http.http2 && self.scheme == Scheme::HTTP)
             .build(connector);
-        *kept = Some(Connected { client: client.clone(), key });
+        kept.insert(lane, Connected { client: client.clone(), key });
         Ok(client)
     }
 

@@ -18,6 +18,8 @@ mod situation;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{Authorizer, Policy, PolicySet, Schema};
 use serde::Serialize;
 
@@ -92,6 +94,8 @@ pub struct Plan {
     schema: Schema,
     bundle: BundleDigest,
     sets: Vec<PolicySet>,
+    /// For each set, the kinds of requests that a permit of it can match.
+    opened: Vec<BTreeSet<Environment>>,
     policies: Vec<Policy>,
     goals: Vec<Goal>,
     /// What the gateway guarantees, as the permit of what it may ask.
@@ -130,6 +134,17 @@ impl Plan {
     /// The policy of a question.
     pub fn policy(&self, id: PolicyRef) -> &Policy {
         &self.policies[id.0] // ids are made with the policies
+    }
+
+    /// Whether a question has no answer because its first set, whose permits are as the validator saw them, has none for
+    /// such a request: no solver need be asked.
+    pub fn is_settled(&self, check: &Check) -> bool {
+        match check.question {
+            Question::AllowedByBoth(first, _) | Question::AllowedByFirstOnly(first, _) => {
+                !self.opened[first.0].contains(&check.environment) // made with the sets
+            }
+            Question::Fails(_) => false,
+        }
     }
 
     /// Every kind of request, in order.

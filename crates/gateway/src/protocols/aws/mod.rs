@@ -118,7 +118,10 @@ impl Dialect for Aws {
 pub fn dialect(target: &Target) -> Result<Arc<dyn Dialect>, String> {
     let folder = target.http.as_ref().and_then(|http| http.models.as_ref());
     let models = match folder {
-        Some(folder) => Models::load(folder).map_err(|error| with_causes(&error))?,
+        Some(folder) => {
+            folder.check().map_err(|error| error.to_string())?;
+            Models::load(folder.path()).map_err(|error| with_causes(&error))?
+        }
         None => Models::default(),
     };
     let host = crate::config::address(&target.upstream)?.host().map(str::to_owned);

@@ -52,7 +52,7 @@ impl Dialect for Api {
 /// The name of an API that follows RFC 9110 and has no document.
 const GENERIC: &str = "generic";
 /// The longest file of classes: 1 MiB.
-const CLASSES_BYTES_MAX: u64 = 1 << 20;
+const CLASSES_BYTES_MAX: usize = 1 << 20;
 
 /// The dialect of a target.
 ///
@@ -69,19 +69,19 @@ pub fn dialect(target: &Target) -> Result<Arc<dyn Dialect>, String> {
 fn described(openapi: &OpenApi) -> Result<Api, String> {
     let name = &openapi.name;
     let classes = match &openapi.classes {
-        Some(path) => {
-            let wrong = |error: &dyn std::error::Error| format!("`{}`: {}", path.display(), with_causes(error));
-            let length = std::fs::metadata(path).map_err(|error| wrong(&error))?.len();
-            if length > CLASSES_BYTES_MAX {
-                return Err(format!("`{}` is longer than {CLASSES_BYTES_MAX} bytes", path.display()));
+        Some(file) => {
+            let wrong = |error: &dyn std::error::Error| format!("`{}`: {}", file.path().display(), with_causes(error));
+            let bytes = file.read().map_err(|error| error.to_string())?;
+            if bytes.len() > CLASSES_BYTES_MAX {
+                return Err(format!("`{}` is longer than {CLASSES_BYTES_MAX} bytes", file.path().display()));
             }
-            let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+            let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
             Classes::parse(&text).map_err(|error| wrong(&error))?
         }
         None => packs::classes(name).map_err(|error| with_causes(&error))?,
     };
     let document = match (&openapi.document, packs::document(name)) {
-        (Some(path), _) => Document::load(path, &classes).map_err(|error| with_causes(&error))?,
+        (Some(file), _) => Document::load(file, &classes).map_err(|error| with_causes(&error))?,
         (None, Some(text)) => Document::from_json(text, &classes).map_err(|error| with_causes(&error))?,
         (None, None) if name == GENERIC => return Ok(Api::Generic),
         (None, None) => {

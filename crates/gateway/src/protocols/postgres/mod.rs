@@ -1,6 +1,6 @@
 //! PostgreSQL: the gate between a client and its upstream, frontend/backend protocol 3.0 and 3.2.
 //!
-//! [`wire`] turns bytes into messages, [`scram`] and [`tls`] authenticate, [`upstream`] connects to the real server.
+//! [`wire`] turns bytes into messages, [`scram`] authenticates, [`upstream`] connects to the real server.
 //! Nothing here decides: what may run is the pipeline's business.
 //! Specification: <https://www.postgresql.org/docs/current/protocol.html>.
 mod aside;
@@ -26,6 +26,5 @@ pub mod serve;
 mod session;
 mod settings;
 mod target;
-pub mod tls;
 pub mod upstream;
 pub mod wire;

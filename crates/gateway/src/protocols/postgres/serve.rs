@@ -21,7 +21,6 @@ use super::login::{Entered, Entering, LoggedIn, enter};
 use super::mask::{Key, KeyError};
 use super::scram::MockSecret;
 use super::target::{TargetError, Upstream};
-use super::tls::{ServerTls, TlsError};
 use super::wire::startup::{CancelKey, ProtocolVersion, Startup};
 use super::wire::{TransactionStatus, backend};
 use super::{refuse, settings};
@@ -32,6 +31,7 @@ use crate::identity::keys;
 use crate::lanes::Lanes;
 use crate::refusal::Refusal;
 use crate::spool::Spools;
+use crate::tls::{ServerTls, TlsError};
 
 /// How long a client may take to log in.
 const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);

@@ -10,7 +10,6 @@ mod schema;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use countersign_core::action::request::RequestClass;
 
@@ -18,10 +17,11 @@ pub(super) use raw::Schema;
 pub(super) use schema::{Shape, Type};
 
 use super::classes::Classes;
+use crate::config::{NotPinned, Pinned};
 use template::Tree;
 
 /// The largest document: GitHub's has 13 MB.
-pub const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most operations of one document.
 pub const OPERATIONS_MAX: usize = 20_000;
 
@@ -93,9 +93,12 @@ pub(super) struct Found<'a> {
 /// Why a document cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NotADocument {
-    /// It cannot be read.
-    #[error("reading the document")]
-    Read(#[source] std::io::Error),
+    /// It cannot be read, or is another than it was.
+    #[error(transparent)]
+    Read(#[from] NotPinned),
+    /// It is no text.
+    #[error("the document is not UTF-8")]
+    Text(#[from] std::string::FromUtf8Error),
     /// It is larger than [`DOCUMENT_BYTES_MAX`].
     #[error("the document is larger than {DOCUMENT_BYTES_MAX} bytes")]
     TooLarge,
@@ -126,13 +129,13 @@ impl Document {
     ///
     /// # Errors
     /// [`NotADocument`].
-    pub fn load(file: &Path, classes: &Classes) -> Result<Self, NotADocument> {
-        let length = std::fs::metadata(file).map_err(NotADocument::Read)?.len();
-        if length > DOCUMENT_BYTES_MAX {
+    pub fn load(file: &Pinned, classes: &Classes) -> Result<Self, NotADocument> {
+        let bytes = file.read()?;
+        if bytes.len() > DOCUMENT_BYTES_MAX {
             return Err(NotADocument::TooLarge);
         }
-        let text = std::fs::read_to_string(file).map_err(NotADocument::Read)?;
-        let yaml = file.extension().is_some_and(|end| end == "yaml" || end == "yml");
+        let text = String::from_utf8(bytes)?;
+        let yaml = file.path().extension().is_some_and(|end| end == "yaml" || end == "yml");
         if yaml { Self::from_yaml(&text, classes) } else { Self::from_json(&text, classes) }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::protocols::postgres::tls::SslMode;
+use crate::tls::SslMode;
 
 const PORT: u16 = 5432;
 

@@ -24,10 +24,10 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::tls::{ClientTls, SslMode, TlsError, Trust, endpoint_hash};
 use super::wire::notice::{Notice, SqlState};
 use super::wire::startup::{self, CancelKey};
 use super::wire::{TransactionStatus, WireError};
+use crate::tls::{ClientTls, SslMode, TlsError, Trust, endpoint_hash};
 
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use stream::Stream;

@@ -1,4 +1,4 @@
-//! TLS: towards clients with our certificate ([`ServerTls`]), towards upstreams as `sslmode` says ([`ClientTls`]).
+//! TLS: towards clients of every listener with our certificate ([`ServerTls`]), towards PostgreSQL as `sslmode` says ([`ClientTls`]).
 //!
 //! Always the aws-lc-rs provider, named explicitly: no process-wide default is needed or used. Protocol versions and cipher
 //! suites are rustls' own choice (TLS 1.2 and 1.3). Client certificates are not asked for: agents log in by SCRAM, bound
