@@ -218,7 +218,8 @@ fn a_solver_that_takes_too_long_is_ended() {
     let limits = Limits { goal: Duration::from_millis(300), run: Duration::from_secs(2) };
     let begun = Instant::now();
     let all = verdicts(&plan(&bundle(STARTER), &[]), solver.clone(), limits);
-    assert!(all.iter().all(|(_, verdict)| *verdict == Verdict::NotProved(TOO_LONG.to_owned())), "{all:?}");
+    let mut asked = all.iter().filter(|(goal, _)| *goal != "core:default-deny"); // that one needs no solver
+    assert!(asked.all(|(_, verdict)| *verdict == Verdict::NotProved(TOO_LONG.to_owned())), "{all:?}");
     assert!(begun.elapsed() < Duration::from_secs(30));
     gone(&pids);
 

@@ -76,8 +76,8 @@ fn bundles_of_different_groups_are_not_compared() {
     assert!(matches!(Plan::against(&one, &other), Err(PlanError::Schemas)));
     let same = Plan::against(&one, &one).expect("a plan");
     let asked = |goal: &&Goal| goal.checks.iter().any(|check| !same.is_settled(check));
-    // of databases: seven actions of three kinds of principals
-    assert_eq!((same.goals().len(), same.goals().iter().filter(asked).count()), (75, 21));
+    // of databases: six actions of three kinds of principals
+    assert_eq!((same.goals().len(), same.goals().iter().filter(asked).count()), (75, 18));
 }
 
 fn impacts() -> impl Strategy<Value = Impact> {
