@@ -26,6 +26,7 @@ mod feedback;
 mod gate_change;
 mod gate_people;
 mod gate_targets;
+mod helm;
 mod hostile;
 mod impact;
 mod incidents;

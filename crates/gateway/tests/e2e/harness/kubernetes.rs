@@ -3,6 +3,7 @@
 //! `cargo xtask tools` builds the server. There is no kubelet: pods never run, and whoever is let through to one gets the
 //! server's own error.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -76,6 +77,11 @@ impl ApiServer {
 
     /// The same, to be started.
     pub(crate) fn command(&self, url: &str, token: &str, args: &[&str]) -> Command {
+        self.command_of("kubectl", url, token, args)
+    }
+
+    /// The same with another program that reads a kubeconfig.
+    pub(crate) fn command_of(&self, program: impl AsRef<OsStr>, url: &str, token: &str, args: &[&str]) -> Command {
         let config = self.dir.join(format!("config-{}", xtask::loopback::random_secret().unwrap()));
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
@@ -85,7 +91,7 @@ impl ApiServer {
             self.certificate().0.display()
         );
         fs::write(&config, text).unwrap();
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(program);
         command.args(args).env("KUBECONFIG", config).env("HOME", &self.dir).current_dir(&self.dir);
         command.stdin(Stdio::null());
         command

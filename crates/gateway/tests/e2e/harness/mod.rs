@@ -7,6 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod cloud;
 pub(crate) mod console;
 pub(crate) mod emulated;
+pub(crate) mod gated;
 pub(crate) mod gateway;
 pub(crate) mod idp;
 pub(crate) mod kubernetes;
