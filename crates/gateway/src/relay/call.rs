@@ -21,7 +21,8 @@ use super::capture::{self, Bound, Captured, Carried, broken};
 use super::idempotency::Ticket;
 use super::outcome::Recording;
 use super::rehearse::rehearse;
-use super::subject::Subject;
+use super::subject::{Doorman, Subject};
+use super::tenure::Tenure;
 use super::upstream::{Extras, SendError, Upstream};
 use super::{location, tunnel};
 use crate::codes::Code;
@@ -89,6 +90,8 @@ pub(super) struct RelayCall {
     pub(super) reviewed: bool,
     /// The key by which the same request is run once.
     pub(super) idempotent: Option<Ticket>,
+    /// Who knows whether the requester may still go on.
+    pub(super) doorman: Arc<Doorman>,
 }
 
 impl RelayCall {
@@ -132,6 +135,10 @@ impl RelayCall {
             Some(Err(problem)) => again(format!("what it would change cannot be told any more: {problem}")),
             None => again("what it would change cannot be told any more".to_owned()),
         }
+    }
+
+    fn tenure(&self) -> Tenure {
+        Tenure { gate: self.gate.clone(), doorman: self.doorman.clone(), subject: self.subject.clone() }
     }
 
     /// The body, as the payload binds it.
@@ -191,11 +198,11 @@ impl RelayCall {
             recording.answered = Some(answer.status());
         }
         if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(tunnel::open(&mut answer, self.client.take(), recording.take()));
+            return Ok(tunnel::open(&mut answer, self.client.take(), recording.take(), self.tenure()));
         }
         let headers = location::rewritten(super::headers::of_answer(answer.headers()), &self.upstream, &self.prefix);
         let (parts, incoming) = answer.into_parts();
-        let mut response = Response::new(Answering::passing(incoming, recording.take()));
+        let mut response = Response::new(Answering::passing(incoming, recording.take(), self.tenure()));
         *response.status_mut() = parts.status;
         *response.headers_mut() = headers;
         Ok(response)
