@@ -275,6 +275,8 @@ impl Call for RelayCall {
                 let resources: Vec<&str> = aws.resources.iter().map(String::as_str).collect();
                 format!("{target} {} {} {}", aws.action, head.path(), resources.join(" "))
             }
+            // `kubectl` tries one way to connect after the other: a rejection is of all of them
+            Facts::Kubernetes(k8s) if k8s.class == RequestClass::Exec => format!("{target} connect {}", head.target()),
             Facts::Http(_) | Facts::Kubernetes(_) | Facts::Sql(_) | Facts::Gate(_) => {
                 format!("{target} {} {}", head.method, head.path())
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -287,6 +288,11 @@ fn addressed(request: &Request<Incoming>, host: Option<String>) -> Result<Addres
     if request.version() <= Version::HTTP_11 && uri.authority().is_some() {
         let message = "the request line has a whole address: send the path alone";
         return Err(Refusal::new(Code::ProtocolViolation, message));
+    }
+    let named = uri.authority().map(Authority::as_str).or_else(|| request.headers().get(HOST)?.to_str().ok());
+    if named.is_none_or(|host| host.contains('@')) && request.version() >= Version::HTTP_11 {
+        // RFC 9112 §3.2, RFC 9110 §4.2.4
+        return Err(Refusal::new(Code::ProtocolViolation, "the request names no host, or a user before it"));
     }
     if let Some(target) = host {
         return Ok(Addressed { target, path: uri.path(), prefix: String::new() });

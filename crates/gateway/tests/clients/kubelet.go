@@ -73,15 +73,13 @@ func overWebSocket(protocol string, handler websocket.Handler) http.Handler {
 	}}
 }
 
+// Taken over before anything is answered: what a client sends at once would be in the server's buffer else.
 func hijacked(w http.ResponseWriter, protocol string) net.Conn {
-	w.Header().Set("Connection", "Upgrade")
-	w.Header().Set("Upgrade", "SPDY/3.1")
-	w.Header().Set("X-Stream-Protocol-Version", protocol)
-	w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		log.Fatal(err)
 	}
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: %s\r\n\r\n", protocol)
 	return conn
 }
 
@@ -201,9 +199,11 @@ func forward(conn net.Conn) {
 	}
 	spdy.Serve(func(stream *spdystream.Stream) {
 		stream.SendReply(http.Header{}, false)
-		if stream.Headers().Get("Streamtype") == "data" {
-			io.Copy(stream, stream)
-		}
-		stream.Close()
+		go func() { // the next frame waits for this to return
+			if stream.Headers().Get("Streamtype") == "data" {
+				io.Copy(stream, stream)
+			}
+			stream.Close()
+		}()
 	})
 }

@@ -5,9 +5,9 @@ use std::process::Stdio;
 use serde_json::Value;
 use xtask::process::wait_until;
 
-use crate::harness::SOON;
 use crate::harness::gated::{CLUSTER, Gated, ended};
-use crate::harness::kubernetes::{ApiServer, TOKEN};
+use crate::harness::kubernetes::{ApiServer, TOKEN, kubectl};
+use crate::harness::{AGENT, SOON};
 
 const POLICIES: &str = r#"
 @id("k8s-may")
@@ -50,6 +50,7 @@ fn kubectl_goes_through_the_gateway() {
     what_would_change_is_shown_and_held_to(&stage);
     no_value_of_a_secret_is_on_a_card(&stage);
     sessions_and_secrets_are_refused(&stage);
+    a_watch_ends_with_its_agent(&stage);
 }
 
 fn reads_go_through(stage: &Gated) {
@@ -160,4 +161,13 @@ fn sessions_and_secrets_are_refused(stage: &Gated) {
     assert!(said.contains("nobody opens sessions in production"), "{said}");
     let said = stage.refused(&["get", "pods", "--as=root"]);
     assert!(said.contains("Impersonate"), "{said}");
+}
+
+fn a_watch_ends_with_its_agent(stage: &Gated) {
+    let mut child = stage.begun(kubectl(), &["get", "configmaps", "--watch", "-o", "name"]);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap() == "configmap/arrives"));
+    stage.world.gateway.administer(&["agent", "revoke", AGENT]);
+    wait_until("the watch to end", SOON, || child.try_wait().unwrap()).unwrap();
+    stage.refused(&["get", "configmaps"]);
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use xtask::process::Finished;
 
 use super::api::Review;
-use super::kubernetes::ApiServer;
+use super::kubernetes::{ApiServer, kubectl};
 use super::{Plan, World};
 
 /// The target's name.
@@ -62,7 +62,7 @@ impl Gated {
     /// The same while it waits for a review.
     pub(crate) fn paused(&self, args: &[&str]) -> (Child, Review) {
         let before = self.world.dora().open_reviews().len();
-        let child = self.begun("kubectl", args);
+        let child = self.begun(kubectl(), args);
         (child, self.world.review_beyond(before))
     }
 
