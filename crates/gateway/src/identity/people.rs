@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use countersign_core::action::gate::GateSubject;
 use countersign_core::action::{AgentId, Described, Facts, Job, PersonId, PersonRef, Requester, Timestamp};
 use countersign_core::policy::{AgentFacts, People, PersonFacts};
+use tokio::sync::watch;
 
 use super::closure;
 use super::standing::Standing;
@@ -136,6 +137,7 @@ pub struct Side {
 pub struct Roster {
     directory: Arc<dyn Directory>,
     current: ArcSwap<Snapshot>,
+    changes: watch::Sender<()>,
 }
 
 impl Roster {
@@ -144,7 +146,7 @@ impl Roster {
     /// # Errors
     /// [`StoreError`].
     pub async fn open(directory: Arc<dyn Directory>) -> Result<Self, StoreError> {
-        let roster = Self { directory, current: ArcSwap::default() };
+        let roster = Self { directory, current: ArcSwap::default(), changes: watch::Sender::new(()) };
         roster.refresh().await?;
         Ok(roster)
     }
@@ -157,7 +159,13 @@ impl Roster {
         let duties = self.directory.duties(Timestamp::from_seconds(0)).await?;
         let snapshot = Snapshot::new(self.directory.people().await?, self.directory.agents().await?, duties);
         self.current.store(Arc::new(snapshot));
+        self.changes.send_replace(());
         Ok(())
+    }
+
+    /// Tells of every change from now on.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The snapshot.

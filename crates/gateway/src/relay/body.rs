@@ -10,8 +10,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 
-use super::outcome::Recording;
+use super::outcome::{CUT_OFF, Recording};
+use super::tenure::Tenure;
 use crate::spool::Spool;
+
+/// An answer of up to this known length comes to its end, whoever asked for it: 64 KiB.
+const SHORT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why a body ends before its end.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -130,6 +134,7 @@ impl Body for Sending {
     }
 }
 
+type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Paying = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A body for the client.
@@ -149,6 +154,9 @@ pub struct Passing {
     /// What is passed on once the outcome is recorded.
     last: Option<Frame<Bytes>>,
     paying: Option<Paying>,
+    tenure: Option<Tenure>,
+    /// Ready once the requester may not go on; asked only of what is not there at once.
+    over: Option<Over>,
 }
 
 impl Answering {
@@ -157,10 +165,11 @@ impl Answering {
         Answering::Whole(Some(bytes.into()))
     }
 
-    /// The upstream's, with what has to be recorded of it.
-    pub(super) fn passing(body: Incoming, recording: Option<Recording>) -> Self {
+    /// The upstream's, with what has to be recorded of it, and whose it is.
+    pub(super) fn passing(body: Incoming, recording: Option<Recording>, tenure: Tenure) -> Self {
         let left = body.size_hint().exact();
-        Answering::Upstream(Box::new(Passing { body, left, recording, last: None, paying: None }))
+        let tenure = left.is_none_or(|left| left > SHORT_BYTES_MAX).then_some(tenure);
+        Answering::Upstream(Box::new(Passing { body, left, recording, last: None, paying: None, tenure, over: None }))
     }
 }
 
@@ -170,6 +179,10 @@ impl Passing {
         if let Some(recording) = self.recording.take() {
             self.paying = Some(Box::pin(recording.finish(broken)));
         }
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -185,7 +198,21 @@ impl Passing {
             if let Some(last) = self.last.take() {
                 return Poll::Ready(Some(Ok(last)));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            if self.is_over(cx) {
+                match self.recording.take() {
+                    Some(recording) => self.paying = Some(Box::pin(async { Err(recording.cut_off().await) })),
+                    None => return Poll::Ready(Some(Err(CUT_OFF.into()))),
+                }
+                continue;
+            }
+            let polled = Pin::new(&mut self.body).poll_frame(cx);
+            if polled.is_pending()
+                && let Some(tenure) = self.tenure.take()
+            {
+                self.over = Some(Box::pin(tenure.over()));
+                continue; // it has to be asked once, to be heard of
+            }
+            match ready!(polled) {
                 Some(Ok(frame)) => {
                     if let (Some(left), Some(bytes)) = (&mut self.left, frame.data_ref()) {
                         *left = left.saturating_sub(bytes.len() as u64);

@@ -23,7 +23,8 @@ use super::capture::{self, Bound, Captured, Carried, broken};
 use super::idempotency::Ticket;
 use super::outcome::Recording;
 use super::rehearse::rehearse;
-use super::subject::Subject;
+use super::subject::{Doorman, Subject};
+use super::tenure::Tenure;
 use super::upstream::{Extras, SendError, Upstream};
 use super::{location, tunnel};
 use crate::codes::Code;
@@ -100,6 +101,8 @@ pub(super) struct RelayCall {
     pub(super) reviewed: bool,
     /// The key by which the same request is run once.
     pub(super) idempotent: Option<Ticket>,
+    /// Who knows whether the requester may still go on.
+    pub(super) doorman: Arc<Doorman>,
 }
 
 impl RelayCall {
@@ -143,6 +146,10 @@ impl RelayCall {
             Some(Err(problem)) => again(format!("what it would change cannot be told any more: {problem}")),
             None => again("what it would change cannot be told any more".to_owned()),
         }
+    }
+
+    fn tenure(&self) -> Tenure {
+        Tenure { gate: self.gate.clone(), doorman: self.doorman.clone(), subject: self.subject.clone() }
     }
 
     /// The body, as the payload binds it.
@@ -202,11 +209,11 @@ impl RelayCall {
             recording.answered = Some(answer.status());
         }
         if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(tunnel::open(&mut answer, self.client.take(), recording.take()));
+            return Ok(tunnel::open(&mut answer, self.client.take(), recording.take(), self.tenure()));
         }
         let headers = location::rewritten(super::headers::of_answer(answer.headers()), &self.upstream, &self.prefix);
         let (parts, incoming) = answer.into_parts();
-        let mut response = Response::new(Answering::passing(incoming, recording.take()));
+        let mut response = Response::new(Answering::passing(incoming, recording.take(), self.tenure()));
         *response.status_mut() = parts.status;
         *response.headers_mut() = headers;
         Ok(response)
@@ -284,6 +291,8 @@ impl Call for RelayCall {
                 let resources: Vec<&str> = aws.resources.iter().map(String::as_str).collect();
                 format!("{target} {} {} {}", aws.action, head.path(), resources.join(" "))
             }
+            // `kubectl` tries one way to connect after the other: a rejection is of all of them
+            Facts::Kubernetes(k8s) if k8s.class == RequestClass::Exec => format!("{target} connect {}", head.target()),
             Facts::Http(_) | Facts::Kubernetes(_) | Facts::Sql(_) | Facts::Gate(_) => {
                 format!("{target} {} {}", head.method, head.path())
             }

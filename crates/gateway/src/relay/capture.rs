@@ -4,6 +4,8 @@
 //! passed on, and the body; of a spooled body its length and hash. A body that streams through without a review is no part
 //! of it: that is one permit for one stream, whose length and hash are in the outcome.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::SEC_WEBSOCKET_KEY;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -16,6 +18,9 @@ use super::head::Head;
 use crate::codes::Code;
 use crate::refusal::Refusal;
 use crate::spool::{Digest, Spool};
+
+/// How long the next piece of a body may take whose sender may be waiting for an answer.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// What a request carries.
 #[derive(Debug)]
@@ -156,11 +161,12 @@ pub(super) fn open(payload: Zeroizing<Vec<u8>>) -> Option<Outgoing> {
     Some(Outgoing { method: method.parse().ok()?, target: target.to_owned(), headers, body })
 }
 
-/// Reads a body, as far as `bytes_max`; one that is longer goes on as a stream.
+/// Reads a body, as far as `bytes_max`; one that is longer goes on as a stream. One that `talks`, so that its next piece may
+/// depend on the answer, is read as long as its pieces come at once.
 ///
 /// # Errors
 /// [`Refusal`]: it broke off.
-pub(super) async fn carried(mut body: Incoming, bytes_max: u64) -> Result<Carried, Refusal> {
+pub(super) async fn carried(mut body: Incoming, bytes_max: u64, talks: bool) -> Result<Carried, Refusal> {
     if body.is_end_stream() {
         return Ok(Carried::Whole(Bytes::new()));
     }
@@ -169,7 +175,17 @@ pub(super) async fn carried(mut body: Incoming, bytes_max: u64) -> Result<Carrie
     }
     let mut first = Bytes::new();
     let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let begun = talks && !(first.is_empty() && read.is_empty());
+        let frame = match begun {
+            true => tokio::time::timeout(PAUSE_MAX, body.frame()).await,
+            false => Ok(body.frame().await),
+        };
+        let Ok(frame) = frame else {
+            let begun = if read.is_empty() { first } else { read.freeze() };
+            return Ok(Carried::Stream(begun, Box::new(body)));
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| broken())?;
         let Ok(data) = frame.into_data() else { continue }; // trailers of a request have no meaning here
         if first.is_empty() && read.is_empty() {

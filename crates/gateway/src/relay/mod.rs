@@ -2,8 +2,8 @@
 //!
 //! A target is reached at `/t/<target>/…`, or by a name of its own. [`head`] and [`headers`] say what of a request is taken
 //! and what reaches the upstream; [`capture`] binds it; [`call`] walks it down the line; [`upstream`] adds the gateway's
-//! credential; [`body`] sees that no client hears of an end that is not recorded. The dialects live with the protocols
-//! (`protocols/{http,kubernetes,aws}`). Specifications: RFC 9110, 9112, 9113, 7240, 9457.
+//! credential; [`body`] sees that no client hears of an end that is not recorded; [`tenure`] ends what its requester may not go
+//! on with. The dialects live with the protocols (`protocols/{http,kubernetes,aws}`). Specifications: RFC 9110, 9112, 9113, 7240, 9457.
 
 mod access_key;
 mod answer;
@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod capture;
 pub mod dialect;
+mod grpc;
 pub mod head;
 mod headers;
 mod idempotency;
@@ -22,6 +23,7 @@ pub mod page;
 mod rehearse;
 mod serve;
 mod subject;
+mod tenure;
 mod tunnel;
 mod upstream;
 

@@ -13,6 +13,9 @@ use crate::gate::Gate;
 use crate::pipeline::{self, Outcomes};
 use crate::refusal::Refusal;
 
+/// Why an answer ends before its end.
+pub(super) const CUT_OFF: &str = "the requester may do nothing any more";
+
 /// The outcome that is still to be recorded. Dropped before it is, it records that the outcome is not known beyond what
 /// the upstream had said by then.
 pub(super) struct Recording {
@@ -67,6 +70,15 @@ impl Recording {
         let outcome = self.known(broken);
         self.record(outcome).await.map_err(|refusal| refusal.message)?;
         if broken { Err("the upstream's answer broke off".into()) } else { Ok(()) }
+    }
+
+    /// The gateway ended it: its requester may do nothing any more. Returns once that is recorded.
+    pub(super) async fn cut_off(mut self) -> Error {
+        let outcome = self.outcome(Status::Unknown, Some("requester_gone".to_owned()));
+        match self.record(outcome).await {
+            Ok(()) => CUT_OFF.into(),
+            Err(refusal) => refusal.message.into(),
+        }
     }
 
     /// Nothing of it reached the upstream.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use super::head::Head;
 use super::idempotency::{Answers, Ticket};
 use super::subject::{Doorman, Subject};
 use super::upstream::{TargetError, Upstream};
-use super::{answer, headers};
+use super::{answer, grpc, headers};
 use crate::codes::Code;
 use crate::config::{Auth, Protocol, Target};
 use crate::gate::Gate;
@@ -50,7 +51,7 @@ type Of = (Arc<str>, String);
 pub struct Relay {
     gate: Arc<Gate>,
     dialects: Dialects,
-    doorman: Doorman,
+    doorman: Arc<Doorman>,
     /// Those that somebody asked for, each in the form that was in force then.
     upstreams: Mutex<BTreeMap<String, Arc<Upstream>>>,
     answers: Answers,
@@ -81,7 +82,7 @@ impl Relay {
         let relay = Self {
             gate,
             dialects,
-            doorman: Doorman::default(),
+            doorman: Arc::default(),
             upstreams: Mutex::default(),
             answers: Answers::default(),
             before: Mutex::default(),
@@ -130,6 +131,7 @@ impl Relay {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
+        let by_grpc = grpc::speaks(request.headers());
         // in a box of its own, which is gone while the request waits
         match Box::pin(self.captured(request)).await {
             Ok(call) => {
@@ -137,20 +139,17 @@ impl Relay {
                 match before.transpose() {
                     Ok(None | Some(None)) => {}
                     Ok(Some(Some(response))) => return response,
-                    Err(refusal) => return told(call.upstream.dialect.refuse(bare(&refusal))),
+                    Err(refusal) => return refused(Some(&call.upstream), by_grpc, bare(&refusal)),
                 }
                 let departed = call.departed.clone().drop_guard();
                 let walked = tokio::spawn(self.walk(call)).await;
                 departed.disarm();
                 walked.unwrap_or_else(|_| {
                     let refusal = Refusal::new(Code::RecordUnavailable, "the gateway failed inside; its log says more");
-                    told(answer::problem(bare(&refusal)))
+                    refused(None, by_grpc, bare(&refusal))
                 })
             }
-            Err(Turned { refusal, upstream }) => told(match upstream {
-                Some(upstream) => upstream.dialect.refuse(bare(&refusal)),
-                None => answer::problem(bare(&refusal)),
-            }),
+            Err(Turned { refusal, upstream }) => refused(upstream.as_deref(), by_grpc, bare(&refusal)),
         }
     }
 
@@ -174,13 +173,14 @@ impl Relay {
         let action = waiting
             .as_ref()
             .map(|Waiting { review, .. }| format!("{}/api/v1/actions/{review}", self.gate.config.public_url));
-        told(upstream.dialect.refuse(Refused {
+        let words = Refused {
             refusal: &refusal,
             waiting: waiting.as_ref(),
             action: action.as_deref(),
             head: Some(&captured.head),
             preferred_async: hold_seconds_max != u32::MAX,
-        }))
+        };
+        refused(Some(&upstream), grpc::speaks(&captured.head.headers), words)
     }
 
     async fn captured(&self, request: Request<Incoming>) -> Result<Box<RelayCall>, Turned> {
@@ -228,7 +228,8 @@ impl Relay {
         let head = Head::new(request.method().clone(), &path, query.as_deref(), kept);
         let mut head = head.map_err(|error| Refusal::new(Code::ProtocolViolation, error.to_string()))?;
         let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-        let reading = capture::carried(request.into_body(), upstream.http.body_bytes_max);
+        let talks = grpc::speaks(request.headers());
+        let reading = capture::carried(request.into_body(), upstream.http.body_bytes_max, talks);
         let carried = tokio::time::timeout(BODY_TIME_MAX, reading).await;
         let carried = carried.map_err(|_| Refusal::new(Code::Cancelled, "the request's body took too long"))??;
         let carried = carried.admitted(&*upstream.dialect, &mut head)?;
@@ -251,6 +252,7 @@ impl Relay {
             rehearsed: None,
             reviewed: false,
             idempotent,
+            doorman: self.doorman.clone(),
         }))
     }
 
@@ -297,6 +299,11 @@ fn addressed(request: &Request<Incoming>, host: Option<String>) -> Result<Addres
         let message = "the request line has a whole address: send the path alone";
         return Err(Refusal::new(Code::ProtocolViolation, message));
     }
+    let named = uri.authority().map(Authority::as_str).or_else(|| request.headers().get(HOST)?.to_str().ok());
+    if named.is_none_or(|host| host.contains('@')) && request.version() >= Version::HTTP_11 {
+        // RFC 9112 §3.2, RFC 9110 §4.2.4
+        return Err(Refusal::new(Code::ProtocolViolation, "the request names no host, or a user before it"));
+    }
     if let Some(target) = host {
         return Ok(Addressed { target, path: uri.path(), prefix: String::new() });
     }
@@ -318,6 +325,12 @@ fn bare(refusal: &Refusal) -> Refused<'_> {
     Refused { refusal, waiting: None, action: None, head: None, preferred_async: false }
 }
 
-fn told(response: Response<Vec<u8>>) -> Response<Answering> {
-    response.map(Answering::whole)
+/// A refusal in words that the client reads: those of gRPC where it speaks that, else of the target's protocol.
+fn refused(upstream: Option<&Upstream>, by_grpc: bool, refused: Refused<'_>) -> Response<Answering> {
+    let told = match upstream {
+        _ if by_grpc => grpc::answer(&refused),
+        Some(upstream) => upstream.dialect.refuse(refused),
+        None => answer::problem(refused),
+    };
+    told.map(Answering::whole)
 }

@@ -25,6 +25,8 @@ use crate::refusal::Refusal;
 
 /// How long what the directory said of a key is believed while nothing in it changes.
 const BELIEVED: Duration = Duration::from_secs(1);
+/// How often is asked again whether somebody may go on, should nobody have told of a change; in seconds.
+const LOOKED_AT_EVERY: i64 = 60;
 /// The most keys and tokens that are remembered.
 const KNOWN_MAX: usize = 10_000;
 /// The longest credential that is looked at.
@@ -40,6 +42,7 @@ pub(super) struct Subject {
     pub(super) closure: Arc<BTreeSet<PersonId>>,
     /// The key's handle.
     pub(super) key: Arc<str>,
+    hash: SecretHash,
     until: Option<Timestamp>,
 }
 
@@ -103,6 +106,7 @@ impl Doorman {
             on_behalf_of: side.on_behalf_of.into(),
             closure: side.closure.into(),
             key: key.id.as_str().into(),
+            hash,
             until: key.expires_at,
         };
         let mut known = self.lock();
@@ -111,6 +115,20 @@ impl Doorman {
         }
         known.insert(hash, Known { subject: subject.clone(), people, at: Instant::now() });
         Ok(subject)
+    }
+
+    /// Returns once the requester may do nothing any more: the agent is revoked, somebody who answers for it suspended, its
+    /// key's time over; or when none of this can be told.
+    pub(super) async fn gone(&self, gate: &Gate, subject: &Subject) {
+        let mut changes = gate.roster.changes();
+        loop {
+            let now = gate.scribe.now();
+            let Ok(Subject { until, .. }) = self.by_key(gate, subject.hash, now).await else { return };
+            let left = until.map_or(LOOKED_AT_EVERY, |until| until.seconds_since(now).clamp(1, LOOKED_AT_EVERY));
+            let seconds = Duration::from_secs(u64::try_from(left).unwrap_or(1)); // it is positive
+            // who answers for it may change by the hour alone, which nobody tells
+            let _ = tokio::time::timeout(seconds, changes.changed()).await;
+        }
     }
 
     /// A job's token is exchanged for a key of its agent when it first comes, and stands for that key from then on.

@@ -1,23 +1,33 @@
 //! A connection that goes on in another protocol once it was admitted: WebSocket, or what `kubectl exec` speaks.
 //!
-//! What is said on it is not looked at: whoever admits it admits all of it. Its length is counted, and it ends when either
-//! side ends it.
+//! What is said on it is not looked at: whoever admits it admits all of it. It ends when either side ends it, or when its
+//! requester may ask for nothing any more.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Response};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::body::Answering;
 use super::headers;
 use super::outcome::Recording;
+use super::tenure::Tenure;
+
+/// How a connection ended.
+enum Ending {
+    Whole,
+    Broken,
+    CutOff,
+}
 
 /// Joins both sides, and answers the client as the upstream did.
 pub(super) fn open(
     answer: &mut Response<Incoming>,
-    client: Option<hyper::upgrade::OnUpgrade>,
+    client: Option<OnUpgrade>,
     recording: Option<Recording>,
+    tenure: Tenure,
 ) -> Response<Answering> {
     let mut response = Response::new(Answering::whole(Bytes::new()));
     *response.status_mut() = answer.status();
@@ -29,19 +39,29 @@ pub(super) fn open(
     let upstream = hyper::upgrade::on(answer);
     if let Some(client) = client {
         tokio::spawn(async move {
-            let broken = match tokio::try_join!(client, upstream) {
-                Ok((client, upstream)) => {
-                    let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-                    tokio::io::copy_bidirectional(&mut client, &mut upstream).await.is_err()
-                }
-                Err(_) => true,
+            let ending = tokio::select! {
+                ended = joined(client, upstream) => ended,
+                () = tenure.over() => Ending::CutOff,
             };
-            if let Some(recording) = recording
-                && let Err(error) = recording.finish(broken).await
-            {
+            let Some(recording) = recording else { return };
+            let told = match ending {
+                Ending::Whole => recording.finish(false).await,
+                Ending::Broken => recording.finish(true).await,
+                Ending::CutOff => Err(recording.cut_off().await),
+            };
+            if let Err(error) = told {
                 tracing::debug!(%error, "a connection in another protocol ended");
             }
         });
     }
     response
+}
+
+async fn joined(client: OnUpgrade, upstream: OnUpgrade) -> Ending {
+    let Ok((client, upstream)) = tokio::try_join!(client, upstream) else { return Ending::Broken };
+    let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    match tokio::io::copy_bidirectional(&mut client, &mut upstream).await {
+        Ok(_) => Ending::Whole,
+        Err(_) => Ending::Broken,
+    }
 }

@@ -88,10 +88,15 @@ pub(super) struct Upstream {
     credential: tokio::sync::Mutex<Option<(Instant, Credential)>>,
 }
 
-/// A client, and the key of the certificate that it shows.
+/// What sends requests.
+type Sender = Client<HttpsConnector<HttpConnector>, Sending>;
+
+/// Clients, and the key of the certificate that they show.
 #[derive(Clone)]
 struct Connected {
-    client: Client<HttpsConnector<HttpConnector>, Sending>,
+    client: Sender,
+    /// In HTTP/1.1 alone, whose connections go on in another protocol.
+    upgrading: Sender,
     key: Option<Arc<Zeroizing<String>>>,
 }
 
@@ -142,7 +147,7 @@ impl Upstream {
             config,
         };
         if !matches!(upstream.http.auth, Auth::Certificate { .. }) {
-            upstream.client(None).map_err(|problem| TargetError::new(&upstream.config, problem))?;
+            upstream.connected(None).map_err(|problem| TargetError::new(&upstream.config, problem))?;
         }
         Ok(upstream)
     }
@@ -171,7 +176,8 @@ impl Upstream {
             Credential::Certificate(key) => Some(key.clone()),
             Credential::None | Credential::Header(..) | Credential::Signed(_) => None,
         };
-        let client = self.client(key).map_err(not_sent)?;
+        let Connected { client, upgrading, .. } = self.connected(key).map_err(not_sent)?;
+        let client = if extras.upgrade { upgrading } else { client };
         let request = self.request(outgoing, body, extras, credential).map_err(not_sent)?;
         let answering = client.request(request);
         let seconds = u64::from(self.http.answer_seconds_max);
@@ -211,7 +217,7 @@ impl Upstream {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
-        if self.http.http2 && self.scheme == Scheme::HTTP {
+        if self.by_http2() && !extras.upgrade {
             *request.version_mut() = Version::HTTP_2;
         }
         match credential {
@@ -296,33 +302,25 @@ impl Upstream {
         })
     }
 
-    /// The client; a new one where the certificate that it shows has changed.
-    fn client(
-        &self,
-        key: Option<Arc<Zeroizing<String>>>,
-    ) -> Result<Client<HttpsConnector<HttpConnector>, Sending>, String> {
+    /// The clients; new ones where the certificate that they show has changed.
+    fn connected(&self, key: Option<Arc<Zeroizing<String>>>) -> Result<Connected, String> {
         let lane = lanes::number();
         let mut kept = self.clients.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
         if let Some(connected) = kept.get(&lane).filter(|connected| connected.key == key) {
-            return Ok(connected.client.clone());
+            return Ok(connected.clone());
         }
         let tls = self.tls(key.as_ref().map(|key| key.as_str()))?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIME_MAX));
-        let connector = connector.enable_all_versions().wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            .pool_max_idle_per_host(IDLE_MAX)
-            .http1_max_buf_size(ANSWER_HEAD_BYTES_MAX)
-            .http1_max_headers(ANSWER_HEADERS_MAX)
-            .http2_only(self.http.http2 && self.scheme == Scheme::HTTP)
-            .build(connector);
-        kept.insert(lane, Connected { client: client.clone(), key });
-        Ok(client)
+        let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let client = sender(connector().enable_all_versions().wrap_connector(plain()), self.by_http2());
+        let upgrading = sender(connector().enable_http1().wrap_connector(plain()), false);
+        let connected = Connected { client, upgrading, key };
+        kept.insert(lane, connected.clone());
+        Ok(connected)
+    }
+
+    /// Whether requests are sent in HTTP/2 without asking.
+    fn by_http2(&self) -> bool {
+        self.http.http2 && self.scheme == Scheme::HTTP
     }
 
     fn tls(&self, key: Option<&str>) -> Result<ClientConfig, String> {
@@ -390,6 +388,25 @@ pub struct Signing<'a> {
     pub key: &'a AccessKey,
     /// Its headers; the signature is added to them.
     pub headers: &'a mut http::HeaderMap,
+}
+
+fn plain() -> HttpConnector {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIME_MAX));
+    http
+}
+
+fn sender(connector: HttpsConnector<HttpConnector>, http2_only: bool) -> Sender {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIME_MAX)
+        .pool_max_idle_per_host(IDLE_MAX)
+        .http1_max_buf_size(ANSWER_HEAD_BYTES_MAX)
+        .http1_max_headers(ANSWER_HEADERS_MAX)
+        .http2_only(http2_only)
+        .build(connector)
 }
 
 fn header(name: HeaderName, prefix: &str, secret: &str) -> Result<Credential, String> {

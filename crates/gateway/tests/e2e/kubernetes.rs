@@ -1,16 +1,13 @@
 //! `kubectl` against a real API server, by way of the gateway.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
-use xtask::process::{Finished, wait_until};
+use xtask::process::wait_until;
 
-use crate::harness::api::Review;
-use crate::harness::kubernetes::{ApiServer, TOKEN};
-use crate::harness::{Plan, SOON, World};
-
-/// The target's name.
-const CLUSTER: &str = "cluster";
+use crate::harness::gated::{CLUSTER, Gated, ended};
+use crate::harness::kubernetes::{ApiServer, TOKEN, kubectl};
+use crate::harness::{AGENT, SOON};
 
 const POLICIES: &str = r#"
 @id("k8s-may")
@@ -26,68 +23,6 @@ unless { context.k8s.dryRun || context.approvals.contains(Quorum::"dba:1") };
 @deny("nobody opens sessions in production")
 forbid (principal is Agent, action == Action::"k8s:exec", resource is Cluster);
 "#;
-
-/// A cluster behind a gateway.
-struct Stage {
-    // dropped first: it lies in the world's directory
-    server: ApiServer,
-    world: World,
-}
-
-impl Stage {
-    fn set() -> Self {
-        let mut world = Plan::default().policies_beside(POLICIES).prepare();
-        let server = ApiServer::start(&world.dir, world.sweeper.clone());
-        let file = world.gateway.config();
-        let configuration = std::fs::read_to_string(&file).unwrap();
-        let (cert, key) = server.certificate();
-        // `kubectl` sends no token without TLS
-        let tls = format!("[server]\ntls_cert = \"{}\"\ntls_key = \"{}\"", cert.display(), key.display());
-        let host = world.gateway.url().replace("http://127.0.0.1", "localhost");
-        let configuration = configuration.replacen("[server]", &tls, 1) + &server.target(CLUSTER, &host);
-        std::fs::write(&file, configuration).unwrap();
-        world.gateway.start();
-        world.enrol(&[]);
-        Self { server, world }
-    }
-
-    /// By its name: `kubectl get --raw` leaves out what stands before a server's paths.
-    fn url(&self) -> String {
-        self.world.gateway.url().replace("http://127.0.0.1", "https://localhost")
-    }
-
-    /// `kubectl` as the agent.
-    fn kubectl(&self, args: &[&str]) -> Finished {
-        self.server.kubectl(&self.url(), &self.world.key, args)
-    }
-
-    /// The same, which has to succeed.
-    fn done(&self, args: &[&str]) -> String {
-        self.kubectl(args).success("kubectl").unwrap()
-    }
-
-    /// The same, which has to fail. What it said.
-    fn refused(&self, args: &[&str]) -> String {
-        let finished = self.kubectl(args);
-        assert!(!finished.ok(), "{args:?}: {}", finished.stdout);
-        format!("{}{}", finished.stdout, finished.stderr)
-    }
-
-    /// The same while it waits for a review.
-    fn paused(&self, args: &[&str]) -> (Child, Review) {
-        let before = self.world.dora().open_reviews().len();
-        let mut command = self.server.command(&self.url(), &self.world.key, args);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        (child, self.world.review_beyond(before))
-    }
-}
-
-/// What a command said, and whether it succeeded.
-fn ended(child: Child) -> (bool, String) {
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.success(), said)
-}
 
 const CONFIG: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {mode: slow}\n";
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n";
@@ -108,16 +43,17 @@ fn the_api_server_runs() {
 
 #[test]
 fn kubectl_goes_through_the_gateway() {
-    let stage = Stage::set();
+    let stage = Gated::set(POLICIES);
     reads_go_through(&stage);
     a_change_waits_and_goes_on(&stage);
     a_rejected_change_is_forbidden(&stage);
     what_would_change_is_shown_and_held_to(&stage);
     no_value_of_a_secret_is_on_a_card(&stage);
     sessions_and_secrets_are_refused(&stage);
+    a_watch_ends_with_its_agent(&stage);
 }
 
-fn reads_go_through(stage: &Stage) {
+fn reads_go_through(stage: &Gated) {
     stage.server.admin(&["create", "configmap", "seen", "--from-literal=a=1"]);
     assert!(stage.done(&["get", "configmaps", "-A"]).contains("seen"));
     let by_path = format!("{}/t/{CLUSTER}", stage.url().replace("localhost", "127.0.0.1"));
@@ -144,7 +80,7 @@ fn reads_go_through(stage: &Stage) {
 }
 
 /// The hold ends after three seconds; `kubectl` asks again by itself, and goes on once somebody has approved.
-fn a_change_waits_and_goes_on(stage: &Stage) {
+fn a_change_waits_and_goes_on(stage: &Gated) {
     let file = stage.server.file("settings.yaml", CONFIG);
     let (child, review) = stage.paused(&["apply", "-f", &file]);
     let card = review.0.to_string();
@@ -165,7 +101,7 @@ fn succeeded(action: &Value) -> bool {
     text.contains("k8s:write") && text.contains("succeeded")
 }
 
-fn a_rejected_change_is_forbidden(stage: &Stage) {
+fn a_rejected_change_is_forbidden(stage: &Gated) {
     let (child, review) = stage.paused(&["delete", "configmap", "seen"]);
     stage.world.dora().reject(&review, "it is needed").ok();
     let (ok, said) = ended(child);
@@ -175,7 +111,7 @@ fn a_rejected_change_is_forbidden(stage: &Stage) {
 }
 
 /// The server's own dry run says what would change; what is another change by the time it is approved does not run.
-fn what_would_change_is_shown_and_held_to(stage: &Stage) {
+fn what_would_change_is_shown_and_held_to(stage: &Gated) {
     stage.server.admin(&["create", "configmap", "plan", "--from-literal=a=1"]);
     let patch = ["patch", "configmap", "plan", "--type=merge", "-p", r#"{"data":{"a":"2"}}"#];
     let (child, review) = stage.paused(&patch);
@@ -194,7 +130,7 @@ fn what_would_change_is_shown_and_held_to(stage: &Stage) {
     assert_eq!(stage.server.admin(&["get", "configmap", "plan", "-o", "jsonpath={.data.a}"]), "2");
 }
 
-fn no_value_of_a_secret_is_on_a_card(stage: &Stage) {
+fn no_value_of_a_secret_is_on_a_card(stage: &Gated) {
     let file = stage.server.file("secret.yaml", SECRET);
     let (child, review) = stage.paused(&["create", "-f", &file]);
     let card = review.0.to_string();
@@ -206,7 +142,7 @@ fn no_value_of_a_secret_is_on_a_card(stage: &Stage) {
     assert_eq!(stage.server.admin(&["get", "secret", "db", "-o", "jsonpath={.data.password}"]), "aHVudGVyMg==");
 }
 
-fn sessions_and_secrets_are_refused(stage: &Stage) {
+fn sessions_and_secrets_are_refused(stage: &Gated) {
     // no policy permits `k8s:reveal`
     let said = stage.refused(&["get", "secret", "db", "-o", "yaml"]);
     assert!(said.contains("Forbidden") && !said.contains("aHVudGVyMg"), "{said}");
@@ -225,4 +161,13 @@ fn sessions_and_secrets_are_refused(stage: &Stage) {
     assert!(said.contains("nobody opens sessions in production"), "{said}");
     let said = stage.refused(&["get", "pods", "--as=root"]);
     assert!(said.contains("Impersonate"), "{said}");
+}
+
+fn a_watch_ends_with_its_agent(stage: &Gated) {
+    let mut child = stage.begun(kubectl(), &["get", "configmaps", "--watch", "-o", "name"]);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap() == "configmap/arrives"));
+    stage.world.gateway.administer(&["agent", "revoke", AGENT]);
+    wait_until("the watch to end", SOON, || child.try_wait().unwrap()).unwrap();
+    stage.refused(&["get", "configmaps"]);
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use xtask::needs::GOPATH;
 use xtask::process::{Finished, run, wait_until};
 
 use crate::harness::clients::Client;
+use crate::harness::go::built;
 use crate::harness::record::{entries, leaves, tile_path};
 use crate::harness::{SOON, World};
 
@@ -90,11 +90,7 @@ fn a_forged_checkpoint_is_found() {
 #[test]
 fn go_agrees() {
     let (world, ledger) = history();
-    let program = world.dir.join("sumdb");
-    let mut build = Command::new("go");
-    build.args(["build", "-o"]).arg(&program).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/sumdb.go"));
-    build.env("GO111MODULE", "off").env("GOPATH", GOPATH).env("GOFLAGS", "").env("GOCACHE", world.dir.join("go"));
-    run(&mut build, VERIFIER_BOUND).unwrap().success("`go build`").unwrap();
+    let program = built(&world.dir, "sumdb");
     let check = || run(Command::new(&program).arg(&ledger), VERIFIER_BOUND).unwrap();
     let said = check().success("Go's verification").unwrap();
     assert!(said.contains(&format!("{} leaves", leaves(&ledger).len())), "{said}");

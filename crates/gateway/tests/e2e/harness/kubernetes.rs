@@ -1,8 +1,8 @@
 //! A real API server with its etcd, and `kubectl`.
 //!
-//! `cargo xtask tools` builds the server. There is no kubelet: pods never run, and whoever is let through to one gets the
-//! server's own error.
+//! `cargo xtask tools` builds the server. Pods never run; one that a test puts on a node of its own is that node's kubelet's.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +13,7 @@ use xtask::kubernetes::api_server;
 use xtask::loopback::free_port;
 use xtask::process::{Finished, run, wait_until};
 use xtask::sweeper::Sweeper;
+use xtask::test_tools_dir;
 
 /// How long one command may take; it repeats what waits.
 const COMMAND_TIME: Duration = Duration::from_secs(180);
@@ -20,6 +21,11 @@ const COMMAND_TIME: Duration = Duration::from_secs(180);
 const START_TIME: Duration = Duration::from_secs(90);
 /// The gateway's token there: it may do everything.
 pub(crate) const TOKEN: &str = "the-gateways-token";
+
+/// The command line, as the tests' tools have it.
+pub(crate) fn kubectl() -> PathBuf {
+    test_tools_dir().join("kubernetes/kubectl/kubectl")
+}
 
 /// One server, with nothing in it.
 pub(crate) struct ApiServer {
@@ -76,6 +82,11 @@ impl ApiServer {
 
     /// The same, to be started.
     pub(crate) fn command(&self, url: &str, token: &str, args: &[&str]) -> Command {
+        self.command_of(kubectl(), url, token, args)
+    }
+
+    /// The same with another program that reads a kubeconfig.
+    pub(crate) fn command_of(&self, program: impl AsRef<OsStr>, url: &str, token: &str, args: &[&str]) -> Command {
         let config = self.dir.join(format!("config-{}", xtask::loopback::random_secret().unwrap()));
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
@@ -85,7 +96,7 @@ impl ApiServer {
             self.certificate().0.display()
         );
         fs::write(&config, text).unwrap();
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(program);
         command.args(args).env("KUBECONFIG", config).env("HOME", &self.dir).current_dir(&self.dir);
         command.stdin(Stdio::null());
         command

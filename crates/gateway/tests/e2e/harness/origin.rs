@@ -1,7 +1,7 @@
 //! An HTTP server behind the gateway: real hyper for what servers do, raw sockets for what they should not do.
 
 use std::convert::Infallible;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -104,7 +104,8 @@ async fn answer(mut request: Request<Incoming>, kept: Arc<Mutex<Vec<Asked>>>) ->
     kept.lock().unwrap().push(asked.clone());
     let path = target.strip_prefix("/base").unwrap_or(&target);
     Ok(match path.split('?').next().unwrap() {
-        "/events" => events(),
+        "/events" => events(3),
+        "/ticks" => events(u32::MAX),
         "/trailers" => trailers(),
         "/socket" => socket(&mut request),
         "/missing" => told(StatusCode::NOT_FOUND, &json!({"error": "not found"})),
@@ -140,10 +141,10 @@ fn told(status: StatusCode, body: &Value) -> Response<Body> {
     response
 }
 
-/// Three events, apart.
-fn events() -> Response<Body> {
-    let pieces = futures::stream::unfold(0, |number| async move {
-        if number == 3 {
+/// So many events, apart.
+fn events(count: u32) -> Response<Body> {
+    let pieces = futures::stream::unfold(0, move |number| async move {
+        if number == count {
             return None;
         }
         if number > 0 {
@@ -207,25 +208,4 @@ pub(crate) fn misbehaving(deed: impl Fn(&mut TcpStream) + Send + Sync + 'static)
         }
     });
     port
-}
-
-/// How long the other side may be silent once it has begun to answer.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
-
-/// Sends bytes as they are, and reads until the other side is done, or says no more.
-pub(crate) fn raw(port: u16, bytes: &[u8]) -> String {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    socket.set_read_timeout(Some(SOON)).unwrap();
-    socket.write_all(bytes).unwrap();
-    let mut text = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        match socket.read(&mut piece) {
-            Ok(count @ 1..) => {
-                text.extend_from_slice(&piece[..count]);
-                socket.set_read_timeout(Some(SILENCE_MAX)).unwrap();
-            }
-            _ => return String::from_utf8_lossy(&text).into_owned(),
-        }
-    }
 }
