@@ -61,6 +61,7 @@ pub(super) struct Captured {
 }
 
 /// What a payload says is sent.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     pub(super) method: Method,
     /// Path and query.
@@ -70,6 +71,7 @@ pub(super) struct Outgoing {
 }
 
 /// How a payload binds the body.
+#[derive(Clone)]
 pub(super) enum Bound {
     Whole(Bytes),
     Spooled(Digest),

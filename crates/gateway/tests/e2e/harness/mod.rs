@@ -8,6 +8,7 @@ pub(crate) mod cloud;
 pub(crate) mod console;
 pub(crate) mod emulated;
 pub(crate) mod gateway;
+pub(crate) mod guarded;
 pub(crate) mod idp;
 pub(crate) mod kubernetes;
 pub(crate) mod mail;
@@ -23,6 +24,7 @@ pub(crate) mod slack;
 pub(crate) mod slack_front;
 pub(crate) mod teams;
 pub(crate) mod terminal;
+pub(crate) mod vault;
 
 use std::fs;
 use std::path::PathBuf;
