@@ -82,7 +82,8 @@ pub(super) struct Upstream {
     authority: Authority,
     base: String,
     client: Mutex<Option<Connected>>,
-    credential: tokio::sync::Mutex<Option<(Instant, Credential)>>,
+    /// Or why there is none: whoever waited for it meanwhile does not ask again.
+    credential: tokio::sync::Mutex<Option<(Instant, Result<Credential, String>)>>,
     token: oauth::Token,
 }
 
@@ -191,7 +192,7 @@ impl Upstream {
     /// The token in this header is no good any more; another that came meanwhile stays.
     async fn forget(&self, used: &HeaderValue) {
         let mut kept = self.credential.lock().await;
-        if matches!(&*kept, Some((_, Credential::Header(_, value))) if value == used) {
+        if matches!(&*kept, Some((_, Ok(Credential::Header(_, value)))) if value == used) {
             *kept = None;
             self.token.forget();
         }
@@ -304,12 +305,14 @@ impl Upstream {
         if let Some((since, credential)) = &*kept
             && since.elapsed() < CREDENTIAL_LIFE
         {
-            return Ok(credential.clone());
+            return credential.clone();
         }
-        let secret = vault.credential(&self.config.name, source).await.map_err(|error| error.to_string())?;
-        let credential = self.made_of(&secret).await?;
+        let credential = match vault.credential(&self.config.name, source).await {
+            Ok(secret) => self.made_of(&secret).await,
+            Err(error) => Err(error.to_string()),
+        };
         *kept = Some((Instant::now(), credential.clone()));
-        Ok(credential)
+        credential
     }
 
     async fn made_of(&self, secret: &SecretString) -> Result<Credential, String> {

@@ -71,13 +71,17 @@ async fn answer(token: &'static str, State(held): State<Arc<Mutex<Held>>>, reque
 fn told(held: &mut Held, token: &str, method: &str, path: &str, body: &Bytes) -> Option<Value> {
     let sent: Value = serde_json::from_slice(body).unwrap_or_default();
     let path = path.strip_prefix("/v1/")?;
-    let (place, name) = path.split_once("/data/").or_else(|| path.rsplit_once('/'))?;
+    let within = ["secret/data/", "secret/destroy/"].into_iter().find(|place| path.starts_with(place));
+    let (place, name) = match within {
+        Some(place) => (place.trim_end_matches('/'), path.strip_prefix(place)?),
+        None => path.rsplit_once('/')?,
+    };
     match (method, place, name) {
-        ("GET", "secret", name) => {
+        ("GET", "secret/data", name) => {
             let data = held.secrets.get(name)?;
             Some(json!({"data": {"data": data, "metadata": {"version": 1}}}))
         }
-        ("POST" | "PUT", "secret", name) => {
+        ("POST" | "PUT", "secret/data", name) => {
             held.secrets.insert(name.to_owned(), sent["data"].clone());
             Some(json!({"data": {"version": 1}}))
         }

@@ -71,7 +71,7 @@ fn the_server_is_administered() {
     check("POST /v1/auth/userpass/users/bob", "admin vault:userpass-write-user");
     check("POST /v1/identity/entity", "admin vault:entity-create");
     check("POST /v1/database/config/app", "admin vault:database-configure-connection");
-    check("POST /v1/pki/root/generate/exported", "admin vault:pki-generate-root");
+    check("POST /v1/pki/intermediate/generate/exported", "admin vault:pki-generate-intermediate");
     check("POST /v1/sys/seal", "admin vault:seal");
     check("PUT /v1/sys/leases/revoke", "write vault:leases-revoke-lease");
     check("POST /v1/sys/leases/revoke-prefix/database/creds", "admin vault:leases-revoke-lease-with-prefix");
