@@ -20,7 +20,7 @@ use crate::relay::head::Head;
 pub fn body(data: &[u8]) {
     let Some((head, content)) = request(data) else { return };
     plain(&head, content);
-    let aws = Aws { bucket_host: Some("s3.test".to_owned()), ..Aws::default() };
+    let aws = Aws::default();
     let facts = describe(&aws, &head, Content::Whole(content));
     assert_eq!(facts, describe(&aws, &head, Content::Whole(content)));
     let _ = describe(&aws, &head, Content::Unread);

@@ -201,7 +201,45 @@ fn names(check: &Check<'_>, http: &HttpTarget) -> Result<(), Error> {
             return check.fail("target.http.headers", format!("has `{name}`, which is no name of a header"));
         }
     }
-    Ok(())
+    headers(check, http, own.map(String::as_str))
+}
+
+/// What `headers` lets through must not say who asks, nor where a message ends.
+fn headers(check: &Check<'_>, http: &HttpTarget, own: Option<&str>) -> Result<(), Error> {
+    for name in &http.headers {
+        let injected = own.is_some_and(|own| own.eq_ignore_ascii_case(name));
+        let why = if injected { Some("is the one that the gateway's credential stands in") } else { reserved(name) };
+        if let Some(why) = why {
+            return check.fail("target.http.headers", format!("has `{name}`, which {why}"));
+        }
+    }
+    // a credential may stand where credentials stand, and nowhere else of these
+    match own.and_then(|own| Some((own, reserved(own)?))) {
+        Some((own, why)) if why != CREDENTIAL => {
+            check.fail("target.http.auth.header.name", format!("is `{own}`, which {why}"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+const CREDENTIAL: &str = "carries the client's own credential, and that never reaches the upstream";
+const FRAMING: &str = "belongs to one connection, or says where a message ends";
+const ORIGIN: &str = "says who asks, for whom or from where, and that is the gateway's to say";
+const METHOD: &str = "asks for another method than the request line has";
+const PREFERENCE: &str = "is read by the gateway, which passes on what is left of it";
+
+/// Why nobody may have a header passed on.
+fn reserved(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "authorization" | "cookie" | "proxy-authorization" | "x-amz-security-token" => Some(CREDENTIAL),
+        "host" | "content-length" | "transfer-encoding" | "te" | "trailer" | "connection" | "keep-alive"
+        | "upgrade" | "proxy-connection" | "proxy-authenticate" | "expect" | "http2-settings" => Some(FRAMING),
+        "forwarded" | "via" | "x-real-ip" => Some(ORIGIN),
+        "x-http-method-override" | "x-http-method" | "x-method-override" => Some(METHOD),
+        "prefer" => Some(PREFERENCE),
+        _ => ["x-forwarded-", "impersonate-", "x-remote-"].iter().any(|kind| name.starts_with(kind)).then_some(ORIGIN),
+    }
 }
 
 /// Checks the address of a service over HTTP.

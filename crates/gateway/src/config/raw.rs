@@ -262,7 +262,9 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
     if !(-14 * 60..=14 * 60).contains(&policy.utc_offset_minutes) {
         return check.fail("policy.utc_offset_minutes", "must be between -840 and 840");
     }
+    let public_url = public_url(&check, server.public_url, server.listen)?;
     let targets = targets(&check, target)?;
+    hosts(&check, &targets, &public_url)?;
     if server.connections_max == 0 {
         return check.fail("server.connections_max", "is 0; nobody could connect");
     }
@@ -278,7 +280,7 @@ pub(super) fn validate(path: &Path, raw: Raw) -> Result<Config, Error> {
         listen: server.listen,
         tls,
         connections_max: server.connections_max,
-        public_url: public_url(&check, server.public_url, server.listen)?,
+        public_url,
         data_dir: check.resolve(server.data_dir),
         policies: check.resolve(server.policies),
         node: server.node,
@@ -390,6 +392,26 @@ fn targets(check: &Check<'_>, raw: Vec<RawTarget>) -> Result<Vec<Target>, Error>
             validated(check, target)
         })
         .collect()
+}
+
+/// A name leads to one target, and never to one in the place of the gateway itself.
+fn hosts(check: &Check<'_>, targets: &[Target], public_url: &str) -> Result<(), Error> {
+    let own = public_url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let mut seen = BTreeMap::new();
+    for target in targets {
+        for host in target.http.iter().flat_map(|http| &http.hosts) {
+            if host.eq_ignore_ascii_case(own) {
+                let problem =
+                    format!("of `{}` has `{host}`, which is the gateway's own (`server.public_url`)", target.name);
+                return check.fail("target.http.hosts", problem);
+            }
+            if let Some(other) = seen.insert(host, &target.name) {
+                let problem = format!("has `{host}` for both `{other}` and `{}`", target.name);
+                return check.fail("target.http.hosts", problem);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn validated(check: &Check<'_>, raw: RawTarget) -> Result<Target, Error> {

@@ -124,3 +124,40 @@ fn mail_goes_in_clear_to_this_host_alone() {
     check_error(&mail("").replace("Gate <gate@example.org>", "Gate"), "mail.from");
     check_error(&mail("").replace("smtp.example.org", "smtp://smtp.example.org"), "mail.server");
 }
+
+fn api(name: &str, http: &str) -> String {
+    format!(
+        "[[target]]\nname = \"{name}\"\nprotocol = \"http\"\nupstream = \"https://api.example.org\"\n[target.http]\n{http}\n"
+    )
+}
+
+#[test]
+fn a_name_leads_to_one_target() {
+    let (first, second) = (api("a", "hosts = [\"API.example.org\"]"), api("b", "hosts = [\"api.example.org\"]"));
+    check_error(&format!("{first}{second}"), "`api.example.org` for both `a` and `b`");
+    let own = "[server]\npublic_url = \"https://gate.example.org\"\n";
+    check_error(&format!("{own}{}", api("a", "hosts = [\"gate.example.org\"]")), "the gateway's own");
+    parse(&format!("{own}{first}{}", api("b", "hosts = [\"api.example.org:8443\"]"))).expect("valid");
+}
+
+#[test]
+fn no_header_says_for_the_gateway_who_asks() {
+    let check = |name: &str, expected: &str| check_error(&api("a", &format!("headers = [\"{name}\"]")), expected);
+    for name in ["Authorization", "cookie", "Proxy-Authorization", "x-amz-security-token"] {
+        check(name, "credential");
+    }
+    for name in ["host", "content-length", "Transfer-Encoding", "te", "connection", "upgrade", "expect", "keep-alive"] {
+        check(name, "where a message ends");
+    }
+    for name in ["x-forwarded-for", "X-Forwarded-Proto", "forwarded", "via", "impersonate-user", "X-Remote-User"] {
+        check(name, "who asks");
+    }
+    check("x-http-method-override", "another method");
+    check("prefer", "read by the gateway");
+    let keyed = |more: &str| api("a", &format!("auth = {{ header = {{ name = \"X-Api-Key\" }} }}\n{more}"));
+    check_error(&keyed("headers = [\"x-api-key\"]"), "the gateway's credential");
+    parse(&keyed("headers = [\"x-mode\"]")).expect("valid");
+    let named = |name: &str| api("a", &format!("auth = {{ header = {{ name = \"{name}\" }} }}"));
+    check_error(&named("host"), "target.http.auth.header.name");
+    parse(&named("Authorization")).expect("valid");
+}

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::dialect::Refused;
 use crate::codes::Code;
+use crate::refusal::Refusal;
 
 /// How long a client should wait before it asks again about a review, in seconds.
 pub const RETRY_SECONDS: u32 = 5;
@@ -27,8 +28,8 @@ struct Accepted<'a> {
 }
 
 /// A refusal (RFC 9457).
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Debug, Serialize)]
+pub struct Problem<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -43,10 +44,26 @@ struct Problem<'a> {
     policies: Vec<Policy<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Policy<'a> {
     id: &'a str,
     text: &'a str,
+}
+
+impl<'a> Problem<'a> {
+    /// The members of a refusal that is answered with this status.
+    pub fn of(refusal: &'a Refusal, status: StatusCode) -> Self {
+        Self {
+            kind: format!("urn:countersign:error:{}", refusal.code),
+            title: refusal.code.title(),
+            status: status.as_u16(),
+            detail: &refusal.message,
+            code: refusal.code.name(),
+            hint: refusal.hint.as_deref(),
+            review: refusal.review.as_ref().map(|review| review.as_str()),
+            policies: refusal.policies.iter().map(|note| Policy { id: &note.id, text: &note.text }).collect(),
+        }
+    }
 }
 
 /// A refusal in the words of plain HTTP.
@@ -84,19 +101,13 @@ fn accepted(refused: Refused<'_>) -> Response<Vec<u8>> {
 fn refusal(refused: Refused<'_>) -> Response<Vec<u8>> {
     let refusal = refused.refusal;
     let status = refusal.code.status();
-    let policies = refusal.policies.iter().map(|note| Policy { id: &note.id, text: &note.text }).collect();
-    let body = Problem {
-        kind: format!("urn:countersign:error:{}", refusal.code),
-        title: refusal.code.title(),
-        status: status.as_u16(),
-        detail: &refusal.message,
-        code: refusal.code.name(),
-        hint: refusal.hint.as_deref(),
-        review: refusal.review.as_ref().map(|review| review.as_str()),
-        policies,
-    };
-    let mut response = json(status, "application/problem+json", &body);
-    let headers = response.headers_mut();
+    let mut response = json(status, "application/problem+json", &Problem::of(refusal, status));
+    for_clients(response.headers_mut(), status);
+    response
+}
+
+/// Headers that clients act upon.
+fn for_clients(headers: &mut HeaderMap, status: StatusCode) {
     match status {
         StatusCode::UNAUTHORIZED => {
             // both, so that clients that only know one of them ask their user
@@ -108,6 +119,12 @@ fn refusal(refused: Refused<'_>) -> Response<Vec<u8>> {
         }
         _ => {}
     }
+}
+
+/// An answer of JSON that says why something was refused, with what clients act upon in its headers.
+pub fn refusing<T: Serialize>(status: StatusCode, body: &T) -> Response<Vec<u8>> {
+    let mut response = json(status, "application/json", body);
+    for_clients(response.headers_mut(), status);
     response
 }
 

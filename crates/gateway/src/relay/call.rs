@@ -18,6 +18,7 @@ use http::header::{CONTENT_ENCODING, SEC_WEBSOCKET_KEY};
 use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::Preference;
 use super::body::{Answering, Seen, Sending, Spooled};
 use super::capture::{self, Bound, Captured, Carried, broken};
 use super::idempotency::Ticket;
@@ -91,8 +92,8 @@ pub(super) struct RelayCall {
     pub(super) client: Option<hyper::upgrade::OnUpgrade>,
     /// Raised when the client has left.
     pub(super) departed: CancellationToken,
-    /// How long the client waits at most, in seconds.
-    pub(super) hold_seconds_max: u32,
+    /// How long the client waits, and what it wants to hear then.
+    pub(super) preference: Preference,
     /// Where it hung.
     pub(super) waiting: Option<Waiting>,
     /// The card with what it would change, as the upstream told.
@@ -205,10 +206,15 @@ impl RelayCall {
             ),
             SendError::Unanswered(problem) => Trouble::Unanswered(problem),
         })?;
+        let switches = answer.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+        if switches && self.captured.upgrade.is_none() {
+            let problem = "the upstream goes on in another protocol, which nobody asked for (`101`)";
+            return Err(Trouble::Unanswered(problem.to_owned()));
+        }
         if let Some(recording) = recording {
             recording.answered = Some(answer.status());
         }
-        if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        if switches {
             return Ok(tunnel::open(&mut answer, self.client.take(), recording.take(), self.tenure()));
         }
         let headers = location::rewritten(super::headers::of_answer(answer.headers()), &self.upstream, &self.prefix);
@@ -371,7 +377,7 @@ impl Call for RelayCall {
     }
 
     async fn hold<T: Send>(&mut self, wait: impl Future<Output = T> + Send, seconds: u32) -> Held<T> {
-        let seconds = seconds.min(self.hold_seconds_max).min(self.upstream.dialect.hold_seconds_max());
+        let seconds = seconds.min(self.preference.hold_seconds_max()).min(self.upstream.dialect.hold_seconds_max());
         if let Some(waiting) = &mut self.waiting {
             waiting.hold_seconds = seconds;
         }

@@ -66,6 +66,7 @@ pub(super) struct Captured {
 }
 
 /// What a payload says is sent.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     pub(super) method: Method,
     /// Path and query.
@@ -75,6 +76,7 @@ pub(super) struct Outgoing {
 }
 
 /// How a payload binds the body.
+#[derive(Clone)]
 pub(super) enum Bound {
     Whole(Bytes),
     Spooled(Digest),

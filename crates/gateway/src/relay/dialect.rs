@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, Response};
 use super::answer;
 use super::head::Head;
 pub use super::upstream::Signing;
+use crate::codes::Code;
 use crate::pipeline::Waiting;
 use crate::refusal::Refusal;
 
@@ -98,6 +99,14 @@ pub trait Dialect: Send + Sync {
     /// [`Refusal`]: it is not taken.
     fn admit(&self, _head: &mut Head, _content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
         Ok(None)
+    }
+
+    /// The path that a request has where the target's own name is not all of its host: `below` stands before it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing stands there.
+    fn below(&self, below: &str, _path: &str, _headers: &HeaderMap) -> Result<String, Refusal> {
+        Err(Refusal::new(Code::UnknownTarget, format!("there is nothing at `{below}` below the target's name")))
     }
 
     /// The host that a request goes to, where the upstream's own stands for several below it.

@@ -28,7 +28,7 @@ mod tunnel;
 mod upstream;
 
 pub use access_key::AccessKey;
-pub use answer::{RETRY_SECONDS, problem};
+pub use answer::{Problem, RETRY_SECONDS, problem, refusing};
 pub use body::{Answering, Error};
 pub use serve::{Dialects, Relay};
 pub use upstream::{TargetError, check};

@@ -1,8 +1,7 @@
-//! A token by client credentials (RFC 6749 §4.4), asked for when the one before ends.
+//! A token by client credentials (RFC 6749 §4.4), asked for when the one before ends or is refused.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -21,8 +20,6 @@ const BEFORE_END: Duration = Duration::from_secs(30);
 const LIFE: Duration = Duration::from_secs(5 * 60);
 /// The longest that a token is used.
 const LIFE_MAX: Duration = Duration::from_secs(60 * 60);
-/// The most tokens that are kept.
-const KEPT_MAX: usize = 1_000;
 
 /// Who asks for a token, and where.
 pub(super) struct Client<'a> {
@@ -39,41 +36,55 @@ struct Answer {
     expires_in: Option<u64>,
 }
 
-type Kept = HashMap<SecretHash, (Instant, Zeroizing<String>)>;
+/// The token of one upstream.
+#[derive(Default)]
+pub(super) struct Token(Mutex<Option<Kept>>);
 
-static TOKENS: LazyLock<tokio::sync::Mutex<Kept>> = LazyLock::new(tokio::sync::Mutex::default);
-
-/// A token that is good for a while.
-///
-/// # Errors
-/// None is issued.
-pub(super) async fn token(client: &Client<'_>, secret: &SecretString) -> Result<Zeroizing<String>, String> {
-    let secret = secret.expose_secret();
-    let scope = client.scope.unwrap_or_default();
-    let name = Zeroizing::new(format!("{}\n{}\n{scope}\n{secret}", client.token_url, client.client_id));
-    let name = keys::hash(&name);
-    let mut tokens = TOKENS.lock().await;
-    if let Some((until, token)) = tokens.get(&name)
-        && Instant::now() < *until
-    {
-        return Ok(token.clone());
-    }
-    let asked = Instant::now();
-    let Answer { access_token, token_type, expires_in } = ask(client, secret, scope).await?;
-    if !token_type.eq_ignore_ascii_case("bearer") {
-        return Err(format!("the token endpoint issues `{token_type}` tokens; a bearer token is needed"));
-    }
-    let life = expires_in.map_or(LIFE, |seconds| Duration::from_secs(seconds).min(LIFE_MAX));
-    let token = Zeroizing::new(access_token);
-    if tokens.len() >= KEPT_MAX {
-        tokens.clear(); // they are asked for again
-    }
-    tokens.insert(name, (asked + life.saturating_sub(BEFORE_END), token.clone()));
-    Ok(token)
+struct Kept {
+    /// The client's secret, by its hash: another one gets a token of its own.
+    secret: SecretHash,
+    until: Instant,
+    token: Zeroizing<String>,
 }
 
-async fn ask(client: &Client<'_>, secret: &str, scope: &str) -> Result<Answer, String> {
-    let form = form(scope);
+impl Token {
+    /// One that is good for a while.
+    ///
+    /// # Errors
+    /// None is issued.
+    pub(super) async fn get(&self, client: &Client<'_>, secret: &SecretString) -> Result<Zeroizing<String>, String> {
+        let secret = secret.expose_secret();
+        let of = keys::hash(secret);
+        if let Some(kept) = &*self.kept()
+            && kept.secret == of
+            && Instant::now() < kept.until
+        {
+            return Ok(kept.token.clone());
+        }
+        let asked = Instant::now();
+        let Answer { access_token, token_type, expires_in } = ask(client, secret).await?;
+        let token = Zeroizing::new(access_token);
+        if !token_type.eq_ignore_ascii_case("bearer") {
+            return Err("the token endpoint issues no bearer token".to_owned());
+        }
+        let life = expires_in.map_or(LIFE, |seconds| Duration::from_secs(seconds).min(LIFE_MAX));
+        let until = asked + life.saturating_sub(BEFORE_END);
+        *self.kept() = Some(Kept { secret: of, until, token: token.clone() });
+        Ok(token)
+    }
+
+    /// The upstream takes it no more.
+    pub(super) fn forget(&self) {
+        *self.kept() = None;
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // valid after any panic
+    }
+}
+
+async fn ask(client: &Client<'_>, secret: &str) -> Result<Answer, String> {
+    let form = form(client.scope.unwrap_or_default());
     let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = Zeroizing::new(format!("{}:{}", encoded(client.client_id), encoded(secret)));
     let request = http::Request::post(client.token_url)

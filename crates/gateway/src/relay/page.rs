@@ -140,7 +140,7 @@ impl Page {
         match json {
             Json::Null => self.words("null"),
             Json::Flag(flag) => self.value(&flag.to_string(), &flag.to_string(), place()),
-            Json::Number(number) => self.value(&number.to_string(), &number.to_string(), place()),
+            Json::Number(digits) => self.value(digits, digits, place()),
             Json::Text(text) => self.quoted(text, place()),
             Json::List(items) if items.is_empty() => self.words("[]"),
             Json::Object(members) if members.is_empty() => self.words("{}"),
@@ -229,8 +229,8 @@ mod tests {
             Method::POST,
             ("/a", None),
             "application/json",
-            br#"{"z":[1,{"y":null}],"e":{},"mail":"ada@example.org"}"#,
-            "POST /a\n\n{\n  \"z\": [\n    1,\n    {\n      \"y\": null\n    }\n  ],\n  \"e\": {},\n  \"mail\": \"‹email 1›\"\n}",
+            br#"{"z":[12345678901234567891,{"y":null}],"e":{},"mail":"ada@example.org"}"#,
+            "POST /a\n\n{\n  \"z\": [\n    12345678901234567891,\n    {\n      \"y\": null\n    }\n  ],\n  \"e\": {},\n  \"mail\": \"‹email 1›\"\n}",
         );
     }
 

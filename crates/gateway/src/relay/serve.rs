@@ -65,6 +65,30 @@ struct Addressed<'r> {
     path: &'r str,
     /// What stands before the path for the client.
     prefix: String,
+    /// What stands before the target's name in the host.
+    below: Option<String>,
+}
+
+/// A target by its own name.
+struct Named {
+    target: String,
+    /// What stands before the name: `bucket` of `bucket.s3.example.org`.
+    below: Option<String>,
+}
+
+impl Named {
+    /// Whether a host is the target's. Names below it are, where its protocol has such.
+    fn of(target: &Target, host: &str) -> Option<Self> {
+        let hosts = &target.http.as_ref()?.hosts;
+        let below = hosts.iter().find_map(|own| {
+            let at = host.len().checked_sub(own.len())?;
+            let (below, rest) = host.split_at_checked(at)?;
+            let below = rest.eq_ignore_ascii_case(own).then_some(below)?;
+            (below.is_empty() || (below.ends_with('.') && target.protocol == Protocol::Aws)).then_some(below)
+        })?;
+        let below = below.strip_suffix('.').map(str::to_ascii_lowercase);
+        Some(Self { target: target.name.clone(), below })
+    }
 }
 
 /// A refusal on the way to the line, and what is known by then.
@@ -106,18 +130,16 @@ impl Relay {
         request.uri().path().starts_with(ROOT) || self.by_host(request).is_some()
     }
 
-    /// The target that has the name by which a client connected.
-    fn by_host<B>(&self, request: &Request<B>) -> Option<String> {
+    /// The target that has the name by which a client connected; nothing where that leads to more than one.
+    fn by_host<B>(&self, request: &Request<B>) -> Option<Named> {
         let host = match request.uri().authority() {
             Some(authority) => authority.as_str(),
             None => request.headers().get(HOST)?.to_str().ok()?,
         };
         let in_force = self.gate.targets.current();
-        let of = |target: &&Target| {
-            let hosts = target.http.as_ref().map(|http| &http.hosts);
-            hosts.is_some_and(|hosts| hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
-        };
-        in_force.values().find(of).map(|target| target.name.clone())
+        let mut found = in_force.values().filter_map(|target| Named::of(target, host));
+        let first = found.next();
+        first.filter(|first| found.all(|other| other.target == first.target))
     }
 
     /// Answers a request. Whatever the upstream says, a browser takes the answer for no page of this host's, whose console
@@ -157,7 +179,7 @@ impl Relay {
     async fn walk(self: Arc<Self>, mut call: Box<RelayCall>) -> Response<Answering> {
         let gate = self.gate.clone();
         let done = Box::pin(pipeline::run(&gate, &mut *call)).await;
-        let RelayCall { upstream, subject, captured, before, waiting, hold_seconds_max, idempotent, .. } = *call;
+        let RelayCall { upstream, subject, captured, before, waiting, preference, idempotent, .. } = *call;
         self.put_back(&subject, &upstream, before);
         let kept = match (done, idempotent) {
             (Ok(Ok(response)), Some(ticket)) => {
@@ -178,7 +200,7 @@ impl Relay {
             waiting: waiting.as_ref(),
             action: action.as_deref(),
             head: Some(&captured.head),
-            preferred_async: hold_seconds_max != u32::MAX,
+            preferred_async: preference.respond_async,
         };
         refused(Some(&upstream), grpc::speaks(&captured.head.headers), words)
     }
@@ -196,8 +218,15 @@ impl Relay {
                 return Err(early(known.err().unwrap_or(refusal)));
             }
         };
-        let (prefix, path) = (addressed.prefix, addressed.path.to_owned());
-        let call = self.described(request, &upstream, (prefix, path)).await;
+        let path = match &addressed.below {
+            Some(below) => upstream.dialect.below(below, addressed.path, request.headers()),
+            None => Ok(addressed.path.to_owned()),
+        };
+        let prefix = addressed.prefix;
+        let call = match path {
+            Ok(path) => self.described(request, &upstream, (prefix, path)).await,
+            Err(refusal) => Err(refusal),
+        };
         call.map_err(|refusal| Turned { refusal, upstream: Some(upstream) })
     }
 
@@ -221,7 +250,7 @@ impl Relay {
         if let Some(rest) = Preference::rest(request.headers()) {
             kept.insert("prefer", rest);
         }
-        let hold_seconds_max = Preference::of(request.headers()).hold_seconds_max();
+        let preference = Preference::of(request.headers());
         let upgrade = headers::upgrade(request.headers()).filter(|_| request.version() == Version::HTTP_11).cloned();
         let trailers = headers::wants_trailers(request.headers());
         let reason = reason(request.headers().get(REASON));
@@ -247,7 +276,7 @@ impl Relay {
             prefix,
             client,
             departed: CancellationToken::new(),
-            hold_seconds_max,
+            preference,
             waiting: None,
             rehearsed: None,
             reviewed: false,
@@ -293,7 +322,7 @@ impl Relay {
 }
 
 /// Which target a request is for. One that names it twice, and differently, is refused.
-fn addressed(request: &Request<Incoming>, host: Option<String>) -> Result<Addressed<'_>, Refusal> {
+fn addressed(request: &Request<Incoming>, host: Option<Named>) -> Result<Addressed<'_>, Refusal> {
     let uri = request.uri();
     if request.version() <= Version::HTTP_11 && uri.authority().is_some() {
         let message = "the request line has a whole address: send the path alone";
@@ -304,15 +333,15 @@ fn addressed(request: &Request<Incoming>, host: Option<String>) -> Result<Addres
         // RFC 9112 §3.2, RFC 9110 §4.2.4
         return Err(Refusal::new(Code::ProtocolViolation, "the request names no host, or a user before it"));
     }
-    if let Some(target) = host {
-        return Ok(Addressed { target, path: uri.path(), prefix: String::new() });
+    if let Some(Named { target, below }) = host {
+        return Ok(Addressed { target, path: uri.path(), prefix: String::new(), below });
     }
     let rest = uri.path().strip_prefix(ROOT).unwrap_or_default();
     let (target, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, "/"),
     };
-    Ok(Addressed { target: target.to_owned(), path, prefix: format!("{ROOT}{target}") })
+    Ok(Addressed { target: target.to_owned(), path, prefix: format!("{ROOT}{target}"), below: None })
 }
 
 fn reason(value: Option<&HeaderValue>) -> Option<String> {

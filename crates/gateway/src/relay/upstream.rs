@@ -11,7 +11,7 @@ use countersign_core::action;
 use countersign_core::action::redact::Rules;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -85,7 +85,9 @@ pub(super) struct Upstream {
     base: String,
     /// For each lane one: who answers a request then wakes no other thread.
     clients: Mutex<BTreeMap<Option<usize>, Connected>>,
-    credential: tokio::sync::Mutex<Option<(Instant, Credential)>>,
+    /// Or why there is none: whoever waited for it meanwhile does not ask again.
+    credential: tokio::sync::Mutex<Option<(Instant, Result<Credential, String>)>>,
+    token: oauth::Token,
 }
 
 /// What sends requests.
@@ -144,6 +146,7 @@ impl Upstream {
             base,
             clients: Mutex::default(),
             credential: tokio::sync::Mutex::default(),
+            token: oauth::Token::default(),
             config,
         };
         if !matches!(upstream.http.auth, Auth::Certificate { .. }) {
@@ -163,6 +166,9 @@ impl Upstream {
     }
 
     /// Sends what a permit opened. The secret is fetched here and goes no further.
+    ///
+    /// A token that the upstream refuses (`401`) may have been revoked before its end: what was refused for its credential has not
+    /// run (RFC 9110 §15.5.2), and is sent once more with another token.
     pub(super) async fn send(
         &self,
         vault: &dyn Vault,
@@ -170,8 +176,44 @@ impl Upstream {
         body: Sending,
         extras: Extras,
     ) -> Result<Response<Incoming>, SendError> {
+        let credential = self.credential(vault).await.map_err(SendError::NotSent)?;
+        let again = match (&self.http.auth, &credential, &outgoing.body) {
+            (Auth::OAuth { .. }, Credential::Header(_, used), Bound::Whole(_)) => {
+                Some((used.clone(), outgoing.clone(), extras.clone()))
+            }
+            _ => None,
+        };
+        let answer = self.send_with(credential, outgoing, body, extras).await?;
+        match again {
+            Some((used, outgoing, extras)) if answer.status() == StatusCode::UNAUTHORIZED => {
+                self.forget(&used).await;
+                let (Ok(credential), Bound::Whole(bytes)) = (self.credential(vault).await, &outgoing.body) else {
+                    return Ok(answer);
+                };
+                let body = Sending::Whole(Some(bytes.clone()));
+                self.send_with(credential, outgoing, body, extras).await
+            }
+            Some(_) | None => Ok(answer),
+        }
+    }
+
+    /// The token in this header is no good any more; another that came meanwhile stays.
+    async fn forget(&self, used: &HeaderValue) {
+        let mut kept = self.credential.lock().await;
+        if matches!(&*kept, Some((_, Ok(Credential::Header(_, value)))) if value == used) {
+            *kept = None;
+            self.token.forget();
+        }
+    }
+
+    async fn send_with(
+        &self,
+        credential: Credential,
+        outgoing: Outgoing,
+        body: Sending,
+        extras: Extras,
+    ) -> Result<Response<Incoming>, SendError> {
         let not_sent = |problem: String| SendError::NotSent(problem);
-        let credential = self.credential(vault).await.map_err(not_sent)?;
         let key = match &credential {
             Credential::Certificate(key) => Some(key.clone()),
             Credential::None | Credential::Header(..) | Credential::Signed(_) => None,
@@ -272,12 +314,14 @@ impl Upstream {
         if let Some((since, credential)) = &*kept
             && since.elapsed() < CREDENTIAL_LIFE
         {
-            return Ok(credential.clone());
+            return credential.clone();
         }
-        let secret = vault.credential(&self.config.name, source).await.map_err(|error| error.to_string())?;
-        let credential = self.made_of(&secret).await?;
+        let credential = match vault.credential(&self.config.name, source).await {
+            Ok(secret) => self.made_of(&secret).await,
+            Err(error) => Err(error.to_string()),
+        };
         *kept = Some((Instant::now(), credential.clone()));
-        Ok(credential)
+        credential
     }
 
     async fn made_of(&self, secret: &SecretString) -> Result<Credential, String> {
@@ -295,7 +339,7 @@ impl Upstream {
             Auth::OAuth { token_url, client_id, scope } => {
                 let client =
                     oauth::Client { token_url, client_id, scope: scope.as_deref(), ca: self.http.ca.as_deref() };
-                let token = oauth::token(&client, secret).await?;
+                let token = self.token.get(&client, secret).await?;
                 header(AUTHORIZATION, "Bearer ", &token)?
             }
             Auth::SigV4 { access_key_id } => Credential::Signed(AccessKey::read(access_key_id, text)?),

@@ -3,13 +3,23 @@
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use xtask::process::wait_until;
 use xtask::test_tools_dir;
 
 use crate::harness::api::{Api, Review};
 use crate::harness::origin::Origin;
-use crate::harness::{Plan, World};
+use crate::harness::{Plan, SOON, World};
 
 const PACK: &str = include_str!("../../../../policies/packs/github.cedar");
+/// A workflow waits for two seconds only, so that a hold ends within the test.
+const SHORT: &str = r#"
+@id("dispatch-waits-shortly")
+@review("a workflow is dispatched: one SRE")
+@hold("2s")
+forbid (principal, action == Action::"http:exec", resource is Service)
+when { context.http.operation == "github:actions/create-workflow-dispatch" }
+unless { context.approvals.contains(Quorum::"sre:1") };
+"#;
 
 /// A target with the document that `cargo xtask tools` installs.
 fn target(origin: &Origin) -> String {
@@ -26,13 +36,18 @@ fn target(origin: &Origin) -> String {
 
 /// Octokit as the agent.
 fn octokit(world: &World, call: &str, more: Value) -> Child {
+    command(world, call, more).spawn().unwrap()
+}
+
+fn command(world: &World, call: &str, more: Value) -> Command {
     let mut parameters = json!({"owner": "acme", "repo": "shop"});
     parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut node = Command::new("node");
     node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/octokit.mjs"));
     node.args([&format!("{}/t/github", world.gateway.url()), call, &parameters.to_string()]);
     node.env("NODE_MODULES", test_tools_dir().join("node")).env("GITHUB_TOKEN", &world.key);
-    node.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
+    node.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    node
 }
 
 /// What became of a call.
@@ -51,7 +66,8 @@ fn paused(world: &World, call: &str, more: Value) -> (Child, Review) {
 fn octokit_goes_through_the_gateway() {
     let origin = Origin::start();
     let people: &[(&str, &str)] = &[("sam", "security"), ("sid", "sre")];
-    let world = Plan::default().policies_beside(PACK).people(people).targets(target(&origin)).start();
+    let world =
+        Plan::default().policies_beside([PACK, SHORT].concat().leak()).people(people).targets(target(&origin)).start();
     a_read_passes(&origin, &world);
     a_merge_waits_and_goes_on(&origin, &world, &world.token("sid"));
     a_branchs_protection_is_administration(&origin, &world, &world.token("sam"));
@@ -61,6 +77,8 @@ fn octokit_goes_through_the_gateway() {
         (&json!(false), &json!(403)),
         "what can be read twice is refused: {told}"
     );
+    assert_ne!(told["message"], "Unknown error", "{told}");
+    what_waits_beyond_the_hold_is_not_done(&origin, &world, &world.token("sid"));
     assert!(world.verify().ok());
 }
 
@@ -96,5 +114,36 @@ fn a_branchs_protection_is_administration(origin: &Origin, world: &World, sam: &
     sam.reject(&review, "main stays protected").ok();
     let told = ended(call);
     assert_eq!(told["status"], 403, "{told}");
+    let said = told["message"].as_str().unwrap();
+    assert!(said.contains("main stays protected") && said.contains("/reviews/"), "{told}");
+    assert_eq!(told["data"]["code"], "review_rejected", "{told}");
     assert!(origin.asked_for("/repos/acme/shop/branches/main/protection").is_empty());
+}
+
+/// Octokit takes every 2xx for done; its retries, and anybody's, send again what is 429.
+fn what_waits_beyond_the_hold_is_not_done(origin: &Origin, world: &World, sid: &Api) {
+    let target = "/repos/acme/shop/actions/workflows/deploy.yml/dispatches";
+    let wish = || json!({"workflow_id": "deploy.yml", "ref": "main"});
+    let (call, review) = paused(world, "actions.createWorkflowDispatch", wish());
+    let told = ended(call);
+    assert_eq!((&told["ok"], &told["status"]), (&json!(false), &json!(429)), "{told}");
+    assert!(told["message"].as_str().unwrap().contains(&format!("/reviews/{}", review.id())), "{told}");
+    assert_eq!((&told["data"]["code"], &told["headers"]["retry-after"]), (&json!("hold_ended"), &json!("5")), "{told}");
+    let asked = json!({"headers": {"prefer": "respond-async"}, "workflow_id": "deploy.yml", "ref": "main"});
+    let told = ended(octokit(world, "actions.createWorkflowDispatch", asked));
+    assert_eq!((&told["ok"], &told["status"], &told["data"]["status"]), (&json!(true), &json!(202), &json!("waiting")));
+    assert!(origin.asked_for(target).is_empty());
+    sid.approve(&review).ok();
+    let told = ended(octokit(world, "actions.createWorkflowDispatch", wish()));
+    assert_eq!(told["ok"], true, "{told}");
+    assert_eq!(origin.asked_for(target).len(), 1);
+    // its own retries go on by themselves once somebody has approved
+    let ended_holds = || world.dora().actions().iter().filter(|action| action["code"] == "hold_ended").count();
+    let before = ended_holds();
+    let call = command(world, "actions.createWorkflowDispatch", wish()).env("RETRY", "1").spawn().unwrap();
+    let review = world.review_beyond(0);
+    wait_until("a hold to end", SOON, || (ended_holds() > before).then_some(())).unwrap();
+    sid.approve(&review).ok();
+    let told = ended(call);
+    assert_eq!((&told["ok"], origin.asked_for(target).len()), (&json!(true), 2), "{told}");
 }

@@ -347,7 +347,9 @@ fn a_connection_in_another_protocol_waits_like_a_write() {
 #[test]
 fn an_upstream_that_misbehaves_is_a_problem_and_no_hang() {
     use std::io::Write as _;
-    let deeds: [(&str, u16); 5] = [
+    let switches = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let deeds: [(&str, u16); 6] = [
+        ("switches", misbehaving(move |socket| socket.write_all(switches.as_bytes()).unwrap())),
         ("resets", misbehaving(|socket| drop(socket.shutdown(std::net::Shutdown::Both)))),
         ("garbage", misbehaving(|socket| socket.write_all(b"\x16\x03\x01nonsense\r\n\r\n").unwrap())),
         ("interim", misbehaving(|socket| while socket.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").is_ok() {})),

@@ -13,7 +13,7 @@ macro_rules! pack {
 
 #[test]
 fn packs_pass_their_own_tests() {
-    for (policies, tests) in [pack!("github"), pack!("aws")] {
+    for (policies, tests) in [pack!("github"), pack!("aws"), pack!("vault")] {
         let results = bundle(policies).run_tests(tests).expect("a list of tests");
         let failures: Vec<_> = results.iter().filter(|result| result.failure.is_some()).collect();
         assert!(failures.is_empty(), "{failures:#?}");

@@ -25,7 +25,7 @@ fn known(aws: &Aws, scope: &Scope, prefix: &str, head: &Head, content: Content<'
     let service = scope::service(&scope.signed_for)?;
     if scope.signed_for == "s3" {
         plain_rest(head)?;
-        let asked = s3::asked(head, aws.bucket_host.as_deref())?;
+        let asked = s3::asked(head)?;
         return Some(facts(scope, prefix, asked.action, asked.resources, false));
     }
     if scope.signed_for == "apigateway" {

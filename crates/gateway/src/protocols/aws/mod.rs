@@ -32,6 +32,7 @@ use countersign_core::action::redact::{Redacted, Rules};
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
+use crate::codes::Code;
 use crate::config::Target;
 use crate::fetch::with_causes;
 use crate::refusal::Refusal;
@@ -48,8 +49,6 @@ const HOLD_SECONDS_MAX: u32 = 50;
 pub struct Aws {
     /// Operations of services that speak REST, from a folder of models.
     pub models: Models,
-    /// The host behind which a bucket's name stands as a subdomain: `s3.example.org` for `bucket.s3.example.org`.
-    pub bucket_host: Option<String>,
     /// Whether the upstream stands for all of AWS's services, each at a host of its own.
     pub all_services: bool,
 }
@@ -86,6 +85,17 @@ impl Dialect for Aws {
 
     fn admit(&self, head: &mut Head, content: Content<'_>) -> Result<Option<Vec<u8>>, Refusal> {
         admit::admit(self, head, content)
+    }
+
+    /// A bucket may stand before the host; the upstream gets it in the path, which S3 reads alike.
+    fn below(&self, below: &str, path: &str, headers: &HeaderMap) -> Result<String, Refusal> {
+        let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let for_s3 = authorization.and_then(Scope::of_authorization).is_some_and(|scope| scope.signed_for == "s3");
+        match s3::in_path(below, path).filter(|_| for_s3) {
+            Some(path) => Ok(path),
+            None => Err(Refusal::new(Code::Unsupported, format!("`{below}` before the target's name is no bucket"))
+                .hint("only S3 has names below its own: its buckets")),
+        }
     }
 
     fn host(&self, headers: &HeaderMap) -> Result<Option<String>, String> {
@@ -125,7 +135,7 @@ pub fn dialect(target: &Target) -> Result<Arc<dyn Dialect>, String> {
         None => Models::default(),
     };
     let host = crate::config::address(&target.upstream)?.host().map(str::to_owned);
-    Ok(Arc::new(Aws { models, bucket_host: None, all_services: host.as_deref() == Some(endpoints::ALL) }))
+    Ok(Arc::new(Aws { models, all_services: host.as_deref() == Some(endpoints::ALL) }))
 }
 
 #[cfg(test)]

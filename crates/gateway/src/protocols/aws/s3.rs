@@ -104,8 +104,8 @@ const ROUTES: &[(&str, bool, &str, &str)] = &[
 ];
 
 /// What S3 is asked for; nothing where it cannot be told.
-pub(super) fn asked(head: &Head, bucket_host: Option<&str>) -> Option<Asked> {
-    let (bucket, key) = place(head, bucket_host)?;
+pub(super) fn asked(head: &Head) -> Option<Asked> {
+    let (bucket, key) = place(head)?;
     let mut subresource = "";
     let mut parts = Parts::default();
     let mut seen = BTreeSet::new();
@@ -208,19 +208,24 @@ fn source(head: &Head) -> Option<Option<String>> {
     Some(Some(text.strip_prefix('/').unwrap_or(&text).to_owned()))
 }
 
-/// Bucket and key, from the path or from the host.
-fn place(head: &Head, bucket_host: Option<&str>) -> Option<(String, String)> {
-    let host = head.header("host").map(|host| host.split(':').next().unwrap_or_default());
-    let of_host = bucket_host.and_then(|own| host?.strip_suffix(own)?.strip_suffix('.')).map(str::to_owned);
-    let (bucket, rest) = match of_host {
-        Some(bucket) => (bucket, head.segments()),
-        None => {
-            let (bucket, rest) = head.segments().split_first()?;
-            (bucket.clone(), rest)
-        }
-    };
-    // S3 Control and Object Lambda have paths of their own on hosts of their own
-    let other = bucket == "v20180820" || bucket == "WriteGetObjectResponse";
+/// The path that stands for one behind a bucket's own host.
+pub(super) fn in_path(bucket: &str, path: &str) -> Option<String> {
+    let named = (3..=63).contains(&bucket.len())
+        && bucket.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+        && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+    let first = path.split('/').nth(1).unwrap_or_default();
+    (named && path.starts_with('/') && !OTHERS.contains(&first)).then(|| match path {
+        "/" => format!("/{bucket}"),
+        _ => format!("/{bucket}{path}"),
+    })
+}
+
+/// What S3 Control and Object Lambda have at the beginning of their paths, on hosts of their own.
+const OTHERS: [&str; 2] = ["v20180820", "WriteGetObjectResponse"];
+
+/// Bucket and key.
+fn place(head: &Head) -> Option<(String, String)> {
+    let (bucket, rest) = head.segments().split_first()?;
     let plain = bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte));
-    (plain && !other).then(|| (bucket, rest.join("/")))
+    (plain && !OTHERS.contains(&bucket.as_str())).then(|| (bucket.clone(), rest.join("/")))
 }

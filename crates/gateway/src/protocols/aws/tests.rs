@@ -145,17 +145,12 @@ fn s3_is_routed_as_s3_does() {
         let (method, target) = line.split_once(' ').expect("a line");
         let all: Vec<_> = [("authorization", S3)].into_iter().chain(headers.iter().copied()).collect();
         let head = head(method, target, &all);
-        let Facts::Aws(found) = (Aws { bucket_host: Some("s3.test".to_owned()), ..Aws::default() }).describe(
-            &head,
-            Content::Unread,
-            &Rules::default(),
-        ) else {
+        let Facts::Aws(found) = Aws::default().describe(&head, Content::Unread, &Rules::default()) else {
             panic!("facts of AWS")
         };
         let resources = found.resources.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
         assert_eq!(format!("{} {} {resources}", found.class.name(), found.action).trim(), expected, "{line}");
     };
-    check("GET /b/k", &[("host", "shop.s3.test:9000")], "read s3:GetObject arn:aws:s3:::shop/b/k");
     check("DELETE /b/k?versionId=1", &[], "write s3:DeleteObjectVersion arn:aws:s3:::b/k");
     check("PUT /b/k?partNumber=1&uploadId=u", &[], "write s3:PutObject arn:aws:s3:::b/k");
     check(
@@ -181,6 +176,33 @@ fn s3_is_routed_as_s3_does() {
         check(line, &[], "opaque s3:*");
     }
     check("GET /b", &[("x-amz-target", "X.Y")], "opaque s3:*");
+}
+
+#[test]
+fn a_bucket_before_the_host_stands_in_the_path() {
+    let check = |authorization: &str, bucket: &str, path: &str, expected: Option<&str>| {
+        let head = head("GET", "/", &[("authorization", authorization)]);
+        let found = Aws::default().below(bucket, path, &head.headers);
+        assert_eq!(found.ok().as_deref(), expected, "{bucket} {path}");
+    };
+    check(S3, "shop", "/a%20b//c", Some("/shop/a%20b//c"));
+    check(S3, "shop.example", "/", Some("/shop.example"));
+    for bucket in ["", "a", "a..b", "-ab", "ab-", "sh/op", "Shop", "sh%2fop", "sh_op"] {
+        check(S3, bucket, "/a", None);
+    }
+    check(S3, "123456789012", "/v20180820/bucket/shop", None);
+    check(IAM, "shop", "/", None);
+}
+
+#[test]
+fn chunks_may_be_long() {
+    let data = "x".repeat(3 << 20);
+    let body = format!("{:x};chunk-signature=a\r\n{data}\r\n0;chunk-signature=b\r\n\r\n", data.len());
+    let length = data.len().to_string();
+    let kind = ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    let mut head = head("PUT", "/b/k", &[("authorization", S3), kind, ("x-amz-decoded-content-length", &length)]);
+    let plain = Aws::default().admit(&mut head, Content::Whole(body.as_bytes())).expect("taken");
+    assert!(plain.is_some_and(|plain| plain == data.as_bytes()));
 }
 
 #[test]

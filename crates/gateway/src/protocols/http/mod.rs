@@ -8,6 +8,7 @@ pub mod classes;
 pub mod describe;
 pub mod openapi;
 pub mod packs;
+mod refuse;
 pub mod shown;
 mod values;
 
@@ -15,13 +16,16 @@ use std::sync::Arc;
 
 use countersign_core::action::Facts;
 use countersign_core::action::redact::{Redacted, Rules};
+use http::Response;
 
 use crate::config::{OpenApi, Target};
 use crate::fetch::with_causes;
-use crate::relay::dialect::{Content, Dialect};
+use crate::relay;
+use crate::relay::dialect::{Content, Dialect, Refused};
 use crate::relay::head::Head;
 use classes::Classes;
 use openapi::Document;
+use refuse::Shape;
 
 /// What is known of an API.
 #[derive(Debug)]
@@ -46,6 +50,14 @@ impl Dialect for Api {
 
     fn shown(&self, head: &Head, content: Content<'_>, rules: &Rules) -> Redacted {
         shown::shown(self, head, content, rules)
+    }
+
+    fn refuse(&self, refused: Refused<'_>) -> Response<Vec<u8>> {
+        let shape = match self {
+            Api::Document { name, .. } => Shape::of(name),
+            Api::Generic | Api::Unknown => None,
+        };
+        shape.map_or_else(|| relay::problem(refused), |shape| refuse::answer(shape, refused))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests, and the operations and values that they are.
 
 mod captured;
+mod vault;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -119,7 +119,7 @@ impl<'r> Values<'r> {
         let anything = types.is_empty();
         let is = |kind: Type| types.contains(&kind);
         let typed = match json {
-            Json::Number(number) if anything || is(Type::Integer) || is(Type::Number) => Typed::Number(rounded(number)),
+            Json::Number(digits) if anything || is(Type::Integer) || is(Type::Number) => Typed::Number(rounded(digits)),
             Json::Flag(flag) if anything || is(Type::Flag) => Typed::Flag(*flag),
             Json::Text(_) if anything || is(Type::Text) => Typed::Text(text),
             _ => from_text(&text, types).ok_or(Unclear::OtherType)?,
@@ -239,7 +239,7 @@ fn fits(types: &[Type], kind: Type) -> Result<(), Unclear> {
 fn words(json: &Json) -> String {
     match json {
         Json::Text(text) => text.clone(),
-        Json::Number(number) => number.to_string(),
+        Json::Number(digits) => plain_digits(digits),
         Json::Flag(flag) => flag.to_string(),
         Json::Null | Json::List(_) | Json::Object(_) => String::new(),
     }
@@ -251,9 +251,9 @@ fn from_text(text: &str, types: &[Type]) -> Option<Typed> {
         return Some(Typed::Text(text.to_owned()));
     }
     if (types.contains(&Type::Integer) || types.contains(&Type::Number))
-        && let Ok(Some(Json::Number(number))) = number(text)
+        && let Ok(Some(Json::Number(digits))) = number(text)
     {
-        return Some(Typed::Number(rounded(&number)));
+        return Some(Typed::Number(rounded(&digits)));
     }
     match text {
         "true" if types.contains(&Type::Flag) => Some(Typed::Flag(true)),
@@ -268,12 +268,21 @@ fn number(text: &str) -> Result<Option<Json>, std::convert::Infallible> {
     Ok(Json::parse(text.as_bytes()).filter(|_| digits && !text.ends_with(char::is_whitespace)))
 }
 
+/// A number as texts are compared: a whole one as it was sent, any other in one way of writing.
+fn plain_digits(digits: &str) -> String {
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.parse::<i64>().is_ok_and(|whole| whole < 0) {
+        return digits.to_owned();
+    }
+    let number = digits.parse().ok().and_then(Number::from_f64);
+    number.map_or_else(|| digits.to_owned(), |number| number.to_string())
+}
+
 /// Away from zero, and into range.
-fn rounded(number: &Number) -> i64 {
-    if let Some(whole) = number.as_i64() {
+fn rounded(digits: &str) -> i64 {
+    if let Ok(whole) = digits.parse() {
         return whole;
     }
-    let fraction = number.as_f64().unwrap_or(f64::MAX);
+    let fraction: f64 = digits.parse().unwrap_or(f64::MAX);
     let away = if fraction > 0.0 { fraction.ceil() } else { fraction.floor() };
     #[expect(clippy::cast_possible_truncation, reason = "saturates, as wanted")]
     let whole = away as i64;

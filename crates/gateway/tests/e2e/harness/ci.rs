@@ -57,6 +57,11 @@ person = {{ claim = "actor_id", provider = "github", on_behalf_of = true }}
         )
     }
 
+    /// Where it gives tokens.
+    pub(crate) fn token_url(&self) -> String {
+        format!("http://127.0.0.1:{}/token", self.port)
+    }
+
     /// A token of a job: GitHub's claims, and these.
     pub(crate) fn token(&self, more: &Value) -> String {
         self.spoilt(more, Value::Null)
@@ -73,7 +78,7 @@ person = {{ claim = "actor_id", provider = "github", on_behalf_of = true }}
             claims[name] = value.clone();
         }
         fs::write(self.dir.join("job.json"), json!({"claims": claims, "spoil": way.into()}).to_string()).unwrap();
-        let url = format!("http://127.0.0.1:{}/token", self.port);
+        let url = self.token_url();
         let body = format!("grant_type=client_credentials&scope=deploy&resource={AUDIENCE}");
         let answer: Value = super::api::runtime().block_on(async {
             let request = reqwest::Client::new().post(url).basic_auth("job", Some("a-job-secret"));

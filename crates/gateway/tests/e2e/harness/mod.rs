@@ -10,6 +10,7 @@ pub(crate) mod emulated;
 pub(crate) mod gated;
 pub(crate) mod gateway;
 pub(crate) mod go;
+pub(crate) mod guarded;
 pub(crate) mod idp;
 pub(crate) mod kubelet;
 pub(crate) mod kubernetes;
@@ -26,6 +27,7 @@ pub(crate) mod slack;
 pub(crate) mod slack_front;
 pub(crate) mod teams;
 pub(crate) mod terminal;
+pub(crate) mod vault;
 
 use std::fs;
 use std::path::PathBuf;
