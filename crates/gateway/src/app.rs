@@ -10,12 +10,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use countersign_core::action::Timestamp;
 use countersign_core::record::{Event, Record};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{self, Admin, Socket};
 use crate::channels::{self, Registry};
@@ -33,8 +36,7 @@ use crate::ledger::keys::KeyFile;
 use crate::ledger::{self, Ledger};
 use crate::policies::Policies;
 use crate::ports::{Bundles, Clock, Directory, Incidents, LogView as _, RecordSource, Scribe, Seal, Store, Vault};
-use crate::protocols::postgres::describe::ByText;
-use crate::protocols::postgres::describe::STACK_BYTES;
+use crate::protocols::postgres::describe::{ByText, STACK_BYTES};
 use crate::protocols::postgres::serve::Listener;
 use crate::relay::Relay;
 use crate::store::sqlite::SqliteStore;
@@ -235,17 +237,25 @@ impl App {
     }
 }
 
-/// What answers on the HTTP listener: targets first, which no route shadows; then console and API.
+/// What answers on the HTTP listener: targets first, which no route shadows; then console and API, on the runtime that this
+/// is called on, so that no page that takes its time delays the requests of a lane.
 fn handler(router: Router, relay: Arc<Relay>) -> http::Handler {
     let router = TowerToHyperService::new(router);
+    let runtime = tokio::runtime::Handle::current();
     Arc::new(move |request| match relay.is_for(&request) {
         true => {
             let answering = relay.clone().handle(request);
             Box::pin(async move { answering.await.map(Body::new) })
         }
         false => {
-            let answering = router.call(request);
-            Box::pin(async move { answering.await.unwrap_or_else(|never| match never {}) })
+            let answering = AbortOnDropHandle::new(runtime.spawn(router.call(request)));
+            Box::pin(async move {
+                match answering.await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // it panicked; the log has it
+                }
+            })
         }
     })
 }

@@ -5,6 +5,7 @@
 //! restarts, so that the page can say since when it is so.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::action::Timestamp;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::Url;
 
@@ -124,9 +125,14 @@ async fn answers(upstream: &str) -> Result<Duration, String> {
     let host = url.host_str().ok_or("its address names no host")?.trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(PORT);
     let begun = Instant::now();
-    match timeout(ANSWERS_WITHIN, TcpStream::connect((host, port))).await {
+    let connecting = async {
+        let unknown = |_| format!("no address is known for `{host}`");
+        let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await.map_err(unknown)?.collect();
+        TcpStream::connect(&*addresses).await.map_err(|error| format!("no connection: {}", error.kind()))
+    };
+    match timeout(ANSWERS_WITHIN, connecting).await {
         Ok(Ok(_)) => Ok(begun.elapsed()),
-        Ok(Err(error)) => Err(format!("no connection: {}", error.kind())),
+        Ok(Err(problem)) => Err(problem),
         Err(_) => Err(format!("no connection within {} s", ANSWERS_WITHIN.as_secs())),
     }
 }

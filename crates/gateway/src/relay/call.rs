@@ -1,15 +1,13 @@
 //! One request on its way down the line: the relay's [`Call`].
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::{Redacted, Redactor};
 use countersign_core::action::request::{AwsFacts, RequestClass};
-use countersign_core::action::{
-    ActionId, ActionRequest, Described, Facts, PayloadDigest, Repeats, SealedPayload, SessionFacts,
-};
+use countersign_core::action::{ActionId, ActionRequest, Described, Facts, SealedPayload};
 use countersign_core::grant::Permit;
 use countersign_core::pattern::{Likeness, Unlike};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
@@ -19,6 +17,7 @@ use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Preference;
+use super::before::Lent;
 use super::body::{Answering, Seen, Sending, Spooled};
 use super::capture::{self, Bound, Captured, Carried, broken};
 use super::idempotency::Ticket;
@@ -38,44 +37,8 @@ use crate::spool::{self, Spool};
 /// How long the next piece of a body that is spooled may take.
 const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// What requests of one key to one target had before: what repeats is not made again.
-#[derive(Default)]
-pub(super) struct Before {
-    pub(super) memo: Memo,
-    pub(super) repeats: Repeats,
-    /// The last requests, by their payloads, and what they were described as: nothing else is looked at for that.
-    facts: Vec<(PayloadDigest, Arc<Facts>)>,
-    /// The form of the target that they were described for.
-    upstream: Weak<Upstream>,
-    session: Arc<SessionFacts>,
-}
-
 /// Why the impact of a request is not known.
 const UNTOLD: &str = "nothing tells what this request would change";
-/// The most facts that are kept.
-const FACTS_MAX: usize = 64;
-
-impl Before {
-    /// What a payload was described as, if it was a short while ago.
-    fn facts(&mut self, payload: PayloadDigest, upstream: &Arc<Upstream>) -> Option<Arc<Facts>> {
-        if !std::ptr::eq(self.upstream.as_ptr(), Arc::as_ptr(upstream)) {
-            self.facts.clear();
-            self.upstream = Arc::downgrade(upstream);
-        }
-        let at = self.facts.iter().position(|(known, _)| *known == payload)?;
-        self.facts.get_mut(..=at)?.rotate_right(1); // the last one first
-        self.facts.first().map(|(_, facts)| facts.clone())
-    }
-
-    /// Remembers what a payload is described as. Facts that are equal to others' become the same.
-    fn remember(&mut self, payload: PayloadDigest, facts: Facts) -> Arc<Facts> {
-        let equal = self.facts.iter().find(|(_, known)| **known == facts).map(|(_, known)| known.clone());
-        let facts = equal.unwrap_or_else(|| Arc::new(facts));
-        self.facts.truncate(FACTS_MAX - 1);
-        self.facts.insert(0, (payload, facts.clone()));
-        facts
-    }
-}
 
 /// One request on its way down the line.
 pub(super) struct RelayCall {
@@ -83,7 +46,7 @@ pub(super) struct RelayCall {
     pub(super) upstream: Arc<Upstream>,
     pub(super) subject: Subject,
     pub(super) captured: Captured,
-    pub(super) before: Before,
+    pub(super) before: Lent,
     /// The requester's stated reason.
     pub(super) reason: Option<String>,
     /// How the client reaches the target: what stands before its paths.
@@ -238,10 +201,10 @@ impl Call for RelayCall {
     fn describe(&mut self, gate: &Gate) -> Result<ActionRequest, Refusal> {
         let payload = SealedPayload::seal(self.captured.payload());
         let digest = payload.digest();
-        let known = self.before.facts(digest, &self.upstream);
+        let known = self.before.get().facts(digest, &self.upstream);
         let facts = known.unwrap_or_else(|| {
             let facts = self.facts();
-            self.before.remember(digest, facts)
+            self.before.get().remember(digest, facts)
         });
         let described = Described {
             id: ActionId::new(uuid::Uuid::now_v7().to_string()),
@@ -250,19 +213,19 @@ impl Call for RelayCall {
             closure: self.subject.closure.clone(),
             target: self.upstream.target.clone(),
             facts,
-            session: self.before.session.clone(),
+            session: self.before.get().session.clone(),
             shown: Default::default(),
             impact: Impact::unknown(UNTOLD),
             reason: self.reason.as_deref().map(countersign_core::action::redact::words),
             payload: digest,
             at: gate.scribe.now(),
         };
-        let request = ActionRequest::again(described, payload, &mut self.before.repeats);
+        let request = ActionRequest::again(described, payload, &mut self.before.get().repeats);
         request.map_err(|error| Refusal::new(Code::RecordUnavailable, error.to_string()))
     }
 
     fn memo(&mut self) -> &mut Memo {
-        &mut self.before.memo
+        &mut self.before.get().memo
     }
 
     fn permissible(&self) -> Result<(), Refusal> {
@@ -350,6 +313,7 @@ impl Call for RelayCall {
 
     fn reviewable(&mut self) -> Result<(), Refusal> {
         self.reviewed = true;
+        self.before.give_back();
         match self.departed.is_cancelled() {
             true => Err(Refusal::new(Code::Cancelled, "the client left")),
             false => Ok(()),

@@ -10,6 +10,9 @@ use super::upstream::Upstream;
 
 /// The headers, with such addresses under `prefix`.
 pub(super) fn rewritten(mut headers: HeaderMap, upstream: &Upstream, prefix: &str) -> HeaderMap {
+    if ![LOCATION, CONTENT_LOCATION, LINK].iter().any(|name| headers.contains_key(name)) {
+        return headers;
+    }
     let (origin, base) = (upstream.origin(), upstream.base());
     for name in [LOCATION, CONTENT_LOCATION] {
         if let Some(address) = headers.get(&name).and_then(|value| value.to_str().ok())

@@ -7,6 +7,7 @@
 
 mod access_key;
 mod answer;
+mod before;
 mod body;
 mod call;
 mod capture;

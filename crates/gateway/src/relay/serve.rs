@@ -1,6 +1,6 @@
 //! From a request on the listener to an answer: which target, who asks, what is captured, and the line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Preference;
+use super::before::Pool;
 use super::body::Answering;
-use super::call::{Before, RelayCall};
+use super::call::RelayCall;
 use super::capture::{self, Captured};
 use super::dialect::{Dialect, Refused};
 use super::head::Head;
 use super::idempotency::{Answers, Ticket};
-use super::subject::{Doorman, Subject};
+use super::subject::Doorman;
 use super::upstream::{TargetError, Upstream};
 use super::{answer, grpc, headers};
 use crate::codes::Code;
@@ -36,16 +37,9 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 const REASON_CHARS_MAX: usize = 500;
 /// Where a requester says why.
 const REASON: HeaderName = HeaderName::from_static("countersign-reason");
-/// How many requests of one key to one target are remembered at once.
-const BEFORE_MAX: usize = 64;
-/// How many keys' requests are remembered.
-const KEYS_MAX: usize = 4_096;
 
 /// Makes the dialect of a target.
 pub type Dialects = fn(&Target) -> Result<Arc<dyn Dialect>, String>;
-
-/// A key, and a target.
-type Of = (Arc<str>, String);
 
 /// The targets over HTTP.
 pub struct Relay {
@@ -56,7 +50,7 @@ pub struct Relay {
     upstreams: Mutex<BTreeMap<String, Arc<Upstream>>>,
     answers: Answers,
     /// By key and target.
-    before: Mutex<HashMap<Of, Vec<Before>>>,
+    before: Arc<Pool>,
 }
 
 /// A target and what is asked of it.
@@ -109,7 +103,7 @@ impl Relay {
             doorman: Arc::default(),
             upstreams: Mutex::default(),
             answers: Answers::default(),
-            before: Mutex::default(),
+            before: Arc::default(),
         };
         let in_force = relay.gate.targets.current();
         for target in in_force.values().filter(|target| target.protocol.is_http()) {
@@ -179,8 +173,8 @@ impl Relay {
     async fn walk(self: Arc<Self>, mut call: Box<RelayCall>) -> Response<Answering> {
         let gate = self.gate.clone();
         let done = Box::pin(pipeline::run(&gate, &mut *call)).await;
-        let RelayCall { upstream, subject, captured, before, waiting, preference, idempotent, .. } = *call;
-        self.put_back(&subject, &upstream, before);
+        let RelayCall { upstream, captured, before, waiting, preference, idempotent, .. } = *call;
+        drop(before); // the next may have it
         let kept = match (done, idempotent) {
             (Ok(Ok(response)), Some(ticket)) => {
                 Box::pin(self.answers.keep(ticket, response, self.gate.scribe.now())).await
@@ -268,7 +262,7 @@ impl Relay {
         let idempotent = Ticket::of(of, method, headers, || captured.payload())?;
         Ok(Box::new(RelayCall {
             gate: self.gate.clone(),
-            before: self.take_before(&subject, upstream),
+            before: self.before.lend(subject.key.clone(), &upstream.config.name),
             upstream: upstream.clone(),
             subject,
             captured,
@@ -301,23 +295,6 @@ impl Relay {
         let new = Arc::new(Upstream::new(target.clone(), dialect, &self.gate.config.data_dir)?);
         upstreams.insert(target.name.clone(), new.clone());
         Ok(new)
-    }
-
-    fn take_before(&self, subject: &Subject, upstream: &Upstream) -> Before {
-        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = before.get_mut(&(subject.key.clone(), upstream.config.name.clone()));
-        kept.and_then(Vec::pop).unwrap_or_default()
-    }
-
-    fn put_back(&self, subject: &Subject, upstream: &Upstream, one: Before) {
-        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.len() >= KEYS_MAX {
-            before.clear(); // made again
-        }
-        let kept = before.entry((subject.key.clone(), upstream.config.name.clone())).or_default();
-        if kept.len() < BEFORE_MAX {
-            kept.push(one);
-        }
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) struct Upstream {
     authority: Authority,
     base: String,
     /// For each lane one: who answers a request then wakes no other thread.
-    clients: Mutex<BTreeMap<Option<usize>, Connected>>,
+    clients: Mutex<BTreeMap<Option<usize>, Arc<Connected>>>,
     /// Or why there is none: whoever waited for it meanwhile does not ask again.
     credential: tokio::sync::Mutex<Option<(Instant, Result<Credential, String>)>>,
     token: oauth::Token,
@@ -94,7 +94,6 @@ pub(super) struct Upstream {
 type Sender = Client<HttpsConnector<HttpConnector>, Sending>;
 
 /// Clients, and the key of the certificate that they show.
-#[derive(Clone)]
 struct Connected {
     client: Sender,
     /// In HTTP/1.1 alone, whose connections go on in another protocol.
@@ -218,8 +217,8 @@ impl Upstream {
             Credential::Certificate(key) => Some(key.clone()),
             Credential::None | Credential::Header(..) | Credential::Signed(_) => None,
         };
-        let Connected { client, upgrading, .. } = self.connected(key).map_err(not_sent)?;
-        let client = if extras.upgrade { upgrading } else { client };
+        let connected = self.connected(key).map_err(not_sent)?;
+        let client = if extras.upgrade { &connected.upgrading } else { &connected.client };
         let request = self.request(outgoing, body, extras, credential).map_err(not_sent)?;
         let answering = client.request(request);
         let seconds = u64::from(self.http.answer_seconds_max);
@@ -347,7 +346,7 @@ impl Upstream {
     }
 
     /// The clients; new ones where the certificate that they show has changed.
-    fn connected(&self, key: Option<Arc<Zeroizing<String>>>) -> Result<Connected, String> {
+    fn connected(&self, key: Option<Arc<Zeroizing<String>>>) -> Result<Arc<Connected>, String> {
         let lane = lanes::number();
         let mut kept = self.clients.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
         if let Some(connected) = kept.get(&lane).filter(|connected| connected.key == key) {
@@ -357,7 +356,7 @@ impl Upstream {
         let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let client = sender(connector().enable_all_versions().wrap_connector(plain()), self.by_http2());
         let upgrading = sender(connector().enable_http1().wrap_connector(plain()), false);
-        let connected = Connected { client, upgrading, key };
+        let connected = Arc::new(Connected { client, upgrading, key });
         kept.insert(lane, connected.clone());
         Ok(connected)
     }
