@@ -117,10 +117,12 @@ impl Pinned {
 
     fn expect(&self, is: String) -> Result<(), NotPinned> {
         match &self.sha256 {
-            Some(expected) if !expected.eq_ignore_ascii_case(&is) => {
-                Err(NotPinned::Changed { path: self.path.clone(), is, expected: expected.clone() })
+            Some(expected) if expected.eq_ignore_ascii_case(&is) => Ok(()),
+            // without a digest nobody has looked at it
+            expected => {
+                let expected = expected.clone().unwrap_or_else(|| "none".to_owned());
+                Err(NotPinned::Changed { path: self.path.clone(), is, expected })
             }
-            _ => Ok(()),
         }
     }
 }
@@ -176,6 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("classes.toml");
         std::fs::write(&file, "a").expect("written");
+        assert!(written(&file).read().is_err(), "nobody has looked at it");
         let pinned = written(&file).taken(file.clone()).expect("it is there");
         assert_eq!(pinned.read().expect("as it was"), b"a");
         assert!(pinned.words().contains("SHA-256 ca978112ca1bbdca"), "{}", pinned.words());

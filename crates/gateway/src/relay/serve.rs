@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
@@ -38,6 +38,9 @@ const REASON_CHARS_MAX: usize = 500;
 /// Where a requester says why.
 const REASON: HeaderName = HeaderName::from_static("countersign-reason");
 
+/// How long a target that could not be used is not looked at again: its files may be long, and anybody may ask for it.
+const UNUSABLE: Duration = Duration::from_secs(10);
+
 /// Makes the dialect of a target.
 pub type Dialects = fn(&Target) -> Result<Arc<dyn Dialect>, String>;
 
@@ -47,10 +50,17 @@ pub struct Relay {
     dialects: Dialects,
     doorman: Arc<Doorman>,
     /// Those that somebody asked for, each in the form that was in force then.
-    upstreams: Mutex<BTreeMap<String, Arc<Upstream>>>,
+    upstreams: Mutex<BTreeMap<String, Opened>>,
     answers: Answers,
     /// By key and target.
     before: Arc<Pool>,
+}
+
+/// A target, in the form that somebody asked for.
+enum Opened {
+    Usable(Arc<Upstream>),
+    /// Since when, and why.
+    Unusable(Box<(Target, Instant, TargetError)>),
 }
 
 /// A target and what is asked of it.
@@ -147,7 +157,8 @@ impl Relay {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Answering> {
-        let by_grpc = grpc::speaks(request.headers());
+        // over HTTP/1.1 it is nobody's gRPC, and a 200 there would be read as done
+        let by_grpc = request.version() == Version::HTTP_2 && grpc::speaks(request.headers());
         // in a box of its own, which is gone while the request waits
         match Box::pin(self.captured(request)).await {
             Ok(call) => {
@@ -158,7 +169,7 @@ impl Relay {
                     Err(refusal) => return refused(Some(&call.upstream), by_grpc, bare(&refusal)),
                 }
                 let departed = call.departed.clone().drop_guard();
-                let walked = tokio::spawn(self.walk(call)).await;
+                let walked = tokio::spawn(self.walk(call, by_grpc)).await;
                 departed.disarm();
                 walked.unwrap_or_else(|_| {
                     let refusal = Refusal::new(Code::RecordUnavailable, "the gateway failed inside; its log says more");
@@ -170,7 +181,7 @@ impl Relay {
     }
 
     /// Walks the line. In a task of its own: what has begun is brought to its end though the client may leave.
-    async fn walk(self: Arc<Self>, mut call: Box<RelayCall>) -> Response<Answering> {
+    async fn walk(self: Arc<Self>, mut call: Box<RelayCall>, by_grpc: bool) -> Response<Answering> {
         let gate = self.gate.clone();
         let done = Box::pin(pipeline::run(&gate, &mut *call)).await;
         let RelayCall { upstream, captured, before, waiting, preference, idempotent, .. } = *call;
@@ -196,7 +207,7 @@ impl Relay {
             head: Some(&captured.head),
             preferred_async: preference.respond_async,
         };
-        refused(Some(&upstream), grpc::speaks(&captured.head.headers), words)
+        refused(Some(&upstream), by_grpc, words)
     }
 
     async fn captured(&self, request: Request<Incoming>) -> Result<Box<RelayCall>, Turned> {
@@ -288,13 +299,25 @@ impl Relay {
 
     fn open(&self, target: &Target) -> Result<Arc<Upstream>, TargetError> {
         let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
-        if let Some(known) = upstreams.get(&target.name).filter(|known| known.config == *target) {
-            return Ok(known.clone());
+        match upstreams.get(&target.name) {
+            Some(Opened::Usable(known)) if known.config == *target => return Ok(known.clone()),
+            Some(Opened::Unusable(kept)) if kept.0 == *target && kept.1.elapsed() < UNUSABLE => {
+                return Err(kept.2.clone());
+            }
+            Some(_) | None => {}
         }
+        let made = self.made(target).map(Arc::new);
+        let opened = match &made {
+            Ok(upstream) => Opened::Usable(upstream.clone()),
+            Err(error) => Opened::Unusable(Box::new((target.clone(), Instant::now(), error.clone()))),
+        };
+        upstreams.insert(target.name.clone(), opened);
+        made
+    }
+
+    fn made(&self, target: &Target) -> Result<Upstream, TargetError> {
         let dialect = (self.dialects)(target).map_err(|problem| TargetError::new(target, problem))?;
-        let new = Arc::new(Upstream::new(target.clone(), dialect, &self.gate.config.data_dir)?);
-        upstreams.insert(target.name.clone(), new.clone());
-        Ok(new)
+        Upstream::new(target.clone(), dialect, &self.gate.config.data_dir)
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) enum SendError {
 }
 
 /// A target that cannot be used as it is configured.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("target `{target}`: {problem}")]
 pub struct TargetError {
     target: String,

@@ -49,15 +49,7 @@ impl Guarded {
     pub(crate) fn start() -> Self {
         let desk = Arc::new(Mutex::new(Desk { seconds: 3600, ..Desk::default() }));
         let router = Router::new().route("/token", post(issue)).fallback(any(guard)).with_state(desk.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            super::api::runtime().block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                axum::serve(listener, router).await.unwrap();
-            });
-        });
+        let port = super::origin::serve(router);
         Self { port, desk }
     }
 

@@ -209,3 +209,17 @@ pub(crate) fn misbehaving(deed: impl Fn(&mut TcpStream) + Send + Sync + 'static)
     });
     port
 }
+
+/// Answers on a port of its own until the process ends.
+pub(crate) fn serve(router: axum::Router) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        super::api::runtime().block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    port
+}

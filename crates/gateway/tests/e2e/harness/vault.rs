@@ -2,7 +2,6 @@
 //! secrets, one of keys, policies and tokens. <https://developer.hashicorp.com/vault/api-docs>
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -34,15 +33,7 @@ impl StandIn {
         let held = Arc::new(Mutex::new(Held { key: 1, ..Held::default() }));
         let router =
             Router::new().fallback(move |state, request| answer(token, state, request)).with_state(held.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            super::api::runtime().block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                axum::serve(listener, router).await.unwrap();
-            });
-        });
+        let port = super::origin::serve(router);
         Self { port, held }
     }
 
