@@ -31,6 +31,8 @@ pub enum Need {
     Chromium,
     /// The solver that proves policies.
     Cvc5,
+    /// GitHub's command line.
+    Gh,
     /// What an API server keeps its objects in.
     Etcd,
     /// What builds an API server where there is none yet.
@@ -42,7 +44,7 @@ pub const BUILD: [Need; 2] = [Need::CCompiler, Need::Libclang];
 /// For `cargo demo` on PostgreSQL, besides.
 pub const DEMO_POSTGRES: [Need; 2] = [Need::Postgres, Need::Openssl];
 /// For `cargo xtask test`.
-pub const TEST: [Need; 12] = [
+pub const TEST: [Need; 13] = [
     Need::CCompiler,
     Need::Libclang,
     Need::Postgres,
@@ -53,6 +55,7 @@ pub const TEST: [Need; 12] = [
     Need::Node,
     Need::Chromium,
     Need::Cvc5,
+    Need::Gh,
     Need::Etcd,
     Need::ApiServerBuild,
 ];
@@ -92,6 +95,7 @@ impl Need {
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
             Self::Cvc5 => "cvc5 (a solver)",
+            Self::Gh => "gh (GitHub's command line)",
             Self::Etcd => "etcd",
             Self::ApiServerBuild => "what builds kube-apiserver from Debian's source",
         }
@@ -113,6 +117,7 @@ impl Need {
             Self::Node => any_program(&["node"]) && any_program(&["npm"]),
             Self::Chromium => chromium().is_some(),
             Self::Cvc5 => any_program(&["cvc5"]),
+            Self::Gh => any_program(&["gh"]),
             Self::Etcd => any_program(&["etcd"]),
             Self::ApiServerBuild => {
                 let programs = ["go", "make", "rsync", "dpkg-source"].iter().all(|name| any_program(&[name]));
@@ -151,6 +156,7 @@ impl Need {
             (Manager::Apt, Self::ApiServerBuild) => {
                 &["golang-go", "golang-github-modern-go-reflect2-dev", "make", "rsync", "dpkg-dev"]
             }
+            (_, Self::Gh) => &["gh"],
             (_, Self::Etcd) => &["etcd"],
             // the source is Debian's
             (_, Self::ApiServerBuild) => &[],

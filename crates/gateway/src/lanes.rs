@@ -9,10 +9,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+/// How often a lane wakes at least. A time limit that ends before all others wakes a lane that is awake already (by a call to
+/// the operating system), to make it wait for less long; those of connections are longer than this, so none of them does.
+const TICK: Duration = Duration::from_secs(1);
 /// Threads of a lane that may wait for files at once.
 const BLOCKING_THREADS_MAX: usize = 64;
 
@@ -80,11 +84,13 @@ impl Lane {
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .build()?;
         let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name(name).stack_size(stack_bytes).spawn(move || {
             NUMBER.set(Some(number));
-            // an error is the sender's end, which is what is waited for
-            let _ = runtime.block_on(stopped);
+            runtime.block_on(async move {
+                // an error is the sender's end, which is what is waited for
+                while tokio::time::timeout(TICK, &mut stopped).await.is_err() {}
+            });
         })?;
         Ok(Self { handle, load: Arc::default(), stop: Some(stop), thread: Some(thread) })
     }

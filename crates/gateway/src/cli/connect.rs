@@ -67,8 +67,13 @@ fn http(context: &Context, config: &Config, target: &Target) -> anyhow::Result<E
         return Ok(ExitCode::SUCCESS);
     }
     output::line(&format!("curl -H \"Authorization: Bearer ${KEY}\" {url}/"));
+    // `gh` looks for the API there
+    let for_gh = target.http.iter().any(|http| http.mounts.contains("/api/v3"));
     for host in hosts {
         output::line(&format!("curl -H \"Authorization: Bearer ${KEY}\" https://{host}/"));
+        if for_gh {
+            output::line(&format!("GH_HOST={host} GH_ENTERPRISE_TOKEN=\"${KEY}\" gh api user"));
+        }
     }
     note(&format!("{KEY} is the agent's key; where a client asks for a user and a password, the key is the password"));
     note("say why with the header `Countersign-Reason`; ask not to be kept waiting with `Prefer: respond-async`");

@@ -21,7 +21,7 @@ const SPOOL_BYTES_MAX: u64 = 16 << 30;
 const ANSWER_SECONDS: u32 = 300;
 /// The most headers that can be named.
 const HEADERS_MAX: usize = 64;
-/// The most names that a target can have.
+/// The most names that a target can have, and the most paths.
 const HOSTS_MAX: usize = 16;
 
 /// How a target over HTTP is reached.
@@ -36,6 +36,9 @@ pub struct HttpTarget {
     /// Names by which clients reach the target without a path of its own.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub hosts: BTreeSet<String>,
+    /// Paths at which clients look for the API, and the upstream does not have it: `/api/v3` for GitHub's own.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub mounts: BTreeSet<String>,
     /// Headers of requests that reach the upstream besides those that always do.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub headers: BTreeSet<String>,
@@ -61,6 +64,7 @@ impl Default for HttpTarget {
             auth: Auth::default(),
             ca: None,
             hosts: BTreeSet::new(),
+            mounts: BTreeSet::new(),
             headers: BTreeSet::new(),
             openapi: None,
             models: None,
@@ -184,12 +188,22 @@ fn taken(check: &Check<'_>, key: &str, written: Option<Pinned>) -> Result<Option
 }
 
 fn names(check: &Check<'_>, http: &HttpTarget) -> Result<(), Error> {
-    if http.hosts.len() > HOSTS_MAX || http.headers.len() > HEADERS_MAX {
-        return check.fail("target.http", format!("names more than {HOSTS_MAX} hosts or {HEADERS_MAX} headers"));
+    if http.hosts.len().max(http.mounts.len()) > HOSTS_MAX || http.headers.len() > HEADERS_MAX {
+        let problem = format!("names more than {HOSTS_MAX} hosts or mounts, or {HEADERS_MAX} headers");
+        return check.fail("target.http", problem);
     }
     for host in &http.hosts {
         if host.parse::<Authority>().is_err() || host.contains('@') {
             return check.fail("target.http.hosts", format!("has `{host}`; write `api.example.org` or `host:port`"));
+        }
+    }
+    let is_plain = |segment: &str| {
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        !segment.is_empty() && segment.bytes().all(letters) && segment != "." && segment != ".."
+    };
+    for mount in &http.mounts {
+        if !mount.strip_prefix('/').is_some_and(|path| path.split('/').all(is_plain)) {
+            return check.fail("target.http.mounts", format!("has `{mount}`; write a path, such as `/api/v3`"));
         }
     }
     let own = match &http.auth {

@@ -46,7 +46,21 @@ pub async fn agent_key(
     delegation: Delegation,
     expires_at: Timestamp,
 ) -> Result<Minted, Error> {
-    let secret = keys::make(keys::Kind::AgentKey)?;
+    with_secret(directory, scribe, agent, delegation, expires_at, keys::make(keys::Kind::AgentKey)?).await
+}
+
+/// The same, with a secret that its holder has already.
+///
+/// # Errors
+/// As [`agent_key`].
+pub async fn with_secret(
+    directory: &dyn Directory,
+    scribe: &Scribe,
+    agent: &Agent,
+    delegation: Delegation,
+    expires_at: Timestamp,
+    secret: Zeroizing<String>,
+) -> Result<Minted, Error> {
     let verifier =
         ScramVerifier::generate(&SecretString::from(secret.to_string())).map_err(keys::NoRandomness::from)?;
     let person = delegation.on_behalf_of.clone().unwrap_or_else(|| agent.owner.clone());

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use countersign_core::action::{PersonId, Timestamp};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use super::jwks::{self, Keys, Source};
 use super::jwt::{self, Claims, Expectations, LEEWAY_SECONDS};
@@ -190,20 +191,32 @@ impl Workloads {
     /// # Errors
     /// [`Refused`]; there is no key then.
     pub async fn exchange(&self, offer: &Offer<'_>) -> Result<Exchanged, Refused> {
+        self.taken(offer, keys::make(keys::Kind::AgentKey).map_err(minting::Error::from)?).await
+    }
+
+    /// Takes a token for a key itself, from now to its end: for clients that have nothing else to send.
+    ///
+    /// # Errors
+    /// [`Refused`]; it is no key then.
+    pub async fn adopt(&self, token: &str) -> Result<Exchanged, Refused> {
+        self.taken(&Offer { subject: token, actor: None }, Zeroizing::new(token.to_owned())).await
+    }
+
+    async fn taken(&self, offer: &Offer<'_>, secret: Zeroizing<String>) -> Result<Exchanged, Refused> {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Refused::new(Code::TooManyConnections, "too many tokens are being exchanged; try again"));
         };
         let now = self.scribe.now();
         let (trusted, claims) = self.believed(offer.subject, now).await?;
-        let exchanged = self.exchange_believed(trusted, &claims, offer, now).await;
+        let exchanged = self.taken_believed(trusted, &claims, (offer, secret), now).await;
         exchanged.map_err(|refused| refused.of(&trusted.issuer.name))
     }
 
-    async fn exchange_believed(
+    async fn taken_believed(
         &self,
         trusted: &Trusted,
         claims: &Claims,
-        offer: &Offer<'_>,
+        (offer, secret): (&Offer<'_>, Zeroizing<String>),
         now: Timestamp,
     ) -> Result<Exchanged, Refused> {
         let rule = fitting(&trusted.issuer, claims).ok_or_else(|| unmatched(&trusted.issuer))?;
@@ -229,7 +242,7 @@ impl Workloads {
             return Err(Refused::new(Code::DelegationRefused, "somebody who answers for the agent is suspended"));
         }
         self.spend(trusted, claims, offer.subject, now).await?;
-        let minted = minting::agent_key(&*self.directory, &self.scribe, &agent, delegation, ends).await?;
+        let minted = minting::with_secret(&*self.directory, &self.scribe, &agent, delegation, ends, secret).await?;
         Ok(Exchanged { minted, agent, expires_in })
     }
 

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 
+use super::link::Arriving;
 use super::outcome::{CUT_OFF, Recording};
 use super::tenure::Tenure;
 use crate::spool::Spool;
@@ -147,7 +148,7 @@ pub enum Answering {
 
 /// An answer that comes from the upstream.
 pub struct Passing {
-    body: Incoming,
+    body: Arriving,
     /// How much of a body of known length is still to come.
     left: Option<u64>,
     recording: Option<Recording>,
@@ -166,7 +167,7 @@ impl Answering {
     }
 
     /// The upstream's, with what has to be recorded of it, and whose it is.
-    pub(super) fn passing(body: Incoming, recording: Option<Recording>, tenure: Tenure) -> Self {
+    pub(super) fn passing(body: Arriving, recording: Option<Recording>, tenure: Tenure) -> Self {
         let left = body.size_hint().exact();
         let tenure = left.is_none_or(|left| left > SHORT_BYTES_MAX).then_some(tenure);
         Answering::Upstream(Box::new(Passing { body, left, recording, last: None, paying: None, tenure, over: None }))

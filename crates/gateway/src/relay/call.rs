@@ -104,7 +104,7 @@ impl RelayCall {
         let (Some(shown), true) = (&self.rehearsed, self.reviewed) else { return Ok(()) };
         let again =
             |message: String| Err(Refusal::new(Code::ApprovalVoid, message).hint("send it again for another review"));
-        match self.rehearse().await {
+        match Box::pin(self.rehearse()).await {
             Some(Ok(now)) if now.shown.replaces == shown.shown.replaces => Ok(()),
             Some(Ok(_)) => again("it would change something else by now than what was reviewed".to_owned()),
             Some(Err(problem)) => again(format!("what it would change cannot be told any more: {problem}")),
@@ -123,7 +123,7 @@ impl RelayCall {
         match (bound, carried) {
             (Bound::Whole(bytes), _) => Ok((Sending::Whole(Some(bytes.clone())), None)),
             (Bound::Spooled(approved), Carried::Spooled(mut spool)) => {
-                let same = spool.check(*approved).await;
+                let same = Box::pin(spool.check(*approved)).await;
                 same.map_err(|error| Refusal::new(Code::ApprovalVoid, error.to_string()))?;
                 Ok((Sending::Spool(Spooled::new(spool)), None))
             }
@@ -153,14 +153,14 @@ impl RelayCall {
             return Err(Trouble::NotSent(Refusal::new(Code::Cancelled, "the client left")));
         }
         if let Some(ticket) = &self.idempotent {
-            ticket.begin(&self.gate).await.map_err(Trouble::NotSent)?;
+            Box::pin(ticket.begin(&self.gate)).await.map_err(Trouble::NotSent)?;
         }
         let Captured { head, upgrade, trailers, .. } = &self.captured;
         let socket_key = head.headers.get(SEC_WEBSOCKET_KEY).filter(|_| upgrade.is_some()).cloned();
         let extras = Extras { upgrade: upgrade.is_some(), trailers: *trailers, socket_key };
         let sent = self.upstream.send(&*self.gate.vault, outgoing, body, extras).await;
         if let (Err(SendError::NotSent(_)), Some(ticket)) = (&sent, &self.idempotent) {
-            ticket.release(&self.gate).await;
+            Box::pin(ticket.release(&self.gate)).await;
         }
         let mut answer = sent.map_err(|error| match error {
             SendError::NotSent(problem) => Trouble::NotSent(
@@ -322,7 +322,7 @@ impl Call for RelayCall {
 
     async fn measure(&mut self) -> Impact {
         self.rehearsed = None;
-        match self.rehearse().await {
+        match Box::pin(self.rehearse()).await {
             None => Impact::unknown(UNTOLD),
             Some(Err(problem)) => Impact::unknown(problem),
             Some(Ok(shown)) => {

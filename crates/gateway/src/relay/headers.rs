@@ -63,14 +63,19 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// What reaches the upstream of a request's headers. `forwards` says which besides those that always do.
+/// What reaches the upstream of a request's headers, by name. `forwards` says which besides those that always do.
+///
+/// Their order says nothing (RFC 9110 §5.3), and clients in Go change it from one request to the next over HTTP/2: what was approved
+/// is the same in any.
 ///
 /// # Errors
 /// [`Refusal`]: readers could disagree about them, or nobody may send them.
 pub(super) fn of_request(headers: &HeaderMap, forwards: impl Fn(&HeaderName) -> bool) -> Result<HeaderMap, Refusal> {
     check(headers)?;
     let mut kept = HeaderMap::with_capacity(headers.len());
-    for name in headers.keys() {
+    let mut names: Vec<&HeaderName> = headers.keys().collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    for name in names {
         let list = LISTS.contains(name) || (name.as_str() == OFFERS && forwards(name));
         if !list && !ONCE.contains(name) && !NAMED.contains(&name.as_str()) && !forwards(name) {
             continue;
@@ -192,6 +197,7 @@ mod tests {
     #[test]
     fn only_what_is_listed_is_passed_on() {
         check(&[("accept", "a"), ("accept", "b"), ("x-own", "1")], Some(&["accept", "x-own"]));
+        check(&[("x-own", "1"), ("user-agent", "u"), ("accept", "a")], Some(&["accept", "user-agent", "x-own"]));
         let dropped = [
             "authorization",
             "cookie",

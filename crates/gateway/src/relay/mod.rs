@@ -17,6 +17,7 @@ pub mod head;
 mod headers;
 mod idempotency;
 pub mod json;
+mod link;
 mod location;
 mod oauth;
 mod outcome;

@@ -1,6 +1,6 @@
 //! From a request on the listener to an answer: which target, who asks, what is captured, and the line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -227,9 +227,12 @@ impl Relay {
             Some(below) => upstream.dialect.below(below, addressed.path, request.headers()),
             None => Ok(addressed.path.to_owned()),
         };
-        let prefix = addressed.prefix;
         let call = match path {
-            Ok(path) => self.described(request, &upstream, (prefix, path)).await,
+            Ok(path) => {
+                let (mount, path) = unmounted(&upstream.http.mounts, &path);
+                let at = (addressed.prefix + mount, path.to_owned());
+                self.described(request, &upstream, at).await
+            }
             Err(refusal) => Err(refusal),
         };
         call.map_err(|refusal| Turned { refusal, upstream: Some(upstream) })
@@ -342,6 +345,20 @@ fn addressed(request: &Request<Incoming>, host: Option<Named>) -> Result<Address
         None => (rest, "/"),
     };
     Ok(Addressed { target: target.to_owned(), path, prefix: format!("{ROOT}{target}"), below: None })
+}
+
+/// A path in two: what it has of the paths at which clients look for the API, and what the upstream is sent. Of two that fit
+/// it is the longer one.
+fn unmounted<'p>(mounts: &BTreeSet<String>, path: &'p str) -> (&'p str, &'p str) {
+    let fits = |mount: &String| {
+        let (before, rest) = path.split_at_checked(mount.len())?;
+        (before == mount && (rest.is_empty() || rest.starts_with('/'))).then_some((before, rest))
+    };
+    match mounts.iter().rev().find_map(fits) {
+        Some((mount, "")) => (mount, "/"),
+        Some(found) => found,
+        None => ("", path),
+    }
 }
 
 fn reason(value: Option<&HeaderValue>) -> Option<String> {

@@ -19,7 +19,6 @@ use crate::config::Auth;
 use crate::gate::Gate;
 use crate::identity::keys::{self, Kind};
 use crate::identity::people::Snapshot;
-use crate::identity::workload::Offer;
 use crate::ports::SecretHash;
 use crate::refusal::Refusal;
 
@@ -27,7 +26,7 @@ use crate::refusal::Refusal;
 const BELIEVED: Duration = Duration::from_secs(1);
 /// How often is asked again whether somebody may go on, should nobody have told of a change; in seconds.
 const LOOKED_AT_EVERY: i64 = 60;
-/// The most keys and tokens that are remembered.
+/// The most keys that are remembered.
 const KNOWN_MAX: usize = 10_000;
 /// The longest credential that is looked at.
 const SECRET_BYTES_MAX: usize = 8 * 1024;
@@ -57,8 +56,7 @@ struct Known {
 #[derive(Default)]
 pub(super) struct Doorman {
     known: Mutex<HashMap<SecretHash, Known>>,
-    /// Tokens of jobs, each with the key that it was exchanged for; a token is exchanged once.
-    exchanged: tokio::sync::Mutex<HashMap<SecretHash, (SecretHash, Timestamp)>>,
+    adopting: tokio::sync::Mutex<()>,
 }
 
 impl Doorman {
@@ -81,22 +79,26 @@ impl Doorman {
         match keys::kind(&secret) {
             Some(Kind::AgentKey) => self.by_key(gate, keys::hash(&secret), now).await,
             Some(Kind::Token | Kind::LoginLink | Kind::Session | Kind::SignIn) => Err(unknown()),
-            None => self.by_token(gate, &secret, now).await,
+            None => Box::pin(self.by_token(gate, &secret, now)).await,
         }
     }
 
     async fn by_key(&self, gate: &Gate, hash: SecretHash, now: Timestamp) -> Result<Subject, Refusal> {
+        self.find(gate, hash, now).await?.ok_or_else(unknown)
+    }
+
+    async fn find(&self, gate: &Gate, hash: SecretHash, now: Timestamp) -> Result<Option<Subject>, Refusal> {
         let people = gate.roster.current();
         if let Some(known) = self.lock().get(&hash)
             && Arc::ptr_eq(&known.people, &people)
             && known.at.elapsed() < BELIEVED
             && known.subject.until.is_none_or(|until| now < until)
         {
-            return Ok(known.subject.clone());
+            return Ok(Some(known.subject.clone()));
         }
         let found = gate.directory.agent_by_key(&hash, now).await;
         let found = found.map_err(|error| Refusal::new(Code::RecordUnavailable, error.to_string()))?;
-        let (agent, key) = found.ok_or_else(unknown)?;
+        let Some((agent, key)) = found else { return Ok(None) };
         let side = people.requester(&agent, &key, now).ok_or_else(|| {
             let message = "somebody who answers for this agent is suspended or has not accepted it";
             Refusal::new(Code::Unauthenticated, message).hint("its owner accepts it on the console's page \"You\"")
@@ -114,7 +116,7 @@ impl Doorman {
             known.clear(); // they are found again
         }
         known.insert(hash, Known { subject: subject.clone(), people, at: Instant::now() });
-        Ok(subject)
+        Ok(Some(subject))
     }
 
     /// Returns once the requester may do nothing any more: the agent is revoked, somebody who answers for it suspended, its
@@ -131,30 +133,23 @@ impl Doorman {
         }
     }
 
-    /// A job's token is exchanged for a key of its agent when it first comes, and stands for that key from then on.
+    /// A job's token becomes a key of its agent when it first comes, and is that key from then on, whenever the gateway is
+    /// started again.
     async fn by_token(&self, gate: &Gate, token: &str, now: Timestamp) -> Result<Subject, Refusal> {
         if token.split('.').count() != 3 {
             return Err(unknown());
         }
         let hash = keys::hash(token);
-        let mut exchanged = self.exchanged.lock().await; // two requests with one token: one of them exchanges it
-        exchanged.retain(|_, (_, until)| now < *until);
-        let known = exchanged.get(&hash).map(|(key, _)| *key);
-        let key = match known {
-            Some(key) => key,
-            None if exchanged.len() >= KNOWN_MAX => {
-                return Err(Refusal::new(Code::TooManyConnections, "too many jobs are logged in at once"));
-            }
-            None => {
-                let taken = gate.workloads.exchange(&Offer { subject: token, actor: None }).await;
-                let taken = taken.map_err(|refused| Refusal::new(refused.code, refused.detail))?;
-                let key = keys::hash(&taken.minted.secret);
-                exchanged.insert(hash, (key, now.plus_seconds(taken.expires_in)));
-                key
-            }
-        };
-        drop(exchanged);
-        self.by_key(gate, key, now).await
+        if let Some(subject) = self.find(gate, hash, now).await? {
+            return Ok(subject);
+        }
+        let _alone = self.adopting.lock().await; // of two requests with one new token, one brings it in
+        if let Some(subject) = self.find(gate, hash, now).await? {
+            return Ok(subject);
+        }
+        let adopted = gate.workloads.adopt(token).await;
+        adopted.map_err(|refused| Refusal::new(refused.code, refused.detail))?;
+        self.by_key(gate, hash, now).await
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SecretHash, Known>> {

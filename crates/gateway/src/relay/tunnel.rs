@@ -6,12 +6,12 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Response};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::body::Answering;
 use super::headers;
+use super::link::Arriving;
 use super::outcome::Recording;
 use super::tenure::Tenure;
 
@@ -24,7 +24,7 @@ enum Ending {
 
 /// Joins both sides, and answers the client as the upstream did.
 pub(super) fn open(
-    answer: &mut Response<Incoming>,
+    answer: &mut Response<Arriving>,
     client: Option<OnUpgrade>,
     recording: Option<Recording>,
     tenure: Tenure,

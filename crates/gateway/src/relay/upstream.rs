@@ -12,7 +12,6 @@ use countersign_core::action::redact::Rules;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,6 +26,7 @@ use super::access_key::AccessKey;
 use super::body::Sending;
 use super::capture::{Bound, Outgoing};
 use super::dialect::Dialect;
+use super::link::{Arriving, Links};
 use super::oauth;
 use super::serve::Dialects;
 use crate::config::{self, Auth, HttpTarget};
@@ -37,12 +37,12 @@ use crate::spool::Spools;
 /// How long a connection may take to be made.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than what servers keep commonly.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 /// Idle connections that are kept.
-const IDLE_MAX: usize = 256;
+pub(super) const IDLE_MAX: usize = 256;
 /// The largest head of an answer, 256 KiB, and the most headers in it.
-const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
-const ANSWER_HEADERS_MAX: usize = 256;
+pub(super) const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
+pub(super) const ANSWER_HEADERS_MAX: usize = 256;
 /// How long a credential is used before the vault is asked again: a rotation needs no restart.
 const CREDENTIAL_LIFE: Duration = Duration::from_secs(1);
 
@@ -55,6 +55,13 @@ pub(super) enum SendError {
     /// It may have arrived.
     #[error("{0}")]
     Unanswered(String),
+}
+
+impl SendError {
+    fn of(error: hyper_util::client::legacy::Error) -> Self {
+        let problem = crate::fetch::with_causes(&error);
+        if error.is_connect() { Self::NotSent(problem) } else { Self::Unanswered(problem) }
+    }
 }
 
 /// A target that cannot be used as it is configured.
@@ -82,6 +89,8 @@ pub(super) struct Upstream {
     pub(super) spools: Arc<Spools>,
     scheme: Scheme,
     authority: Authority,
+    /// As a header names it.
+    host: HeaderValue,
     base: String,
     /// For each lane one: who answers a request then wakes no other thread.
     clients: Mutex<BTreeMap<Option<usize>, Arc<Connected>>>,
@@ -98,6 +107,8 @@ struct Connected {
     client: Sender,
     /// In HTTP/1.1 alone, whose connections go on in another protocol.
     upgrading: Sender,
+    /// For what is neither encrypted nor in HTTP/2, which those two do as well.
+    links: Option<Arc<Links>>,
     key: Option<Arc<Zeroizing<String>>>,
 }
 
@@ -126,6 +137,11 @@ impl Upstream {
             return Err(fail("`upstream` has no host".to_owned()));
         };
         let base = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/').to_owned();
+        let host = match authority.port_u16() {
+            Some(port) if port != default_port(&scheme) => format!("{}:{port}", authority.host()),
+            Some(_) | None => authority.host().to_owned(),
+        };
+        let host = HeaderValue::from_str(&host).map_err(|error| fail(error.to_string()))?;
         let rules = Rules::new(&config.redact).map_err(|error| fail(error.to_string()))?;
         let target = action::Target {
             name: config.name.clone(),
@@ -142,6 +158,7 @@ impl Upstream {
             spools,
             scheme,
             authority,
+            host,
             base,
             clients: Mutex::default(),
             credential: tokio::sync::Mutex::default(),
@@ -165,34 +182,43 @@ impl Upstream {
     }
 
     /// Sends what a permit opened. The secret is fetched here and goes no further.
-    ///
-    /// A token that the upstream refuses (`401`) may have been revoked before its end: what was refused for its credential has not
-    /// run (RFC 9110 §15.5.2), and is sent once more with another token.
     pub(super) async fn send(
         &self,
         vault: &dyn Vault,
         outgoing: Outgoing,
         body: Sending,
         extras: Extras,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Arriving>, SendError> {
         let credential = self.credential(vault).await.map_err(SendError::NotSent)?;
-        let again = match (&self.http.auth, &credential, &outgoing.body) {
-            (Auth::OAuth { .. }, Credential::Header(_, used), Bound::Whole(_)) => {
-                Some((used.clone(), outgoing.clone(), extras.clone()))
+        match (&self.http.auth, credential, &outgoing.body) {
+            (Auth::OAuth { .. }, Credential::Header(name, token), Bound::Whole(bytes)) => {
+                let bytes = bytes.clone();
+                Box::pin(self.send_by_token(vault, (name, token), outgoing, bytes, extras)).await
             }
-            _ => None,
-        };
-        let answer = self.send_with(credential, outgoing, body, extras).await?;
-        match again {
-            Some((used, outgoing, extras)) if answer.status() == StatusCode::UNAUTHORIZED => {
-                self.forget(&used).await;
-                let (Ok(credential), Bound::Whole(bytes)) = (self.credential(vault).await, &outgoing.body) else {
-                    return Ok(answer);
-                };
-                let body = Sending::Whole(Some(bytes.clone()));
-                self.send_with(credential, outgoing, body, extras).await
-            }
-            Some(_) | None => Ok(answer),
+            (_, credential, _) => self.send_with(credential, outgoing, body, extras).await,
+        }
+    }
+
+    /// A token that the upstream refuses (`401`) may have been revoked before its end: what was refused for its credential has not
+    /// run (RFC 9110 §15.5.2), and is sent once more with another token.
+    async fn send_by_token(
+        &self,
+        vault: &dyn Vault,
+        (name, token): (HeaderName, HeaderValue),
+        outgoing: Outgoing,
+        bytes: Bytes,
+        extras: Extras,
+    ) -> Result<Response<Arriving>, SendError> {
+        let body = || Sending::Whole(Some(bytes.clone()));
+        let credential = Credential::Header(name, token.clone());
+        let answer = self.send_with(credential, outgoing.clone(), body(), extras.clone()).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.forget(&token).await;
+        match self.credential(vault).await {
+            Ok(credential) => self.send_with(credential, outgoing, body(), extras).await,
+            Err(_) => Ok(answer),
         }
     }
 
@@ -211,23 +237,38 @@ impl Upstream {
         outgoing: Outgoing,
         body: Sending,
         extras: Extras,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Arriving>, SendError> {
         let not_sent = |problem: String| SendError::NotSent(problem);
         let key = match &credential {
             Credential::Certificate(key) => Some(key.clone()),
             Credential::None | Credential::Header(..) | Credential::Signed(_) => None,
         };
         let connected = self.connected(key).map_err(not_sent)?;
-        let client = if extras.upgrade { &connected.upgrading } else { &connected.client };
+        let upgrade = extras.upgrade;
         let request = self.request(outgoing, body, extras, credential).map_err(not_sent)?;
-        let answering = client.request(request);
+        let answering = async {
+            match &connected.links {
+                Some(links) if !upgrade && request.uri().authority() == Some(&self.authority) => {
+                    links.send(self.by_path(request)?).await
+                }
+                _ => {
+                    let client = if upgrade { &connected.upgrading } else { &connected.client };
+                    let answer = Box::pin(client.request(request)).await;
+                    answer.map(|answer| answer.map(Arriving::from)).map_err(SendError::of)
+                }
+            }
+        };
         let seconds = u64::from(self.http.answer_seconds_max);
-        match tokio::time::timeout(Duration::from_secs(seconds), answering).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if error.is_connect() => Err(SendError::NotSent(crate::fetch::with_causes(&error))),
-            Ok(Err(error)) => Err(SendError::Unanswered(crate::fetch::with_causes(&error))),
-            Err(_) => Err(SendError::Unanswered(format!("no answer within {seconds} seconds"))),
-        }
+        let answer = tokio::time::timeout(Duration::from_secs(seconds), answering).await;
+        answer.map_err(|_| SendError::Unanswered(format!("no answer within {seconds} seconds")))?
+    }
+
+    /// A request to this upstream as HTTP/1.1 writes it: its address is a path, and a header names the host (RFC 9112 §3.2.1).
+    fn by_path(&self, mut request: Request<Sending>) -> Result<Request<Sending>, SendError> {
+        let path = request.uri().path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+        *request.uri_mut() = path;
+        request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
+        Ok(request)
     }
 
     fn request(
@@ -356,7 +397,12 @@ impl Upstream {
         let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let client = sender(connector().enable_all_versions().wrap_connector(plain()), self.by_http2());
         let upgrading = sender(connector().enable_http1().wrap_connector(plain()), false);
-        let connected = Arc::new(Connected { client, upgrading, key });
+        let links = (self.scheme == Scheme::HTTP && !self.http.http2).then(|| {
+            let origin =
+                format!("{}/", self.origin()).parse().map_err(|_| "its address cannot be connected to".to_owned());
+            origin.map(|origin| Links::new(plain(), origin))
+        });
+        let connected = Arc::new(Connected { client, upgrading, links: links.transpose()?, key });
         kept.insert(lane, connected.clone());
         Ok(connected)
     }
@@ -400,7 +446,7 @@ pub async fn check(
     let dialect = dialects(target)?;
     let upstream = Upstream::new(target.clone(), dialect, data_dir).map_err(|error| error.problem)?;
     upstream.credential(vault).await?;
-    let port = upstream.authority.port_u16().unwrap_or(if upstream.scheme == Scheme::HTTPS { 443 } else { 80 });
+    let port = upstream.authority.port_u16().unwrap_or(default_port(&upstream.scheme));
     let host = upstream.authority.host().trim_matches(['[', ']']).to_owned();
     let connecting = tokio::net::TcpStream::connect((host, port));
     match tokio::time::timeout(CONNECT_TIME_MAX, connecting).await {
@@ -431,6 +477,10 @@ pub struct Signing<'a> {
     pub key: &'a AccessKey,
     /// Its headers; the signature is added to them.
     pub headers: &'a mut http::HeaderMap,
+}
+
+fn default_port(scheme: &Scheme) -> u16 {
+    if *scheme == Scheme::HTTPS { 443 } else { 80 }
 }
 
 fn plain() -> HttpConnector {

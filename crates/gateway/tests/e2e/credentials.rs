@@ -251,6 +251,7 @@ fn a_job_asks_with_its_own_token() {
         target("api", &url, "secret", "") + &target("provider", &url, "job", &oauth)
     });
     let ci = ci.unwrap();
+    let mut world = world;
     world.gateway.administer(&["agent", "create", "deployer", "--owner", "ada"]);
     world.gateway.administer(&["person", "link", "finn", "--provider", "github", "--subject", "583231"]);
     let token = ci.token(&json!({}));
@@ -271,6 +272,10 @@ fn a_job_asks_with_its_own_token() {
     assert_eq!(told.status, 200, "{}", told.text);
     let who = &review.0["requester"];
     assert_eq!((&who["name"], &who["job"]["ref"]), (&json!("deployer"), &json!("refs/heads/main")), "{}", review.0);
+    world.gateway.stop();
+    world.gateway.start();
+    let told = ask(&world, "GET", "api/bytes/1", &[("authorization", &*bearer)], "");
+    assert_eq!(told.status, 200, "a job outlives the gateway: {}", told.text);
     // the certified provider grants the gateway itself a token
     assert_eq!((get(&world, "provider/bytes/3").status, get(&world, "provider/bytes/3").status), (200, 200));
     let own: Vec<_> = origin.asked_for("/bytes/3").iter().map(|asked| asked.headers["authorization"].clone()).collect();

@@ -1,4 +1,4 @@
-//! GitHub's own client by way of the gateway, whose target has GitHub's own document; what is behind it answers anything.
+//! GitHub's own clients by way of the gateway, whose target has GitHub's own document; what is behind it answers anything.
 
 use std::process::{Child, Command, Stdio};
 
@@ -62,12 +62,24 @@ fn paused(world: &World, call: &str, more: Value) -> (Child, Review) {
     (child, world.review_beyond(before))
 }
 
+/// A world with a target for GitHub, which has also what `[target.http]` says here of its gateway's port.
+fn world(origin: &Origin, more: impl FnOnce(&str) -> String) -> World {
+    let people: &[(&str, &str)] = &[("sam", "security"), ("sid", "sre")];
+    let plan = Plan::default().policies_beside([PACK, SHORT].concat().leak()).people(people);
+    let mut world = plan.prepare();
+    let file = world.gateway.config();
+    let port = world.gateway.url().rsplit(':').next().unwrap().to_owned();
+    let targets = target(origin) + &more(&port);
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &targets).unwrap();
+    world.gateway.start();
+    world.enrol(people);
+    world
+}
+
 #[test]
 fn octokit_goes_through_the_gateway() {
     let origin = Origin::start();
-    let people: &[(&str, &str)] = &[("sam", "security"), ("sid", "sre")];
-    let world =
-        Plan::default().policies_beside([PACK, SHORT].concat().leak()).people(people).targets(target(&origin)).start();
+    let world = world(&origin, |_| String::new());
     a_read_passes(&origin, &world);
     a_merge_waits_and_goes_on(&origin, &world, &world.token("sid"));
     a_branchs_protection_is_administration(&origin, &world, &world.token("sam"));
@@ -146,4 +158,60 @@ fn what_waits_beyond_the_hold_is_not_done(origin: &Origin, world: &World, sid: &
     sid.approve(&review).ok();
     let told = ended(call);
     assert_eq!((&told["ok"], origin.asked_for(target).len()), (&json!(true), 2), "{told}");
+}
+
+/// `gh` as the agent: it speaks to the gateway as if that were a GitHub of the company's own.
+fn gh(world: &World, args: &[&str]) -> Child {
+    let host = format!("localhost:{}", world.gateway.url().rsplit(':').next().unwrap());
+    let mut gh = Command::new("gh");
+    gh.args(args).env("GH_HOST", &host).env("GH_ENTERPRISE_TOKEN", &world.key);
+    gh.env("GH_REPO", format!("{host}/acme/shop")).env("GH_CONFIG_DIR", world.dir.join("gh"));
+    gh.env("SSL_CERT_FILE", world.gateway.data_dir().join("tls/cert.pem"));
+    gh.env("GH_NO_UPDATE_NOTIFIER", "1").env("GH_PROMPT_DISABLED", "1").env("NO_COLOR", "1");
+    gh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("`gh`")
+}
+
+/// Whether it succeeded, and all it said.
+fn told(child: Child) -> (bool, String) {
+    let out = child.wait_with_output().unwrap();
+    let text = [out.stdout, out.stderr].concat();
+    (out.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn gh_goes_through_the_gateway() {
+    let origin = Origin::start();
+    let names = |port: &str| format!("hosts = [\"localhost:{port}\"]\nmounts = [\"/api/v3\", \"/api\"]\n");
+    let world = world(&origin, names);
+    let (done, said) = told(gh(&world, &["api", "repos/acme/shop/pulls/7"]));
+    assert!(done && said.contains("\"/repos/acme/shop/pulls/7\""), "{said}");
+    origin.wait_for("/repos/acme/shop/pulls/7");
+    // a merge hangs until somebody approves it
+    let merge = "/repos/acme/shop/pulls/7/merge";
+    let call = gh(&world, &["api", "-X", "PUT", "repos/acme/shop/pulls/7/merge", "-f", "merge_method=squash"]);
+    let review = world.review_beyond(0);
+    assert!(review.0.to_string().contains("github:pulls/merge"), "{}", review.0);
+    assert!(origin.asked_for(merge).is_empty());
+    world.token("sid").approve(&review).ok();
+    let (done, said) = told(call);
+    assert!(done && origin.asked_for(merge).len() == 1, "{said}");
+    // a rejection is told in the reviewer's words
+    let secret = gh(&world, &["secret", "delete", "TOKEN"]);
+    let review = world.review_beyond(0);
+    world.token("sam").reject(&review, "it is still used").ok();
+    let (done, said) = told(secret);
+    assert!(!done && said.contains("403") && said.contains("it is still used"), "{said}");
+    // the end of a hold is no success; sent again once it is approved it runs
+    let dispatch = "/repos/acme/shop/actions/workflows/7/dispatches";
+    let run = || gh(&world, &["api", "repos/acme/shop/actions/workflows/7/dispatches", "-f", "ref=main"]);
+    let (call, review) = (run(), world.review_beyond(0));
+    let (done, said) = told(call);
+    assert!(!done && said.contains("429") && said.contains(&format!("/reviews/{}", review.id())), "{said}");
+    world.token("sid").approve(&review).ok();
+    let (done, said) = told(run());
+    assert!(done && origin.asked_for(dispatch).len() == 1, "{said}");
+    // what its GraphQL asks for nobody describes
+    let (done, said) = told(gh(&world, &["pr", "list"]));
+    assert!(!done && origin.asked_for("/graphql").is_empty(), "{said}");
+    assert!(world.verify().ok());
 }
