@@ -161,3 +161,11 @@ fn no_header_says_for_the_gateway_who_asks() {
     check_error(&named("host"), "target.http.auth.header.name");
     parse(&named("Authorization")).expect("valid");
 }
+
+#[test]
+fn an_api_is_looked_for_at_plain_paths() {
+    for mount in ["api", "/", "/api/", "//api", "/a/../b", "/a/./b", "/a%2Fb", "/a?b", ""] {
+        check_error(&api("a", &format!("mounts = [\"{mount}\"]")), "target.http.mounts");
+    }
+    parse(&api("a", "mounts = [\"/api\", \"/api/v3\", \"/a-b/c_d/e.f~\"]")).expect("valid");
+}

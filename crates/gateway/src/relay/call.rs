@@ -360,10 +360,14 @@ impl Call for RelayCall {
         owed: Option<Receipt>,
     ) -> Result<Response<Answering>, Refusal> {
         let mut recording = Recording::begin(&self.gate, permit.action().clone(), permit.level());
-        let answer = self.dispatch(permit, payload, &mut recording).await;
-        if let Some(owed) = owed {
-            pipeline::pay(&self.gate, owed).await?; // before a byte of the answer leaves
-        }
+        let gate = self.gate.clone();
+        let paying = async {
+            let Some(owed) = owed else { return Ok(()) };
+            tokio::task::yield_now().await; // it is sent first, and what is owed is paid while the upstream is at work
+            pipeline::pay(&gate, owed).await
+        };
+        let (answer, paid) = futures::join!(self.dispatch(permit, payload, &mut recording), paying);
+        paid?; // before a byte of the answer leaves
         match (answer, recording) {
             (Ok(answer), _) => Ok(answer),
             (Err(Trouble::NotSent(refusal)), Some(recording)) => {

@@ -380,3 +380,21 @@ fn refused(upstream: Option<&Upstream>, by_grpc: bool, refused: Refused<'_>) -> 
     };
     told.map(Answering::whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_mount_is_taken_away() {
+        let mounts = ["/api", "/api/v3"].map(str::to_owned).into();
+        let check = |path, expected| assert_eq!(unmounted(&mounts, path), expected);
+        check("/api/v3/repos", ("/api/v3", "/repos"));
+        check("/api/v3", ("/api/v3", "/"));
+        check("/api/graphql", ("/api", "/graphql"));
+        check("/api/v3x", ("/api", "/v3x"));
+        check("/apis", ("", "/apis"));
+        check("/repos/api/v3", ("", "/repos/api/v3"));
+        check("/é", ("", "/é"));
+    }
+}
