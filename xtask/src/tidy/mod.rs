@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler checks. Each finding names a place and says how to mend it.
 
 mod adr;
+mod bulk;
 mod directions;
 mod errors;
 mod links;
@@ -65,8 +66,8 @@ impl Text {
 /// Checks the repository.
 pub(crate) fn run() -> Result<ExitCode> {
     let root = xtask::repository();
-    let texts = texts(&root)?;
-    let mut findings = findings(&root, &texts);
+    let Files { texts, mut findings } = files(&root)?;
+    findings.extend(self::findings(&root, &texts));
     findings.sort();
     for finding in &findings {
         println!("{finding}");
@@ -92,23 +93,30 @@ fn findings(root: &Path, texts: &[Text]) -> Vec<Finding> {
     all
 }
 
-/// Every text file that Git tracks or would track.
-fn texts(root: &Path) -> Result<Vec<Text>> {
+/// What Git tracks or would track.
+struct Files {
+    texts: Vec<Text>,
+    /// What of it should not be there.
+    findings: Vec<Finding>,
+}
+
+fn files(root: &Path) -> Result<Files> {
     let mut command = Command::new("git");
     command.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]).current_dir(root);
     let listed = run_program(&mut command, GIT_BOUND)?.success("`git ls-files`")?;
-    let mut texts = Vec::new();
+    let mut files = Files { texts: Vec::new(), findings: Vec::new() };
     for name in listed.split('\0').filter(|name| !name.is_empty()) {
         let bytes = match std::fs::read(root.join(name)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).doing(format!("reading {name}")),
         };
+        files.findings.extend(bulk::check(Path::new(name), &bytes));
         if let Ok(text) = String::from_utf8(bytes) {
-            texts.push(Text { path: PathBuf::from(name), text });
+            files.texts.push(Text { path: PathBuf::from(name), text });
         }
     }
-    Ok(texts)
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -125,7 +133,7 @@ fn messages(findings: &[Finding]) -> Vec<String> {
 mod tests {
     #[test]
     fn the_repository_itself_is_listed() {
-        let texts = super::texts(&xtask::repository()).unwrap();
+        let texts = super::files(&xtask::repository()).unwrap().texts;
         assert!(texts.iter().any(|text| text.path.ends_with("xtask/src/tidy/mod.rs")));
     }
 }
