@@ -19,24 +19,38 @@ def resident_mb(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 
 
-def rows_of(path, keys):
-    """The medians of a file's columns, by its first `keys` words."""
+def rounds_of(path, keys):
+    """A file's lines as numbers, by its first `keys` words."""
     runs = collections.defaultdict(list)
     with open(path, encoding="ascii") as lines:
         for words in map(str.split, lines):
             runs[tuple(words[:keys])].append([float(word) for word in words[keys:]])
-    return {key: [statistics.median(column) for column in zip(*values)] for key, values in runs.items()}
+    return runs
+
+
+def rows_of(path, keys):
+    """The medians of a file's columns, by its first `keys` words."""
+    medians = lambda values: [statistics.median(column) for column in zip(*values)]
+    return {key: medians(values) for key, values in rounds_of(path, keys).items()}
 
 
 def reads(path):
+    """Ratios and differences are those within a round, whose runs follow one another: a machine shared with others changes."""
     median = rows_of(path, 2)
+    rounds = rounds_of(path, 2)
     print("| connections | way | requests/s | of nginx | of Envoy | median ms | added ms | p99 ms | CPU µs |")
     print("|---|---|---|---|---|---|---|---|---|")
     for (connections, way), (rate, half, late, cpu) in median.items():
-        nginx, envoy, direct = (median[connections, other] for other in ("nginx", "envoy", "direct"))
+
+        def beside(other, compare):
+            pairs = zip(rounds[connections, way], rounds[connections, other], strict=True)
+            return statistics.median(compare(own, its) for own, its in pairs)
+
+        nginx, envoy = (beside(other, lambda own, its: own[0] / its[0]) for other in ("nginx", "envoy"))
+        added = beside("direct", lambda own, its: own[1] - its[1])
         print(
-            f"| {connections} | {way} | {rate:,.0f} | {rate / nginx[0]:.2f} | {rate / envoy[0]:.2f} "
-            f"| {half:.3f} | {half - direct[1]:.3f} | {late:.2f} | {cpu:.0f} |"
+            f"| {connections} | {way} | {rate:,.0f} | {nginx:.2f} | {envoy:.2f} "
+            f"| {half:.3f} | {added:.3f} | {late:.2f} | {cpu:.0f} |"
         )
     print(flush=True)
 

@@ -2,7 +2,9 @@
 //! no other thread has to be woken for it.
 //!
 //! A connection stays on the lane it was given to, the one with the fewest at that moment; what is kept for each lane is
-//! kept under its [`number`]. The rest of the gateway (the store, the sequencer) has the runtime it was started in.
+//! kept under its [`number`]. One that expects something does not sleep at once ([`Expecting`]). The rest of the gateway (the store, the sequencer) has the runtime it was started in.
+
+mod expecting;
 
 use std::cell::Cell;
 use std::io;
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+pub use self::expecting::Expecting;
 
 /// How often a lane wakes at least. A time limit that ends before all others wakes a lane that is awake already (by a call to
 /// the operating system), to make it wait for less long; those of connections are longer than this, so none of them does.
@@ -88,6 +92,7 @@ impl Lane {
         let thread = thread::Builder::new().name(name).stack_size(stack_bytes).spawn(move || {
             NUMBER.set(Some(number));
             runtime.block_on(async move {
+                tokio::spawn(expecting::look());
                 // an error is the sender's end, which is what is waited for
                 while tokio::time::timeout(TICK, &mut stopped).await.is_err() {}
             });

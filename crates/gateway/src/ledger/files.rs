@@ -14,10 +14,11 @@ use base64::engine::general_purpose::STANDARD;
 use countersign_tlog::source::{CHECKPOINT_PATH, HISTORY_PATH};
 use countersign_tlog::tile::{TILE_HEIGHT, TILE_WIDTH};
 use countersign_tlog::{DirSource, TileKind, TilePath, TileSource as _, TileWrite};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use super::error::Error;
 
-/// Where files are written before they are renamed into place.
+/// Where the folder is in which files are written.
 const STAGING: &str = ".staging";
 /// Levels that a tree of at most 2^63 leaves has.
 const LEVELS: u8 = 8;
@@ -28,6 +29,8 @@ const HISTORY_TAIL_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct LogFiles {
     root: PathBuf,
+    /// Where files are written before they are renamed into place: a folder inside [`STAGING`].
+    staging: PathBuf,
 }
 
 impl LogFiles {
@@ -38,8 +41,8 @@ impl LogFiles {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::file(&staging, e)),
             _ => {}
         }
-        fs::create_dir(&staging).map_err(|e| Error::file(&staging, e))?;
-        Ok(Self { root: root.to_owned() })
+        let staging = create_apart(&staging).map_err(|e| Error::file(&staging, e))?;
+        Ok(Self { root: root.to_owned(), staging })
     }
 
     /// The folder as a source of tiles.
@@ -166,7 +169,7 @@ impl LogFiles {
     }
 
     fn stage(&self, name: &str, bytes: &[u8]) -> Result<(File, PathBuf), Error> {
-        let path = self.root.join(STAGING).join(name);
+        let path = self.staging.join(name);
         let write = || -> io::Result<File> {
             let mut file = File::create(&path)?;
             file.write_all(bytes)?;
@@ -175,6 +178,19 @@ impl LogFiles {
         let file = write().map_err(|e| Error::file(&path, e))?;
         Ok((file, path))
     }
+}
+
+/// Creates a folder and one inside it, which is returned: on ext4 one that lies apart from others on the disk, by a name that was
+/// not there before. New files lie beside their folder, and ext4 without a journal looks past every file that was deleted there
+/// in the last minutes: with some thousands of them, a tile took 0.6 ms of processor time.
+fn create_apart(path: &Path) -> io::Result<PathBuf> {
+    fs::create_dir(path)?;
+    let folder = File::open(path)?;
+    // other file systems do not know it, and need it less
+    let _ = ioctl_getflags(&folder).and_then(|flags| ioctl_setflags(&folder, flags | IFlags::TOPDIR));
+    let apart = path.join(uuid::Uuid::new_v4().simple().to_string());
+    fs::create_dir(&apart)?;
+    Ok(apart)
 }
 
 /// Makes the names in a folder durable.

@@ -92,9 +92,12 @@ impl Lent {
         if all.len() >= PAIRS_MAX {
             all.clear(); // made again
         }
-        let kept = all.entry(self.pair.clone()).or_default();
-        if kept.len() < KEPT_MAX {
-            kept.push(before);
+        match all.get_mut(&self.pair) {
+            Some(kept) if kept.len() >= KEPT_MAX => {}
+            Some(kept) => kept.push(before),
+            None => {
+                all.insert(self.pair.clone(), vec![before]);
+            }
         }
     }
 }

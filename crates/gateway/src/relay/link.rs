@@ -24,8 +24,9 @@ use tokio::runtime::Handle;
 use tower::ServiceExt as _;
 
 use super::body::Sending;
-use super::upstream::{ANSWER_HEAD_BYTES_MAX, ANSWER_HEADERS_MAX, IDLE_MAX, IDLE_TIME_MAX, SendError};
+use super::upstream::{ANSWER_HEAD_BYTES_MAX, IDLE_MAX, IDLE_TIME_MAX, SendError};
 use crate::fetch::with_causes;
+use crate::lanes;
 
 type Driven = Connection<TokioIo<TcpStream>, Sending>;
 type Answered = Result<Response<Incoming>, TrySendError<Request<Sending>>>;
@@ -42,7 +43,7 @@ impl Link {
         let connecting = connector.oneshot(origin);
         let stream = connecting.await.map_err(|error| SendError::NotSent(with_causes(&error)))?;
         let mut builder = Builder::new();
-        builder.max_buf_size(ANSWER_HEAD_BYTES_MAX).max_headers(ANSWER_HEADERS_MAX);
+        builder.max_buf_size(ANSWER_HEAD_BYTES_MAX);
         let shaken = builder.handshake(stream).await;
         let (sender, connection) = shaken.map_err(|error| SendError::NotSent(with_causes(&error)))?;
         Ok(Self { sender, connection: Some(Box::new(connection)) })
@@ -57,12 +58,13 @@ impl Link {
         }
     }
 
-    fn send(&mut self, request: Request<Sending>) -> impl Future<Output = Answered> {
-        let mut answer = Box::pin(self.sender.try_send_request(request));
-        std::future::poll_fn(move |cx| {
+    async fn send(&mut self, request: Request<Sending>) -> Answered {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        std::future::poll_fn(|cx| {
             self.drive(cx);
             answer.as_mut().poll(cx)
         })
+        .await
     }
 
     /// Whether another request may follow.
@@ -105,7 +107,10 @@ impl Links {
                 Some(link) => link,
                 None => Box::pin(Link::open(self.connector.clone(), self.origin.clone())).await?,
             };
-            let mut error = match link.send(request).await {
+            let at_upstream = lanes::Expecting::begin();
+            let answered = link.send(request).await;
+            drop(at_upstream);
+            let mut error = match answered {
                 Ok(answer) => {
                     let lent = Lent { link: Some(link), links: self.clone() };
                     return Ok(answer.map(|body| Arriving::over(body, lent)));

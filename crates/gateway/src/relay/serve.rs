@@ -180,13 +180,12 @@ impl Relay {
         }
     }
 
-    /// Walks the line. In a task of its own: what has begun is brought to its end though the client may leave.
+    /// Walks the line. In a task of its own: what has begun is brought to its end though the client may leave, and those that
+    /// arrive together are read before any is walked, which is quicker than one after the other.
     async fn walk(self: Arc<Self>, mut call: Box<RelayCall>, by_grpc: bool) -> Response<Answering> {
-        let gate = self.gate.clone();
-        let done = Box::pin(pipeline::run(&gate, &mut *call)).await;
-        let RelayCall { upstream, captured, before, waiting, preference, idempotent, .. } = *call;
-        drop(before); // the next may have it
-        let kept = match (done, idempotent) {
+        let done = Box::pin(pipeline::run(&self.gate, &mut *call)).await;
+        call.before.give_back(); // the next may have it
+        let kept = match (done, call.idempotent.take()) {
             (Ok(Ok(response)), Some(ticket)) => {
                 Box::pin(self.answers.keep(ticket, response, self.gate.scribe.now())).await
             }
@@ -197,17 +196,17 @@ impl Relay {
             Ok(response) => return response,
             Err(refusal) => refusal,
         };
-        let action = waiting
-            .as_ref()
-            .map(|Waiting { review, .. }| format!("{}/api/v1/actions/{review}", self.gate.config.public_url));
+        let waiting = call.waiting.as_ref();
+        let action =
+            waiting.map(|Waiting { review, .. }| format!("{}/api/v1/actions/{review}", self.gate.config.public_url));
         let words = Refused {
             refusal: &refusal,
-            waiting: waiting.as_ref(),
+            waiting,
             action: action.as_deref(),
-            head: Some(&captured.head),
-            preferred_async: preference.respond_async,
+            head: Some(&call.captured.head),
+            preferred_async: call.preference.respond_async,
         };
-        refused(Some(&upstream), by_grpc, words)
+        refused(Some(&call.upstream), by_grpc, words)
     }
 
     async fn captured(&self, request: Request<Incoming>) -> Result<Box<RelayCall>, Turned> {

@@ -40,9 +40,8 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 /// Idle connections that are kept.
 pub(super) const IDLE_MAX: usize = 256;
-/// The largest head of an answer, 256 KiB, and the most headers in it.
+/// The largest head of an answer: 256 KiB, in at most 100 headers, which is hyper's own bound and room that it has at hand.
 pub(super) const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
-pub(super) const ANSWER_HEADERS_MAX: usize = 256;
 /// How long a credential is used before the vault is asked again: a rotation needs no restart.
 const CREDENTIAL_LIFE: Duration = Duration::from_secs(1);
 
@@ -246,7 +245,7 @@ impl Upstream {
         let connected = self.connected(key).map_err(not_sent)?;
         let upgrade = extras.upgrade;
         let request = self.request(outgoing, body, extras, credential).map_err(not_sent)?;
-        let answering = async {
+        let answering = std::pin::pin!(async {
             match &connected.links {
                 Some(links) if !upgrade && request.uri().authority() == Some(&self.authority) => {
                     links.send(self.by_path(request)?).await
@@ -257,7 +256,7 @@ impl Upstream {
                     answer.map(|answer| answer.map(Arriving::from)).map_err(SendError::of)
                 }
             }
-        };
+        });
         let seconds = u64::from(self.http.answer_seconds_max);
         let answer = tokio::time::timeout(Duration::from_secs(seconds), answering).await;
         answer.map_err(|_| SendError::Unanswered(format!("no answer within {seconds} seconds")))?
@@ -497,7 +496,6 @@ fn sender(connector: HttpsConnector<HttpConnector>, http2_only: bool) -> Sender 
         .pool_idle_timeout(IDLE_TIME_MAX)
         .pool_max_idle_per_host(IDLE_MAX)
         .http1_max_buf_size(ANSWER_HEAD_BYTES_MAX)
-        .http1_max_headers(ANSWER_HEADERS_MAX)
         .http2_only(http2_only)
         .build(connector)
 }

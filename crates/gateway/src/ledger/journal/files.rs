@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::frame::{self, FRAME_BYTES_MAX, Next};
 use crate::ledger::files::sync_dir;
 
+/// Room that is made before so much is known to be there: what a second's records take.
+const READ_AT_ONCE_BYTES: usize = 16 * 1024 * 1024;
+
 /// A place in the journal: a file, and the bytes of it that come before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -153,7 +156,7 @@ fn read_range(path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default().min(READ_AT_ONCE_BYTES));
         file.take(length).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
