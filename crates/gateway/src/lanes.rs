@@ -2,7 +2,8 @@
 //! no other thread has to be woken for it.
 //!
 //! A connection stays on the lane it was given to, the one with the fewest at that moment; what is kept for each lane is
-//! kept under its [`number`]. One that expects something does not sleep at once ([`Expecting`]). The rest of the gateway (the store, the sequencer) has the runtime it was started in.
+//! kept under its [`number`]. One that expects something does not sleep at once ([`Expecting`]). The rest of the gateway (the
+//! store, the sequencer) has the runtime it was started in.
 
 mod expecting;
 
