@@ -28,16 +28,15 @@ def rounds_of(path, keys):
     return runs
 
 
-def rows_of(path, keys):
-    """The medians of a file's columns, by its first `keys` words."""
-    medians = lambda values: [statistics.median(column) for column in zip(*values)]
-    return {key: medians(values) for key, values in rounds_of(path, keys).items()}
+def medians_of(rounds):
+    """The medians of each key's columns."""
+    return {key: [statistics.median(column) for column in zip(*lines)] for key, lines in rounds.items()}
 
 
 def reads(path):
     """Ratios and differences are those within a round, whose runs follow one another: a machine shared with others changes."""
-    median = rows_of(path, 2)
     rounds = rounds_of(path, 2)
+    median = medians_of(rounds)
     print("| connections | way | requests/s | of nginx | of Envoy | median ms | added ms | p99 ms | CPU µs |")
     print("|---|---|---|---|---|---|---|---|---|")
     for (connections, way), (rate, half, late, cpu) in median.items():
@@ -56,7 +55,7 @@ def reads(path):
 
 
 def bodies(path, megabytes, resident):
-    median = rows_of(path, 2)
+    median = medians_of(rounds_of(path, 2))
     print(f"The gateway's resident memory before: {resident} MB.\n")
     print(f"| {megabytes} MB | nginx MB/s | gateway MB/s | of nginx | gateway's resident MB after | highest so far |")
     print("|---|---|---|---|---|---|")

@@ -14,7 +14,6 @@ use base64::engine::general_purpose::STANDARD;
 use countersign_tlog::source::{CHECKPOINT_PATH, HISTORY_PATH};
 use countersign_tlog::tile::{TILE_HEIGHT, TILE_WIDTH};
 use countersign_tlog::{DirSource, TileKind, TilePath, TileSource as _, TileWrite};
-use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use super::error::Error;
 
@@ -185,9 +184,13 @@ impl LogFiles {
 /// in the last minutes: with some thousands of them, a tile took 0.6 ms of processor time.
 fn create_apart(path: &Path) -> io::Result<PathBuf> {
     fs::create_dir(path)?;
-    let folder = File::open(path)?;
-    // other file systems do not know it, and need it less
-    let _ = ioctl_getflags(&folder).and_then(|flags| ioctl_setflags(&folder, flags | IFlags::TOPDIR));
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+        let folder = File::open(path)?;
+        // other file systems do not know it, and need it less
+        let _ = ioctl_getflags(&folder).and_then(|flags| ioctl_setflags(&folder, flags | IFlags::TOPDIR));
+    }
     let apart = path.join(uuid::Uuid::new_v4().simple().to_string());
     fs::create_dir(&apart)?;
     Ok(apart)

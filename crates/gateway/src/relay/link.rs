@@ -320,7 +320,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_broken_is_told() {
-        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "HTTP/1.1 200", "", "SMTP\r\n\r\n"] {
+        let with_headers = |count| format!("HTTP/1.1 204 No Content\r\n{}\r\n", "a: b\r\n".repeat(count));
+        assert_eq!(Upstream::start(with_headers(100), 1).await.ask().await, Ok(0));
+        let crowded = with_headers(101);
+        for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "HTTP/1.1 200", "", "SMTP\r\n\r\n", &crowded] {
             let upstream = Upstream::start(answer.to_owned(), 1).await;
             assert!(upstream.ask().await.is_err(), "{answer}");
         }
