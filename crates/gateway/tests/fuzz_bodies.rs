@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets as plain tests: every seed, and a bounded number of random changes to each.
 //!
-//! The bodies are those of `fuzz/src/bodies`, by path and not by copy; only libFuzzer is missing. So no target can rot, and
-//! what a fuzzer once found stays found, without building everything a second time with instruments in it. The body of
+//! The bodies are those of `fuzz/src/bodies`, by path and not by copy; only libFuzzer is missing. So what a fuzzer once found
+//! stays found, without building everything a second time with instruments in it. The body of
 //! `pg_session` needs what is private to the protocol and runs among the unit tests.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code: an unexpected answer ends the test")]
 

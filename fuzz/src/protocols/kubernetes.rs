@@ -6,6 +6,8 @@ mod body;
 mod class;
 #[path = "../../../crates/gateway/src/protocols/kubernetes/describe.rs"]
 pub mod describe;
+#[path = "../../../crates/gateway/src/protocols/kubernetes/impact.rs"]
+mod impact;
 #[path = "../../../crates/gateway/src/protocols/kubernetes/path.rs"]
 mod path;
 #[path = "../../../crates/gateway/src/protocols/kubernetes/pretty.rs"]

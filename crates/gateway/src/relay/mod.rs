@@ -11,6 +11,7 @@ mod before;
 mod body;
 mod call;
 mod capture;
+mod content;
 pub mod dialect;
 mod grpc;
 pub mod head;
