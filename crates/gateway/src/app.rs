@@ -32,6 +32,7 @@ use crate::identity::people::Roster;
 use crate::identity::provisioning::Provisioner;
 use crate::identity::sign_in::{Reception, SignIn};
 use crate::identity::workload::Workloads;
+use crate::lanes::PerLane;
 use crate::ledger::keys::KeyFile;
 use crate::ledger::{self, Ledger};
 use crate::policies::Policies;
@@ -205,7 +206,7 @@ impl App {
         let relay = Relay::new(gate.clone(), protocols::dialect).context("the targets over HTTP")?;
         let web = http::Listening {
             listener: web,
-            handler: handler(router, Arc::new(relay)),
+            handler: handler(router, PerLane::new(|| Arc::new(relay.beside()))),
             tls: tls(config).context("the HTTP listener")?.for_http(),
             connections_max: config.connections_max,
             stack_bytes: STACK_BYTES,
@@ -239,12 +240,12 @@ impl App {
 
 /// What answers on the HTTP listener: targets first, which no route shadows; then console and API, on the runtime that this
 /// is called on, so that no page that takes its time delays the requests of a lane.
-fn handler(router: Router, relay: Arc<Relay>) -> http::Handler {
+fn handler(router: Router, relays: PerLane<Arc<Relay>>) -> http::Handler {
     let router = TowerToHyperService::new(router);
     let runtime = tokio::runtime::Handle::current();
-    Arc::new(move |request| match relay.is_for(&request) {
+    Arc::new(move |request| match relays.own().is_for(&request) {
         true => {
-            let answering = relay.clone().handle(request);
+            let answering = relays.own().clone().handle(request);
             Box::pin(async move { answering.await.map(Body::new) })
         }
         false => {

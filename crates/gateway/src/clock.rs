@@ -1,4 +1,4 @@
-//! The gateway's clock: the system's, never going back.
+//! The gateway's clock: the system's, not going back.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,11 @@ use countersign_core::action::Timestamp;
 
 use crate::ports::Clock;
 
-/// The later of the system's time and the last time given, so that deadlines hold when the clock is set back.
+/// How far behind the last time given what is kept of it may be: what all threads write, they wait for.
+const STEP_MICROS: i64 = 1_000;
+
+/// The later of the system's time and the last time given, to the millisecond, so that deadlines hold when the clock is set
+/// back.
 #[derive(Debug, Default)]
 pub struct SystemClock {
     last: AtomicI64,
@@ -24,6 +28,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(self.last.fetch_max(micros, Ordering::Relaxed).max(micros))
+        let last = self.last.load(Ordering::Relaxed);
+        if micros.saturating_sub(last) >= STEP_MICROS {
+            self.last.fetch_max(micros, Ordering::Relaxed);
+        }
+        Timestamp::from_micros(micros.max(last))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use countersign_core::action::gate::{GatePart, GateSubject};
 use countersign_core::action::{ActionDigest, Described, Environment, Facts, PersonId, Timestamp};
 use countersign_core::policy::{Bundle, Circumstances, Quorum};
@@ -128,16 +128,22 @@ impl Declared {
     pub fn current(&self) -> Arc<Vec<Incident>> {
         self.0.load_full()
     }
+
+    /// The same, for a moment: who holds many of these, or holds one for long, makes the others slow.
+    fn peek(&self) -> Guard<Arc<Vec<Incident>>> {
+        self.0.load()
+    }
 }
 
-/// One moment's view: the bundle and the people do not change while a question is answered.
+/// One moment's view: the bundle and the people do not change while a question is answered. Not to be kept while something
+/// is waited for.
 pub struct Moment {
     /// The bundle.
-    pub bundle: Arc<Bundle>,
+    pub bundle: Guard<Arc<Bundle>>,
     /// The people.
-    pub people: Arc<Snapshot>,
+    pub people: Guard<Arc<Snapshot>>,
     /// The targets.
-    targets: Arc<targets::ByName>,
+    targets: Guard<Arc<targets::ByName>>,
     /// The time.
     pub now: Timestamp,
     utc_offset_minutes: i32,
@@ -145,7 +151,7 @@ pub struct Moment {
     pub groups_max_age: Option<u32>,
     /// Whether the provider tells of changes by itself (SCIM).
     pub provisions: bool,
-    incidents: Arc<Vec<Incident>>,
+    incidents: Guard<Arc<Vec<Incident>>>,
 }
 
 impl Moment {
@@ -178,7 +184,7 @@ impl Moment {
     /// The same moment under another bundle.
     #[must_use]
     pub fn under(self, bundle: Arc<Bundle>) -> Self {
-        Self { bundle, ..self }
+        Self { bundle: Guard::from_inner(bundle), ..self }
     }
 
     /// Whether an incident counts on a request: one that goes on, declared by somebody who is not suspended and stands outside
@@ -242,14 +248,14 @@ impl Gate {
     /// The view of now.
     pub fn moment(&self) -> Moment {
         Moment {
-            bundle: self.policies.current(),
-            people: self.roster.current(),
-            targets: self.targets.current(),
+            bundle: self.policies.peek(),
+            people: self.roster.peek(),
+            targets: self.targets.peek(),
             now: self.scribe.now(),
             utc_offset_minutes: self.config.utc_offset_minutes,
             groups_max_age: self.config.oidc.as_ref().map(|oidc| oidc.groups_max_age_seconds),
             provisions: self.config.scim.is_some(),
-            incidents: self.declared.current(),
+            incidents: self.declared.peek(),
         }
     }
 

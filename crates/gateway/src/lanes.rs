@@ -1,9 +1,9 @@
 //! One event loop a processor, for connections: whoever wakes a connection's task is then on the same thread mostly, and
 //! no other thread has to be woken for it.
 //!
-//! A connection stays on the lane it was given to, the one with the fewest at that moment; what is kept for each lane is
-//! kept under its [`number`]. One that expects something does not sleep at once ([`Expecting`]). The rest of the gateway (the
-//! store, the sequencer) has the runtime it was started in.
+//! A connection stays on the lane it was given to, the one with the fewest at that moment, and finds there what is kept for
+//! each ([`PerLane`]). One that expects something does not sleep at once ([`Expecting`]). The rest of the gateway (the store,
+//! the sequencer) has the runtime it was started in.
 
 mod expecting;
 
@@ -26,12 +26,32 @@ const TICK: Duration = Duration::from_secs(1);
 const BLOCKING_THREADS_MAX: usize = 64;
 
 thread_local! {
+    /// Which lane this thread is; none where it is no lane's.
     static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Which lane this thread is; none where it is no lane's.
-pub fn number() -> Option<usize> {
-    NUMBER.get()
+/// One of something for each lane, and one for all other threads: what one processor alone writes stays in its caches.
+#[derive(Debug)]
+pub struct PerLane<T> {
+    lanes: Vec<T>,
+    others: T,
+}
+
+impl<T> PerLane<T> {
+    /// Makes them.
+    pub fn new(mut make: impl FnMut() -> T) -> Self {
+        Self { lanes: (0..count()).map(|_| make()).collect(), others: make() }
+    }
+
+    /// This thread's.
+    pub fn own(&self) -> &T {
+        NUMBER.get().and_then(|number| self.lanes.get(number)).unwrap_or(&self.others)
+    }
+}
+
+/// How many lanes there are.
+fn count() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Threads with an event loop each. Dropping them ends their tasks and waits for the threads.
@@ -62,8 +82,7 @@ impl Lanes {
     /// # Errors
     /// The operating system gives no thread or no event queue.
     pub fn open(name: &str, stack_bytes: usize) -> io::Result<Self> {
-        let count = thread::available_parallelism().map_or(1, usize::from);
-        (0..count)
+        (0..count())
             .map(|number| Lane::open(format!("{name}-{number}"), number, stack_bytes))
             .collect::<io::Result<_>>()
             .map(Self)
@@ -109,5 +128,33 @@ impl Drop for Lane {
             // a panic of the loop itself would have ended the gateway's connections already
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn each_lane_has_its_own_and_the_others_share_one() {
+        let lanes = Lanes::open("test", 1 << 20).expect("threads");
+        let counted = Arc::new(PerLane::new(AtomicUsize::default));
+        let (tell, told) = mpsc::channel();
+        for _ in 0..count() {
+            let (counted, tell) = (counted.clone(), tell.clone());
+            lanes.spawn(move || async move {
+                counted.own().fetch_add(1, Ordering::Relaxed);
+                tell.send(()).expect("somebody listens");
+                std::future::pending::<()>().await // the next goes to another lane
+            });
+        }
+        (0..count()).for_each(|_| told.recv().expect("it ran"));
+        counted.own().fetch_add(10, Ordering::Relaxed);
+        let theirs = counted.clone();
+        thread::spawn(move || theirs.own().fetch_add(10, Ordering::Relaxed)).join().expect("it ran");
+        assert!(counted.lanes.iter().all(|own| own.load(Ordering::Relaxed) == 1));
+        assert_eq!(counted.own().load(Ordering::Relaxed), 20);
     }
 }

@@ -21,6 +21,7 @@ use countersign_core::pattern::{Likeness, Offer, Unlike};
 use countersign_core::policy::{Decision, Mask, MaskedColumn, Memo, Quorum, Terms};
 use countersign_core::record::Event;
 use countersign_core::review::{Closed, Matter, Review, Vote, tokens};
+use uuid::{ContextV7, Uuid};
 
 use crate::codes::Code;
 use crate::gate::{Change, Gate, summary};
@@ -36,6 +37,16 @@ use self::refusals::{denied, left, outcome, still_open};
 const EXACT_INTEGER_MAX: u64 = (1 << 53) - 1;
 /// How often one call may find that its approval was used by another before it gives up.
 const TURNS_MAX: usize = 32;
+
+thread_local! {
+    /// Counts the ids of a millisecond; threads that shared one would wait for each other.
+    static IDS: ContextV7 = const { ContextV7::new() };
+}
+
+/// The id of an attempt that begins now.
+pub fn attempt() -> ActionId {
+    ActionId::new(IDS.with(|ids| Uuid::new_v7(uuid::Timestamp::now(ids))).to_string())
+}
 
 /// One captured message, and the connection it came on.
 pub trait Call: Send {
@@ -153,9 +164,10 @@ pub enum Held<T> {
 /// [`Refusal`], recorded already; nothing reached the upstream.
 pub async fn run<C: Call>(gate: &Gate, call: &mut C) -> Result<C::Done, Refusal> {
     let mut request = call.describe(gate)?;
-    let moment = gate.moment();
-    let none = BTreeSet::new();
-    let mut decision = moment.bundle.decide_again(&request, &moment.with(request.described(), &none), call.memo());
+    let mut decision = {
+        let (moment, none) = (gate.moment(), BTreeSet::new());
+        moment.bundle.decide_again(&request, &moment.with(request.described(), &none), call.memo())
+    };
     if !matches!(decision, Decision::Permit(_)) || !request.described().facts.effect_free() {
         request = request.showing(call.shown());
     }
@@ -302,7 +314,7 @@ pub(crate) async fn ask(
     let card = card.map_err(|e| Refusal::new(Code::RecordUnavailable, e.to_string()))?;
     let opened_at = gate.scribe.now();
     let expires = terms.obligations.expires_seconds.unwrap_or(gate.config.waits.expires);
-    let id = ReviewId::new(uuid::Uuid::now_v7().to_string());
+    let id = ReviewId::new(Uuid::now_v7().to_string());
     let expires_at = opened_at.plus_seconds(i64::from(expires));
     let event = Event::ReviewOpened {
         review: id.clone(),

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use countersign_core::action::digest::canonical;
 use countersign_core::action::gate::{GatePart, GateStep};
 use countersign_core::action::redact::{Pattern, Redaction};
@@ -84,6 +84,11 @@ impl Targets {
     /// Those in force.
     pub fn current(&self) -> Arc<ByName> {
         self.in_force.load_full()
+    }
+
+    /// The same, for a moment: who holds many of these, or holds one for long, makes the others slow.
+    pub fn peek(&self) -> Guard<Arc<ByName>> {
+        self.in_force.load()
     }
 
     /// What the configuration says of a target, where that is not in force.

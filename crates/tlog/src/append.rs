@@ -46,6 +46,9 @@ pub struct TileWrite {
     pub bytes: Vec<u8>,
 }
 
+/// Room that is made at once for the entries of a tile: what those of ordinary records take.
+const ROOM_BYTES_MAX: usize = 256 * 1024;
+
 /// The writing end of a log.
 #[derive(Debug, Clone, Default)]
 pub struct Appender {
@@ -95,7 +98,7 @@ impl Appender {
     /// Adds `leaves` and returns every file that changes: full tiles, then the partial ones of the new size.
     ///
     /// All or nothing: on an error the appender is as before.
-    pub fn append(&mut self, leaves: &[Vec<u8>]) -> Result<Vec<TileWrite>, Error> {
+    pub fn append(&mut self, leaves: &[impl AsRef<[u8]>]) -> Result<Vec<TileWrite>, Error> {
         self.admit(leaves)?;
         if leaves.is_empty() {
             return Ok(Vec::new());
@@ -103,18 +106,19 @@ impl Appender {
         let before = self.size();
         let mut writes = Vec::new();
         for leaf in leaves {
-            self.push(leaf, &mut writes);
+            self.push(leaf.as_ref(), &mut writes);
         }
         self.write_partials(before, &mut writes);
         Ok(writes)
     }
 
-    fn admit(&self, leaves: &[Vec<u8>]) -> Result<(), Error> {
+    fn admit(&self, leaves: &[impl AsRef<[u8]>]) -> Result<(), Error> {
         if leaves.len() as u64 > TREE_SIZE_MAX - self.size() {
             return Err(Error::TreeTooLarge);
         }
-        match leaves.iter().position(|leaf| leaf.len() > LEAF_BYTES_MAX) {
-            Some(position) => Err(Error::LeafTooLarge { position, bytes: leaves[position].len() }),
+        let mut lengths = leaves.iter().map(|leaf| leaf.as_ref().len()).enumerate();
+        match lengths.find(|(_, bytes)| *bytes > LEAF_BYTES_MAX) {
+            Some((position, bytes)) => Err(Error::LeafTooLarge { position, bytes }),
             None => Ok(()),
         }
     }
@@ -125,7 +129,8 @@ impl Appender {
         self.edge.push(leaf_hash(leaf), |tile| {
             if tile.path.kind() == TileKind::Hashes(0) {
                 let path = entries_beside(tile.path);
-                writes.push(TileWrite { path, bytes: std::mem::take(entries) });
+                let room = Vec::with_capacity(entries.len().min(ROOM_BYTES_MAX)); // the next takes as much, mostly
+                writes.push(TileWrite { path, bytes: std::mem::replace(entries, room) });
             }
             writes.push(TileWrite { path: tile.path, bytes: encode_hashes(&tile.hashes) });
         });

@@ -73,14 +73,18 @@ impl Repeats {
     /// As [`Described::digest`].
     pub(super) fn digest(&mut self, described: &Described) -> Result<ActionDigest, NotCanonical> {
         let at = self.0.iter().position(|kept| kept.is_of(described));
-        let kept = match at.and_then(|at| self.0.remove(at)) {
-            Some(kept) => kept,
-            None => Kept::new(described)?,
-        };
-        let digest = kept.digest(described);
-        self.0.truncate(KEPT_MAX - 1);
-        self.0.push_front(kept);
-        Ok(digest)
+        if at != Some(0) {
+            let kept = match at.and_then(|at| self.0.remove(at)) {
+                Some(kept) => kept,
+                None => Kept::new(described)?,
+            };
+            self.0.truncate(KEPT_MAX - 1);
+            self.0.push_front(kept); // the last one first
+        }
+        match self.0.front() {
+            Some(kept) => Ok(kept.digest(described)),
+            None => described.digest(),
+        }
     }
 }
 

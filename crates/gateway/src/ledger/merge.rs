@@ -4,8 +4,10 @@
 //! Where a side was read only in part, merging stops when that part is used up: what follows may be earlier than the rest
 //! of the other side.
 
+use bytes::Bytes;
 use countersign_core::action::{ActionId, Timestamp};
 use countersign_core::record::Status;
+use memchr::memmem;
 use serde::Deserialize;
 
 use super::error::Error;
@@ -23,7 +25,7 @@ pub(super) struct Lot<T> {
 /// Leaves in the order of the log, and where each side then stands.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) leaves: Vec<Vec<u8>>,
+    pub(super) leaves: Vec<Bytes>,
     /// Outcomes among the journal's leaves.
     pub(super) ended: Vec<Ended>,
     pub(super) store_seq: u64,
@@ -37,21 +39,18 @@ pub(super) fn journal_position(head: &LogHead) -> Position {
     Position { file: head.journal_file, offset: head.journal_offset }
 }
 
-/// A journal entry as far as it matters here; other fields belong to the record alone.
+/// What an outcome's leaf has, written as canonical JSON writes it, which no text inside of it can look like.
+const OF_OUTCOMES: &[u8] = br#""kind":"action.outcome""#;
+
+/// A leaf as far as it matters here; other fields belong to the record alone.
+#[derive(Deserialize)]
 struct Timed {
     at: Timestamp,
-    ended: Option<Ended>,
-    entry: Entry,
-}
-
-#[derive(Deserialize)]
-struct Kinded {
-    at: Timestamp,
-    kind: String,
 }
 
 #[derive(Deserialize)]
 struct Outcome {
+    kind: String,
     id: ActionId,
     status: Status,
     #[serde(default)]
@@ -61,8 +60,7 @@ struct Outcome {
 /// Merges two lots that begin at `head`.
 pub(super) fn merge(head: &LogHead, records: Lot<PendingRecord>, entries: Lot<Entry>) -> Result<Batch, Error> {
     refuse_disorder(head.store_seq, &records.items)?;
-    let timed = entries.items.into_iter().map(timed).collect::<Result<Vec<_>, _>>()?;
-    let capacity = records.items.len() + timed.len();
+    let capacity = records.items.len() + entries.items.len();
     let mut batch = Batch {
         leaves: Vec::with_capacity(capacity),
         ended: Vec::new(),
@@ -71,10 +69,10 @@ pub(super) fn merge(head: &LogHead, records: Lot<PendingRecord>, entries: Lot<En
         is_last: false,
     };
     let mut records_left = records.items.into_iter().peekable();
-    let mut timed_left = timed.into_iter().peekable();
+    let mut entries_left = entries.items.into_iter().peekable();
     loop {
-        let is_store_next = match (records_left.peek(), timed_left.peek()) {
-            (Some(record), Some(timed)) => record.at <= timed.at,
+        let is_store_next = match (records_left.peek(), entries_left.peek()) {
+            (Some(record), Some(entry)) => record.at <= time_of(entry)?,
             (Some(_), None) if entries.is_all => true,
             (None, Some(_)) if records.is_all => false,
             _ => break,
@@ -82,10 +80,10 @@ pub(super) fn merge(head: &LogHead, records: Lot<PendingRecord>, entries: Lot<En
         if is_store_next {
             batch.take_record(records_left.next());
         } else {
-            batch.take_entry(timed_left.next());
+            batch.take_entry(entries_left.next())?;
         }
     }
-    let is_used_up = records_left.peek().is_none() && timed_left.peek().is_none();
+    let is_used_up = records_left.peek().is_none() && entries_left.peek().is_none();
     batch.is_last = is_used_up && records.is_all && entries.is_all;
     Ok(batch)
 }
@@ -94,14 +92,15 @@ impl Batch {
     fn take_record(&mut self, record: Option<PendingRecord>) {
         let Some(record) = record else { return };
         self.store_seq = record.seq;
-        self.leaves.push(record.leaf);
+        self.leaves.push(record.leaf.into());
     }
 
-    fn take_entry(&mut self, timed: Option<Timed>) {
-        let Some(timed) = timed else { return };
-        self.journal = timed.entry.after;
-        self.leaves.push(timed.entry.leaf);
-        self.ended.extend(timed.ended);
+    fn take_entry(&mut self, entry: Option<Entry>) -> Result<(), Error> {
+        let Some(entry) = entry else { return Ok(()) };
+        self.ended.extend(ended(&entry)?);
+        self.journal = entry.after;
+        self.leaves.push(entry.leaf);
+        Ok(())
     }
 }
 
@@ -116,18 +115,25 @@ fn refuse_disorder(after: u64, records: &[PendingRecord]) -> Result<(), Error> {
     Ok(())
 }
 
-fn timed(entry: Entry) -> Result<Timed, Error> {
-    let after = entry.after;
-    let refuse = |cause| Error::NotARecord { file: after.file, offset: after.offset, cause };
-    let kinded: Kinded = serde_json::from_slice(&entry.leaf).map_err(refuse)?;
-    let ended = match kinded.kind.as_str() {
-        "action.outcome" => Some(ended(&entry.leaf).map_err(refuse)?),
-        _ => None,
-    };
-    Ok(Timed { at: kinded.at, ended, entry })
+/// When an entry happened. Only asked where the store has something too: a journal is in the order of its times.
+fn time_of(entry: &Entry) -> Result<Timestamp, Error> {
+    let timed: Timed = serde_json::from_slice(&entry.leaf).map_err(|cause| not_a_record(entry, cause))?;
+    Ok(timed.at)
 }
 
-fn ended(leaf: &[u8]) -> Result<Ended, serde_json::Error> {
-    let outcome: Outcome = serde_json::from_slice(leaf)?;
-    Ok(Ended { id: outcome.id, status: outcome.status, error: outcome.error })
+/// What ended, where an entry is an outcome.
+fn ended(entry: &Entry) -> Result<Option<Ended>, Error> {
+    if memmem::find(&entry.leaf, OF_OUTCOMES).is_none() {
+        return Ok(None);
+    }
+    let outcome: Outcome = serde_json::from_slice(&entry.leaf).map_err(|cause| not_a_record(entry, cause))?;
+    Ok((outcome.kind == "action.outcome").then_some(Ended {
+        id: outcome.id,
+        status: outcome.status,
+        error: outcome.error,
+    }))
+}
+
+fn not_a_record(entry: &Entry, cause: serde_json::Error) -> Error {
+    Error::NotARecord { file: entry.after.file, offset: entry.after.offset, cause }
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use countersign_tlog::proof::{consistency, verify_consistency};
 use countersign_tlog::source::CHECKPOINT_PATH;
 use countersign_tlog::{Appender, Checkpoint, Signer, TileSource as _, TreeHead, VerifierKey};
@@ -75,7 +76,7 @@ impl Writer {
     }
 
     /// Adds leaves: writes their tiles, then signs.
-    pub(super) fn seal(&mut self, leaves: &[Vec<u8>]) -> Result<Signed, Error> {
+    pub(super) fn seal(&mut self, leaves: &[Bytes]) -> Result<Signed, Error> {
         let writes = self.appender.append(leaves)?;
         if self.appender.size() <= self.signed_size {
             return Err(Error::NotGrowing { from: self.signed_size, to: self.appender.size() });

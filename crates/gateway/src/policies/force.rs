@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use countersign_core::action::{BundleDigest, PersonId, ReviewId};
 use countersign_core::policy::{Bundle, Source};
 use countersign_core::record::{Event, Record};
@@ -122,6 +122,11 @@ impl Policies {
     /// The bundle in force.
     pub fn current(&self) -> Arc<Bundle> {
         self.current.load_full()
+    }
+
+    /// The same, for a moment: who holds many of these, or holds one for long, makes the others slow.
+    pub fn peek(&self) -> Guard<Arc<Bundle>> {
+        self.current.load()
     }
 
     /// Why the files on disk are not in force, if they are not.

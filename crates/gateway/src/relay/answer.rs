@@ -137,6 +137,8 @@ fn json<T: Serialize>(status: StatusCode, media: &'static str, body: &T) -> Resp
     response
 }
 
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
 /// What a client prefers (RFC 7240): to be told at once that it has to wait, or after so many seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Preference {
@@ -147,7 +149,7 @@ pub(super) struct Preference {
 impl Preference {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
-        let texts = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let texts = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         for preference in texts.flat_map(|text| text.split(',')) {
             let preference = preference.split(';').next().unwrap_or_default();
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -162,7 +164,7 @@ impl Preference {
 
     /// What is left of the preferences for the upstream.
     pub(super) fn rest(headers: &HeaderMap) -> Option<HeaderValue> {
-        let texts = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let texts = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         let others = texts.flat_map(|text| text.split(',')).map(str::trim).filter(|preference| {
             let name = preference.split([';', '=']).next().unwrap_or_default().trim();
             !name.is_empty() && !name.eq_ignore_ascii_case("respond-async") && !name.eq_ignore_ascii_case("wait")

@@ -57,7 +57,7 @@ type Pair = (Arc<str>, String);
 
 /// All that is kept.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<HashMap<Pair, Vec<Before>>>);
+pub(super) struct Pool(Mutex<HashMap<Pair, Vec<Box<Before>>>>);
 
 impl Pool {
     /// What a key's requests to a target had before; nothing yet if none had.
@@ -67,7 +67,7 @@ impl Pool {
         Lent { pool: self.clone(), pair, before }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Pair, Vec<Before>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Pair, Vec<Box<Before>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // a map is valid after any panic
     }
 }
@@ -76,7 +76,7 @@ impl Pool {
 pub(super) struct Lent {
     pool: Arc<Pool>,
     pair: Pair,
-    before: Option<Before>,
+    before: Option<Box<Before>>,
 }
 
 impl Lent {

@@ -167,9 +167,9 @@ impl Answering {
     }
 
     /// The upstream's, with what has to be recorded of it, and whose it is.
-    pub(super) fn passing(body: Arriving, recording: Option<Recording>, tenure: Tenure) -> Self {
+    pub(super) fn passing(body: Arriving, recording: Option<Recording>, tenure: impl FnOnce() -> Tenure) -> Self {
         let left = body.size_hint().exact();
-        let tenure = left.is_none_or(|left| left > SHORT_BYTES_MAX).then_some(tenure);
+        let tenure = left.is_none_or(|left| left > SHORT_BYTES_MAX).then(tenure);
         Answering::Upstream(Box::new(Passing { body, left, recording, last: None, paying: None, tenure, over: None }))
     }
 }

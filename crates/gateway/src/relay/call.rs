@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::{Redacted, Redactor};
 use countersign_core::action::request::{AwsFacts, RequestClass};
-use countersign_core::action::{ActionId, ActionRequest, Described, Facts, SealedPayload};
+use countersign_core::action::{ActionRequest, Described, Facts, SealedPayload};
 use countersign_core::grant::Permit;
 use countersign_core::pattern::{Likeness, Unlike};
 use countersign_core::policy::{Mask, MaskedColumn, Memo};
@@ -23,7 +23,8 @@ use super::capture::{self, Bound, Captured, Carried, broken};
 use super::idempotency::Ticket;
 use super::outcome::Recording;
 use super::rehearse::rehearse;
-use super::subject::{Doorman, Subject};
+use super::serve::Relay;
+use super::subject::Subject;
 use super::tenure::Tenure;
 use super::upstream::{Extras, SendError, Upstream};
 use super::{location, tunnel};
@@ -42,7 +43,7 @@ const UNTOLD: &str = "nothing tells what this request would change";
 
 /// One request on its way down the line.
 pub(super) struct RelayCall {
-    pub(super) gate: Arc<Gate>,
+    pub(super) relay: Arc<Relay>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) subject: Subject,
     pub(super) captured: Captured,
@@ -65,8 +66,6 @@ pub(super) struct RelayCall {
     pub(super) reviewed: bool,
     /// The key by which the same request is run once.
     pub(super) idempotent: Option<Ticket>,
-    /// Who knows whether the requester may still go on.
-    pub(super) doorman: Arc<Doorman>,
 }
 
 impl RelayCall {
@@ -94,7 +93,7 @@ impl RelayCall {
         let content = self.captured.content();
         let rehearsal = dialect.rehearsal(head, &dialect.describe(head, content, rules))?;
         content.bytes()?; // what was not read cannot be sent twice
-        let found = rehearse(&self.upstream, &*self.gate.vault, &self.captured, &rehearsal).await;
+        let found = rehearse(&self.upstream, &*self.relay.gate.vault, &self.captured, &rehearsal).await;
         let unread = || "what the upstream answered cannot be read".to_owned();
         Some(found.and_then(|found| dialect.rehearsed(head, content, rules, &found).ok_or_else(unread)))
     }
@@ -113,7 +112,7 @@ impl RelayCall {
     }
 
     fn tenure(&self) -> Tenure {
-        Tenure { gate: self.gate.clone(), doorman: self.doorman.clone(), subject: self.subject.clone() }
+        Tenure { relay: self.relay.clone(), subject: self.subject.clone() }
     }
 
     /// The body, as the payload binds it.
@@ -153,14 +152,14 @@ impl RelayCall {
             return Err(Trouble::NotSent(Refusal::new(Code::Cancelled, "the client left")));
         }
         if let Some(ticket) = &self.idempotent {
-            Box::pin(ticket.begin(&self.gate)).await.map_err(Trouble::NotSent)?;
+            Box::pin(ticket.begin(&self.relay.gate)).await.map_err(Trouble::NotSent)?;
         }
         let Captured { head, upgrade, trailers, .. } = &self.captured;
         let socket_key = head.headers.get(SEC_WEBSOCKET_KEY).filter(|_| upgrade.is_some()).cloned();
         let extras = Extras { upgrade: upgrade.is_some(), trailers: *trailers, socket_key };
-        let sent = self.upstream.send(&*self.gate.vault, outgoing, body, extras).await;
+        let sent = self.upstream.send(&*self.relay.gate.vault, outgoing, body, extras).await;
         if let (Err(SendError::NotSent(_)), Some(ticket)) = (&sent, &self.idempotent) {
-            Box::pin(ticket.release(&self.gate)).await;
+            Box::pin(ticket.release(&self.relay.gate)).await;
         }
         let mut answer = sent.map_err(|error| match error {
             SendError::NotSent(problem) => Trouble::NotSent(
@@ -182,7 +181,7 @@ impl RelayCall {
         }
         let headers = location::rewritten(super::headers::of_answer(answer.headers()), &self.upstream, &self.prefix);
         let (parts, incoming) = answer.into_parts();
-        let mut response = Response::new(Answering::passing(incoming, recording.take(), self.tenure()));
+        let mut response = Response::new(Answering::passing(incoming, recording.take(), || self.tenure()));
         *response.status_mut() = parts.status;
         *response.headers_mut() = headers;
         Ok(response)
@@ -207,7 +206,7 @@ impl Call for RelayCall {
             self.before.get().remember(digest, facts)
         });
         let described = Described {
-            id: ActionId::new(uuid::Uuid::now_v7().to_string()),
+            id: pipeline::attempt(),
             requester: self.subject.requester.clone(),
             on_behalf_of: self.subject.on_behalf_of.clone(),
             closure: self.subject.closure.clone(),
@@ -359,12 +358,12 @@ impl Call for RelayCall {
         payload: SealedPayload,
         owed: Option<Receipt>,
     ) -> Result<Response<Answering>, Refusal> {
-        let mut recording = Recording::begin(&self.gate, permit.action().clone(), permit.level());
-        let gate = self.gate.clone();
+        let mut recording = Recording::begin(&self.relay.gate, permit.action().clone(), permit.level());
+        let relay = self.relay.clone();
         let paying = async {
             let Some(owed) = owed else { return Ok(()) };
             tokio::task::yield_now().await; // it is sent first, and what is owed is paid while the upstream is at work
-            pipeline::pay(&gate, owed).await
+            pipeline::pay(&relay.gate, owed).await
         };
         let (answer, paid) = futures::join!(self.dispatch(permit, payload, &mut recording), paying);
         paid?; // before a byte of the answer leaves

@@ -49,6 +49,9 @@ const NAMED: &[&str] =
 const OFFERS: &str = "x-stream-protocol-version";
 /// Headers that ask for another method than the request line has.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+/// What a browser says of what it asks for.
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// What `Connection` may name: its own words, and what never gets further anyway.
 const CONNECTION_OPTIONS: [&str; 6] = ["close", "keep-alive", "upgrade", "te", "http2-settings", "proxy-connection"];
 /// Headers that belong to one connection (RFC 9110 §7.6.1).
@@ -119,10 +122,10 @@ fn check(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::Unsupported, message));
     }
     // what a browser opens as a page would be one of this host's, beside the console
-    let page = |name: &str, kinds: &[&[u8]]| headers.get(name).is_some_and(|kind| kinds.contains(&kind.as_bytes()));
-    let opened = page("sec-fetch-mode", &[b"navigate", b"nested-navigate"]);
-    if opened
-        || page("sec-fetch-dest", &[b"script", b"worker", b"sharedworker", b"serviceworker", b"iframe", b"object"])
+    let page =
+        |name: HeaderName, kinds: &[&[u8]]| headers.get(name).is_some_and(|kind| kinds.contains(&kind.as_bytes()));
+    let opened = page(SEC_FETCH_MODE, &[b"navigate", b"nested-navigate"]);
+    if opened || page(SEC_FETCH_DEST, &[b"script", b"worker", b"sharedworker", b"serviceworker", b"iframe", b"object"])
     {
         return Err(Refusal::new(Code::CrossSite, "answers of targets are not opened as pages in a browser"));
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use countersign_core::action::{PayloadDigest, Timestamp};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
@@ -28,6 +28,7 @@ const KEY_BYTES_MAX: usize = 255;
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// The most answers that are kept.
 const ANSWERS_MAX: usize = 10_000;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(KIND);
 /// What the store calls it.
 const KIND: &str = "idempotency-key";
 
@@ -62,7 +63,7 @@ impl Ticket {
         headers: &HeaderMap,
         payload: impl FnOnce() -> Vec<u8>,
     ) -> Result<Option<Self>, Refusal> {
-        let Some(key) = headers.get("idempotency-key").filter(|_| !method.is_safe()) else { return Ok(None) };
+        let Some(key) = headers.get(IDEMPOTENCY_KEY).filter(|_| !method.is_safe()) else { return Ok(None) };
         if key.len() > KEY_BYTES_MAX {
             let message = format!("the `Idempotency-Key` is longer than {KEY_BYTES_MAX} bytes");
             return Err(Refusal::new(Code::BadRequest, message));

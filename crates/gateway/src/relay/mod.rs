@@ -12,6 +12,7 @@ mod body;
 mod call;
 mod capture;
 mod content;
+mod credential;
 pub mod dialect;
 mod grpc;
 pub mod head;

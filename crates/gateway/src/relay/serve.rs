@@ -26,6 +26,7 @@ use crate::config::{Auth, Protocol, Target};
 use crate::gate::Gate;
 use crate::pipeline::{self, Waiting};
 use crate::refusal::Refusal;
+use crate::targets::ByName;
 
 /// What every target's path begins with.
 const ROOT: &str = "/t/";
@@ -44,16 +45,29 @@ const UNUSABLE: Duration = Duration::from_secs(10);
 /// Makes the dialect of a target.
 pub type Dialects = fn(&Target) -> Result<Arc<dyn Dialect>, String>;
 
-/// The targets over HTTP.
+/// The targets over HTTP, as one lane serves them.
 pub struct Relay {
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) doorman: Doorman,
+    upstreams: Mutex<Upstreams>,
+    /// By key and target.
+    before: Arc<Pool>,
+    shared: Arc<Shared>,
+}
+
+/// What the relays of all lanes have.
+struct Shared {
     dialects: Dialects,
-    doorman: Arc<Doorman>,
     /// Those that somebody asked for, each in the form that was in force then.
     upstreams: Mutex<BTreeMap<String, Opened>>,
     answers: Answers,
-    /// By key and target.
-    before: Arc<Pool>,
+}
+
+/// A lane's own upstreams, in the forms of the targets in force.
+#[derive(Default)]
+struct Upstreams {
+    in_force: Arc<ByName>,
+    own: BTreeMap<String, Arc<Upstream>>,
 }
 
 /// A target, in the form that somebody asked for.
@@ -107,13 +121,13 @@ impl Relay {
     /// # Errors
     /// [`TargetError`]: one of them cannot be used.
     pub fn new(gate: Arc<Gate>, dialects: Dialects) -> Result<Self, TargetError> {
+        let shared = Shared { dialects, upstreams: Mutex::default(), answers: Answers::default() };
         let relay = Self {
             gate,
-            dialects,
-            doorman: Arc::default(),
+            doorman: Doorman::default(),
             upstreams: Mutex::default(),
-            answers: Answers::default(),
             before: Arc::default(),
+            shared: Arc::new(shared),
         };
         let in_force = relay.gate.targets.current();
         for target in in_force.values().filter(|target| target.protocol.is_http()) {
@@ -129,6 +143,18 @@ impl Relay {
         Ok(relay)
     }
 
+    /// The same for another lane: what every request counts and locks is each lane's own, and stays in its processor's caches.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            gate: self.gate.clone(),
+            doorman: self.doorman.beside(),
+            upstreams: Mutex::default(),
+            before: Arc::default(),
+            shared: self.shared.clone(),
+        }
+    }
+
     /// Whether a request is for one of the targets.
     pub fn is_for<B>(&self, request: &Request<B>) -> bool {
         request.uri().path().starts_with(ROOT) || self.by_host(request).is_some()
@@ -140,7 +166,7 @@ impl Relay {
             Some(authority) => authority.as_str(),
             None => request.headers().get(HOST)?.to_str().ok()?,
         };
-        let in_force = self.gate.targets.current();
+        let in_force = self.gate.targets.peek();
         let mut found = in_force.values().filter_map(|target| Named::of(target, host));
         let first = found.next();
         first.filter(|first| found.all(|other| other.target == first.target))
@@ -162,14 +188,15 @@ impl Relay {
         // in a box of its own, which is gone while the request waits
         match Box::pin(self.captured(request)).await {
             Ok(call) => {
-                let before = call.idempotent.as_ref().map(|ticket| self.answers.before(ticket, self.gate.scribe.now()));
+                let before =
+                    call.idempotent.as_ref().map(|ticket| self.shared.answers.before(ticket, self.gate.scribe.now()));
                 match before.transpose() {
                     Ok(None | Some(None)) => {}
                     Ok(Some(Some(response))) => return response,
                     Err(refusal) => return refused(Some(&call.upstream), by_grpc, bare(&refusal)),
                 }
                 let departed = call.departed.clone().drop_guard();
-                let walked = tokio::spawn(self.walk(call, by_grpc)).await;
+                let walked = tokio::spawn(walk(call, by_grpc)).await;
                 departed.disarm();
                 walked.unwrap_or_else(|_| {
                     let refusal = Refusal::new(Code::RecordUnavailable, "the gateway failed inside; its log says more");
@@ -180,36 +207,7 @@ impl Relay {
         }
     }
 
-    /// Walks the line. In a task of its own: what has begun is brought to its end though the client may leave, and those that
-    /// arrive together are read before any is walked, which is quicker than one after the other.
-    async fn walk(self: Arc<Self>, mut call: Box<RelayCall>, by_grpc: bool) -> Response<Answering> {
-        let done = Box::pin(pipeline::run(&self.gate, &mut *call)).await;
-        call.before.give_back(); // the next may have it
-        let kept = match (done, call.idempotent.take()) {
-            (Ok(Ok(response)), Some(ticket)) => {
-                Box::pin(self.answers.keep(ticket, response, self.gate.scribe.now())).await
-            }
-            (Ok(done), _) => done,
-            (Err(refusal), _) => Err(refusal),
-        };
-        let refusal = match kept {
-            Ok(response) => return response,
-            Err(refusal) => refusal,
-        };
-        let waiting = call.waiting.as_ref();
-        let action =
-            waiting.map(|Waiting { review, .. }| format!("{}/api/v1/actions/{review}", self.gate.config.public_url));
-        let words = Refused {
-            refusal: &refusal,
-            waiting,
-            action: action.as_deref(),
-            head: Some(&call.captured.head),
-            preferred_async: call.preference.respond_async,
-        };
-        refused(Some(&call.upstream), by_grpc, words)
-    }
-
-    async fn captured(&self, request: Request<Incoming>) -> Result<Box<RelayCall>, Turned> {
+    async fn captured(self: &Arc<Self>, request: Request<Incoming>) -> Result<Box<RelayCall>, Turned> {
         let early = |refusal: Refusal| Turned { refusal, upstream: None };
         let host = self.by_host(&request);
         let addressed = addressed(&request, host).map_err(early)?;
@@ -238,7 +236,7 @@ impl Relay {
     }
 
     async fn described(
-        &self,
+        self: &Arc<Self>,
         mut request: Request<Incoming>,
         upstream: &Arc<Upstream>,
         (prefix, path): (String, String),
@@ -274,7 +272,7 @@ impl Relay {
         let Head { method, headers, .. } = &captured.head;
         let idempotent = Ticket::of(of, method, headers, || captured.payload())?;
         Ok(Box::new(RelayCall {
-            gate: self.gate.clone(),
+            relay: self.clone(),
             before: self.before.lend(subject.key.clone(), &upstream.config.name),
             upstream: upstream.clone(),
             subject,
@@ -288,19 +286,30 @@ impl Relay {
             rehearsed: None,
             reviewed: false,
             idempotent,
-            doorman: self.doorman.clone(),
         }))
     }
 
     /// The upstream of a target as it is in force.
     fn upstream(&self, name: &str) -> Result<Arc<Upstream>, Refusal> {
-        let in_force = self.gate.targets.current();
+        let in_force = self.gate.targets.peek();
+        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
+        if !Arc::ptr_eq(&upstreams.in_force, &in_force) {
+            upstreams.own.retain(|name, known| in_force.get(name) == Some(&known.config));
+            upstreams.in_force = in_force.clone();
+        }
+        if let Some(known) = upstreams.own.get(name) {
+            return Ok(known.clone());
+        }
         let target = self.gate.targets.spoken(&in_force, name, Protocol::is_http)?;
-        self.open(target).map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))
+        let opened = self.open(target).map_err(|error| Refusal::new(Code::UpstreamUnavailable, error.to_string()))?;
+        let own = Arc::new(opened.beside());
+        upstreams.own.insert(name.to_owned(), own.clone());
+        Ok(own)
     }
 
+    /// What all lanes have of an upstream.
     fn open(&self, target: &Target) -> Result<Arc<Upstream>, TargetError> {
-        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
+        let mut upstreams = self.shared.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
         match upstreams.get(&target.name) {
             Some(Opened::Usable(known)) if known.config == *target => return Ok(known.clone()),
             Some(Opened::Unusable(kept)) if kept.0 == *target && kept.1.elapsed() < UNUSABLE => {
@@ -318,9 +327,39 @@ impl Relay {
     }
 
     fn made(&self, target: &Target) -> Result<Upstream, TargetError> {
-        let dialect = (self.dialects)(target).map_err(|problem| TargetError::new(target, problem))?;
+        let dialect = (self.shared.dialects)(target).map_err(|problem| TargetError::new(target, problem))?;
         Upstream::new(target.clone(), dialect, &self.gate.config.data_dir)
     }
+}
+
+/// Walks the line. In a task of its own: what has begun is brought to its end though the client may leave, and those that
+/// arrive together are read before any is walked, which is quicker than one after the other.
+async fn walk(mut call: Box<RelayCall>, by_grpc: bool) -> Response<Answering> {
+    let relay = call.relay.clone();
+    let done = Box::pin(pipeline::run(&relay.gate, &mut *call)).await;
+    call.before.give_back(); // the next may have it
+    let kept = match (done, call.idempotent.take()) {
+        (Ok(Ok(response)), Some(ticket)) => {
+            Box::pin(relay.shared.answers.keep(ticket, response, relay.gate.scribe.now())).await
+        }
+        (Ok(done), _) => done,
+        (Err(refusal), _) => Err(refusal),
+    };
+    let refusal = match kept {
+        Ok(response) => return response,
+        Err(refusal) => refusal,
+    };
+    let waiting = call.waiting.as_ref();
+    let action =
+        waiting.map(|Waiting { review, .. }| format!("{}/api/v1/actions/{review}", relay.gate.config.public_url));
+    let words = Refused {
+        refusal: &refusal,
+        waiting,
+        action: action.as_deref(),
+        head: Some(&call.captured.head),
+        preferred_async: call.preference.respond_async,
+    };
+    refused(Some(&call.upstream), by_grpc, words)
 }
 
 /// Which target a request is for. One that names it twice, and differently, is refused.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::action::{PersonId, PersonRef, Requester, Timestamp};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use zeroize::Zeroizing;
 
 use crate::codes::Code;
@@ -31,7 +31,7 @@ const KNOWN_MAX: usize = 10_000;
 /// The longest credential that is looked at.
 const SECRET_BYTES_MAX: usize = 8 * 1024;
 /// Where clients of AWS put the token of a session.
-const AMZ_TOKEN: &str = "x-amz-security-token";
+const AMZ_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// Who asks, as all requests of one key have it.
 #[derive(Debug, Clone)]
@@ -52,14 +52,20 @@ struct Known {
     at: Instant,
 }
 
-/// Tells who sends a request.
+/// Tells who sends a request of one lane.
 #[derive(Default)]
 pub(super) struct Doorman {
     known: Mutex<HashMap<SecretHash, Known>>,
-    adopting: tokio::sync::Mutex<()>,
+    /// One for all lanes.
+    adopting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Doorman {
+    /// The same for another lane.
+    pub(super) fn beside(&self) -> Self {
+        Self { known: Mutex::default(), adopting: self.adopting.clone() }
+    }
+
     /// Who sends a request with these headers and query.
     ///
     /// # Errors
@@ -88,7 +94,7 @@ impl Doorman {
     }
 
     async fn find(&self, gate: &Gate, hash: SecretHash, now: Timestamp) -> Result<Option<Subject>, Refusal> {
-        let people = gate.roster.current();
+        let people = gate.roster.peek();
         if let Some(known) = self.lock().get(&hash)
             && Arc::ptr_eq(&known.people, &people)
             && known.at.elapsed() < BELIEVED
@@ -96,6 +102,7 @@ impl Doorman {
         {
             return Ok(Some(known.subject.clone()));
         }
+        let people = Arc::clone(&people);
         let found = gate.directory.agent_by_key(&hash, now).await;
         let found = found.map_err(|error| Refusal::new(Code::RecordUnavailable, error.to_string()))?;
         let Some((agent, key)) = found else { return Ok(None) };
@@ -162,9 +169,24 @@ fn unknown() -> Refusal {
         .hint("send an agent's key as `Authorization: Bearer …`; keys are made by `countersign agent create`")
 }
 
+/// The credentials of a request, as they are found.
+#[derive(Default)]
+struct Secrets {
+    first: Option<Zeroizing<String>>,
+    /// Whether another than the first was found.
+    differ: bool,
+}
+
+impl Secrets {
+    fn push(&mut self, secret: Zeroizing<String>) {
+        self.differ |= self.first.as_ref().is_some_and(|first| *first != secret);
+        self.first.get_or_insert(secret);
+    }
+}
+
 /// The one credential of a request.
 fn secret(headers: &HeaderMap, auth: &Auth) -> Result<Zeroizing<String>, Refusal> {
-    let mut found = Vec::new();
+    let mut found = Secrets::default();
     let mut signed = false;
     for value in headers.get_all(AUTHORIZATION) {
         let text = value.to_str().map_err(|_| malformed())?;
@@ -185,13 +207,12 @@ fn secret(headers: &HeaderMap, auth: &Auth) -> Result<Zeroizing<String>, Refusal
             found.push(Zeroizing::new(value.to_str().map_err(|_| malformed())?.to_owned()));
         }
     }
-    let mut found = found.into_iter();
-    let first = found.next().ok_or_else(|| {
+    let Secrets { first, differ } = found;
+    let first = first.ok_or_else(|| {
         let what = if signed { "AWS_SESSION_TOKEN=KEY" } else { "`Authorization: Bearer KEY`" };
         Refusal::new(Code::Unauthenticated, "the request has no agent's key").hint(format!("send it as {what}"))
     })?;
-    let twice = found.any(|other| *other != *first);
-    if twice || first.is_empty() || first.len() > SECRET_BYTES_MAX {
+    if differ || first.is_empty() || first.len() > SECRET_BYTES_MAX {
         return Err(malformed());
     }
     Ok(first)

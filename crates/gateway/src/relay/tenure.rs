@@ -5,19 +5,18 @@
 
 use std::sync::Arc;
 
-use super::subject::{Doorman, Subject};
-use crate::gate::Gate;
+use super::serve::Relay;
+use super::subject::Subject;
 
 /// The right of a requester to go on.
 pub(super) struct Tenure {
-    pub(super) gate: Arc<Gate>,
-    pub(super) doorman: Arc<Doorman>,
+    pub(super) relay: Arc<Relay>,
     pub(super) subject: Subject,
 }
 
 impl Tenure {
     /// Returns once it is over. May be dropped at any time.
     pub(super) async fn over(self) {
-        self.doorman.gone(&self.gate, &self.subject).await;
+        self.relay.doorman.gone(&self.relay.gate, &self.subject).await;
     }
 }

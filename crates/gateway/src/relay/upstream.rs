@@ -1,15 +1,12 @@
 //! One upstream over HTTP: its dialect, its connections, and the credential that the gateway adds to what was approved.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use countersign_core::action;
 use countersign_core::action::redact::Rules;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
+use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, TE, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,18 +16,16 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::access_key::AccessKey;
 use super::body::Sending;
 use super::capture::{Bound, Outgoing};
+use super::credential::{Credential, Credentials};
 use super::dialect::Dialect;
 use super::link::{Arriving, Links};
-use super::oauth;
 use super::serve::Dialects;
 use crate::config::{self, Auth, HttpTarget};
-use crate::lanes;
 use crate::ports::Vault;
 use crate::spool::Spools;
 
@@ -42,8 +37,6 @@ pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) const IDLE_MAX: usize = 256;
 /// The largest head of an answer: 256 KiB, in at most 100 headers, which is hyper's own bound and room that it has at hand.
 pub(super) const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
-/// How long a credential is used before the vault is asked again: a rotation needs no restart.
-const CREDENTIAL_LIFE: Duration = Duration::from_secs(1);
 
 /// Why nothing came back.
 #[derive(Debug, thiserror::Error)]
@@ -77,13 +70,14 @@ impl TargetError {
     }
 }
 
-/// An upstream that requests may be sent to.
+/// An upstream that requests may be sent to. Each lane has its own, with connections of its own: who answers a request then
+/// wakes no other thread, and what every request counts and locks is in its own processor's caches.
 pub(super) struct Upstream {
     pub(super) config: config::Target,
     pub(super) http: HttpTarget,
     /// As actions name it.
     pub(super) target: Arc<action::Target>,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) dialect: Arc<dyn Dialect>,
     pub(super) spools: Arc<Spools>,
     scheme: Scheme,
@@ -91,11 +85,8 @@ pub(super) struct Upstream {
     /// As a header names it.
     host: HeaderValue,
     base: String,
-    /// For each lane one: who answers a request then wakes no other thread.
-    clients: Mutex<BTreeMap<Option<usize>, Arc<Connected>>>,
-    /// Or why there is none: whoever waited for it meanwhile does not ask again.
-    credential: tokio::sync::Mutex<Option<(Instant, Result<Credential, String>)>>,
-    token: oauth::Token,
+    clients: Mutex<Option<Arc<Connected>>>,
+    credentials: Credentials,
 }
 
 /// What sends requests.
@@ -109,15 +100,6 @@ struct Connected {
     /// For what is neither encrypted nor in HTTP/2, which those two do as well.
     links: Option<Arc<Links>>,
     key: Option<Arc<Zeroizing<String>>>,
-}
-
-/// What proves to the upstream who is asking.
-#[derive(Clone)]
-enum Credential {
-    None,
-    Header(HeaderName, HeaderValue),
-    Certificate(Arc<Zeroizing<String>>),
-    Signed(AccessKey),
 }
 
 impl Upstream {
@@ -152,7 +134,7 @@ impl Upstream {
         let upstream = Self {
             http,
             target: target.into(),
-            rules,
+            rules: rules.into(),
             dialect,
             spools,
             scheme,
@@ -160,14 +142,31 @@ impl Upstream {
             host,
             base,
             clients: Mutex::default(),
-            credential: tokio::sync::Mutex::default(),
-            token: oauth::Token::default(),
+            credentials: Credentials::default(),
             config,
         };
         if !matches!(upstream.http.auth, Auth::Certificate { .. }) {
             upstream.connected(None).map_err(|problem| TargetError::new(&upstream.config, problem))?;
         }
         Ok(upstream)
+    }
+
+    /// The same for another lane.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            http: self.http.clone(),
+            target: Arc::new((*self.target).clone()),
+            rules: self.rules.clone(),
+            dialect: self.dialect.clone(),
+            spools: self.spools.clone(),
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
+            host: self.host.clone(),
+            base: self.base.clone(),
+            clients: Mutex::default(),
+            credentials: self.credentials.beside(),
+        }
     }
 
     /// The path that every one of its addresses begins with.
@@ -188,7 +187,7 @@ impl Upstream {
         body: Sending,
         extras: Extras,
     ) -> Result<Response<Arriving>, SendError> {
-        let credential = self.credential(vault).await.map_err(SendError::NotSent)?;
+        let credential = self.credentials.get(&self.config, &self.http, vault).await.map_err(SendError::NotSent)?;
         match (&self.http.auth, credential, &outgoing.body) {
             (Auth::OAuth { .. }, Credential::Header(name, token), Bound::Whole(bytes)) => {
                 let bytes = bytes.clone();
@@ -214,19 +213,10 @@ impl Upstream {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        self.forget(&token).await;
-        match self.credential(vault).await {
+        self.credentials.forget(&token).await;
+        match self.credentials.get(&self.config, &self.http, vault).await {
             Ok(credential) => self.send_with(credential, outgoing, body(), extras).await,
             Err(_) => Ok(answer),
-        }
-    }
-
-    /// The token in this header is no good any more; another that came meanwhile stays.
-    async fn forget(&self, used: &HeaderValue) {
-        let mut kept = self.credential.lock().await;
-        if matches!(&*kept, Some((_, Ok(Credential::Header(_, value)))) if value == used) {
-            *kept = None;
-            self.token.forget();
         }
     }
 
@@ -248,7 +238,7 @@ impl Upstream {
         let answering = std::pin::pin!(async {
             match &connected.links {
                 Some(links) if !upgrade && request.uri().authority() == Some(&self.authority) => {
-                    links.send(self.by_path(request)?).await
+                    links.send(self.by_path(request)).await
                 }
                 _ => {
                     let client = if upgrade { &connected.upgrading } else { &connected.client };
@@ -263,11 +253,11 @@ impl Upstream {
     }
 
     /// A request to this upstream as HTTP/1.1 writes it: its address is a path, and a header names the host (RFC 9112 §3.2.1).
-    fn by_path(&self, mut request: Request<Sending>) -> Result<Request<Sending>, SendError> {
-        let path = request.uri().path_and_query().cloned().map_or_else(Uri::default, Uri::from);
-        *request.uri_mut() = path;
+    fn by_path(&self, mut request: Request<Sending>) -> Request<Sending> {
+        let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
         request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
-        Ok(request)
+        request
     }
 
     fn request(
@@ -347,49 +337,10 @@ impl Upstream {
         Ok(request)
     }
 
-    async fn credential(&self, vault: &dyn Vault) -> Result<Credential, String> {
-        let Some(source) = &self.config.credential else { return Ok(Credential::None) };
-        let mut kept = self.credential.lock().await;
-        if let Some((since, credential)) = &*kept
-            && since.elapsed() < CREDENTIAL_LIFE
-        {
-            return credential.clone();
-        }
-        let credential = match vault.credential(&self.config.name, source).await {
-            Ok(secret) => self.made_of(&secret).await,
-            Err(error) => Err(error.to_string()),
-        };
-        *kept = Some((Instant::now(), credential.clone()));
-        credential
-    }
-
-    async fn made_of(&self, secret: &SecretString) -> Result<Credential, String> {
-        let text = secret.expose_secret();
-        Ok(match &self.http.auth {
-            Auth::Bearer => header(AUTHORIZATION, "Bearer ", text)?,
-            Auth::Basic { user } => {
-                let pair = Zeroizing::new(format!("{user}:{text}"));
-                header(AUTHORIZATION, "Basic ", &Zeroizing::new(STANDARD.encode(pair.as_bytes())))?
-            }
-            Auth::Header { name, prefix } => {
-                header(name.parse().map_err(|_| format!("`{name}` is no header"))?, prefix, text)?
-            }
-            Auth::Certificate { .. } => Credential::Certificate(Arc::new(Zeroizing::new(text.to_owned()))),
-            Auth::OAuth { token_url, client_id, scope } => {
-                let client =
-                    oauth::Client { token_url, client_id, scope: scope.as_deref(), ca: self.http.ca.as_deref() };
-                let token = self.token.get(&client, secret).await?;
-                header(AUTHORIZATION, "Bearer ", &token)?
-            }
-            Auth::SigV4 { access_key_id } => Credential::Signed(AccessKey::read(access_key_id, text)?),
-        })
-    }
-
     /// The clients; new ones where the certificate that they show has changed.
     fn connected(&self, key: Option<Arc<Zeroizing<String>>>) -> Result<Arc<Connected>, String> {
-        let lane = lanes::number();
         let mut kept = self.clients.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
-        if let Some(connected) = kept.get(&lane).filter(|connected| connected.key == key) {
+        if let Some(connected) = kept.as_ref().filter(|connected| connected.key == key) {
             return Ok(connected.clone());
         }
         let tls = self.tls(key.as_ref().map(|key| key.as_str()))?;
@@ -402,7 +353,7 @@ impl Upstream {
             origin.map(|origin| Links::new(plain(), origin))
         });
         let connected = Arc::new(Connected { client, upgrading, links: links.transpose()?, key });
-        kept.insert(lane, connected.clone());
+        *kept = Some(connected.clone());
         Ok(connected)
     }
 
@@ -444,7 +395,7 @@ pub async fn check(
 ) -> Result<String, String> {
     let dialect = dialects(target)?;
     let upstream = Upstream::new(target.clone(), dialect, data_dir).map_err(|error| error.problem)?;
-    upstream.credential(vault).await?;
+    upstream.credentials.get(&upstream.config, &upstream.http, vault).await?;
     let port = upstream.authority.port_u16().unwrap_or(default_port(&upstream.scheme));
     let host = upstream.authority.host().trim_matches(['[', ']']).to_owned();
     let connecting = tokio::net::TcpStream::connect((host, port));
@@ -498,14 +449,6 @@ fn sender(connector: HttpsConnector<HttpConnector>, http2_only: bool) -> Sender 
         .http1_max_buf_size(ANSWER_HEAD_BYTES_MAX)
         .http2_only(http2_only)
         .build(connector)
-}
-
-fn header(name: HeaderName, prefix: &str, secret: &str) -> Result<Credential, String> {
-    let text = Zeroizing::new(format!("{prefix}{secret}"));
-    let value = HeaderValue::from_str(&text);
-    let mut value = value.map_err(|_| "the credential cannot stand in a header".to_owned())?;
-    value.set_sensitive(true);
-    Ok(Credential::Header(name, value))
 }
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {

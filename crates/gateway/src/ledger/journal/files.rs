@@ -7,6 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::frame::{self, FRAME_BYTES_MAX, Next};
 use crate::ledger::files::sync_dir;
 
@@ -188,7 +190,7 @@ pub(super) fn remove_before(dir: &Path, number: u64) -> Result<(), Error> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The leaf.
-    pub leaf: Vec<u8>,
+    pub leaf: Bytes,
     /// Where the next record begins.
     pub after: Position,
 }
@@ -229,13 +231,14 @@ fn read_one_file(
     };
     let wanted = length.saturating_sub(from.offset);
     let bytes = read_range(&path, from.offset, wanted.min(limits.bytes_max.max(FRAME_BYTES_MAX as u64)))?;
+    let bytes = Bytes::from(bytes);
     let mut at = 0;
     while let Next::Record { leaf, end } = frame::next(&bytes, at) {
         if entries.len() >= limits.records_max {
             return Ok(());
         }
         let after = Position { file: from.file, offset: from.offset + end as u64 };
-        entries.push(Entry { leaf: leaf.to_vec(), after });
+        entries.push(Entry { leaf: bytes.slice_ref(leaf), after });
         at = end;
     }
     let is_cut_by_limit = (bytes.len() as u64) < wanted && at > 0;

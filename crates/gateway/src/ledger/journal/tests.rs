@@ -48,7 +48,7 @@ fn read_all(journal: &FileJournal, from: Position, end: Position) -> Vec<Vec<u8>
         let entries = journal.read(at, end, ReadLimits { records_max: 7, ..LIMITS }).unwrap();
         let Some(last) = entries.last() else { return leaves };
         at = last.after;
-        leaves.extend(entries.into_iter().map(|entry| entry.leaf));
+        leaves.extend(entries.into_iter().map(|entry| entry.leaf.to_vec()));
     }
 }
 

@@ -10,8 +10,8 @@ use bytes::{BufMut, Bytes};
 use countersign_core::action::impact::Impact;
 use countersign_core::action::redact::{self, Redacted, Redactor, Rules, Shown};
 use countersign_core::action::{
-    ActionId, ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload,
-    SessionFacts, Target, Timestamp,
+    ActionRequest, Described, PayloadDigest, PersonId, PersonRef, Repeats, Requester, SealedPayload, SessionFacts,
+    Target, Timestamp,
 };
 use countersign_core::card::difference;
 
@@ -22,6 +22,7 @@ use super::session::{Prepared, Session};
 use super::wire::Format;
 use super::wire::frontend::Bind;
 use crate::codes::Code;
+use crate::pipeline;
 use crate::ports::Scribe;
 use crate::refusal::Refusal;
 
@@ -231,7 +232,7 @@ impl Captured {
         let payload = SealedPayload::seal(self.payload());
         let described = Described {
             impact: Impact::default(),
-            id: ActionId::new(uuid::Uuid::now_v7().to_string()),
+            id: pipeline::attempt(),
             requester: subject.requester.clone(),
             on_behalf_of: subject.on_behalf_of.clone(),
             closure: subject.closure.clone(),

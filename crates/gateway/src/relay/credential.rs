@@ -1,0 +1,146 @@
+//! The credential that the gateway adds to what was approved: fetched where the target says, used for a second, and asked for
+//! anew where the upstream refuses it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::access_key::AccessKey;
+use super::oauth;
+use crate::config::{Auth, HttpTarget, Target};
+use crate::ports::Vault;
+
+/// How long a credential is used before the vault is asked again: a rotation needs no restart.
+const LIFE: Duration = Duration::from_secs(1);
+
+/// What proves to the upstream who is asking.
+#[derive(Clone)]
+pub(super) enum Credential {
+    None,
+    Header(HeaderName, HeaderValue),
+    Certificate(Arc<Zeroizing<String>>),
+    Signed(AccessKey),
+}
+
+/// A credential, or why there is none; and since when that is known.
+type Found = (Instant, Result<Credential, String>);
+
+/// The credential of one upstream, as one lane has it.
+#[derive(Default)]
+pub(super) struct Credentials {
+    own: Mutex<Option<Found>>,
+    shared: Arc<Shared>,
+}
+
+/// What all lanes have.
+#[derive(Default)]
+struct Shared {
+    /// Whoever waited for it meanwhile does not ask again.
+    found: tokio::sync::Mutex<Option<Found>>,
+    token: oauth::Token,
+}
+
+impl Credentials {
+    /// The same for another lane.
+    pub(super) fn beside(&self) -> Self {
+        Self { own: Mutex::default(), shared: self.shared.clone() }
+    }
+
+    /// The credential of a target.
+    ///
+    /// # Errors
+    /// In words, why there is none.
+    pub(super) async fn get(
+        &self,
+        target: &Target,
+        http: &HttpTarget,
+        vault: &dyn Vault,
+    ) -> Result<Credential, String> {
+        let Some(source) = &target.credential else { return Ok(Credential::None) };
+        if let Some((_, credential)) = self.own().as_ref().filter(|found| is_fresh(found)) {
+            return credential.clone();
+        }
+        let mut found = self.shared.found.lock().await;
+        let (since, credential) = match found.take().filter(is_fresh) {
+            Some(fresh) => fresh,
+            None => {
+                let credential = match vault.credential(&target.name, source).await {
+                    Ok(secret) => self.made_of(http, &secret).await,
+                    Err(error) => Err(error.to_string()),
+                };
+                (Instant::now(), credential)
+            }
+        };
+        *found = Some((since, credential.clone()));
+        let own = credential.map(Credential::apart);
+        *self.own() = Some((since, own.clone()));
+        own
+    }
+
+    /// The token in this header is no good any more; another that came meanwhile stays.
+    pub(super) async fn forget(&self, used: &HeaderValue) {
+        *self.own() = None;
+        let mut found = self.shared.found.lock().await;
+        if matches!(&*found, Some((_, Ok(Credential::Header(_, value)))) if value == used) {
+            *found = None;
+            self.shared.token.forget();
+        }
+    }
+
+    fn own(&self) -> MutexGuard<'_, Option<Found>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner) // valid after any panic
+    }
+
+    async fn made_of(&self, http: &HttpTarget, secret: &SecretString) -> Result<Credential, String> {
+        let text = secret.expose_secret();
+        Ok(match &http.auth {
+            Auth::Bearer => header(AUTHORIZATION, "Bearer ", text)?,
+            Auth::Basic { user } => {
+                let pair = Zeroizing::new(format!("{user}:{text}"));
+                header(AUTHORIZATION, "Basic ", &Zeroizing::new(STANDARD.encode(pair.as_bytes())))?
+            }
+            Auth::Header { name, prefix } => {
+                header(name.parse().map_err(|_| format!("`{name}` is no header"))?, prefix, text)?
+            }
+            Auth::Certificate { .. } => Credential::Certificate(Arc::new(Zeroizing::new(text.to_owned()))),
+            Auth::OAuth { token_url, client_id, scope } => {
+                let client = oauth::Client { token_url, client_id, scope: scope.as_deref(), ca: http.ca.as_deref() };
+                let token = self.shared.token.get(&client, secret).await?;
+                header(AUTHORIZATION, "Bearer ", &token)?
+            }
+            Auth::SigV4 { access_key_id } => Credential::Signed(AccessKey::read(access_key_id, text)?),
+        })
+    }
+}
+
+impl Credential {
+    /// The same in memory of its own, whose users no other lane counts.
+    fn apart(self) -> Self {
+        match self {
+            Self::Header(name, value) => {
+                let Ok(mut own) = HeaderValue::from_bytes(value.as_bytes()) else { return Self::Header(name, value) };
+                own.set_sensitive(value.is_sensitive());
+                Self::Header(name, own)
+            }
+            Self::None | Self::Certificate(_) | Self::Signed(_) => self,
+        }
+    }
+}
+
+fn is_fresh((since, _): &Found) -> bool {
+    since.elapsed() < LIFE
+}
+
+fn header(name: HeaderName, prefix: &str, secret: &str) -> Result<Credential, String> {
+    let text = Zeroizing::new(format!("{prefix}{secret}"));
+    let value = HeaderValue::from_str(&text);
+    let mut value = value.map_err(|_| "the credential cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Credential::Header(name, value))
+}
