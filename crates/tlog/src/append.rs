@@ -98,7 +98,7 @@ impl Appender {
     /// Adds `leaves` and returns every file that changes: full tiles, then the partial ones of the new size.
     ///
     /// All or nothing: on an error the appender is as before.
-    pub fn append(&mut self, leaves: &[impl AsRef<[u8]>]) -> Result<Vec<TileWrite>, Error> {
+    pub fn append<L: AsRef<[u8]>>(&mut self, leaves: &[L]) -> Result<Vec<TileWrite>, Error> {
         self.admit(leaves)?;
         if leaves.is_empty() {
             return Ok(Vec::new());

@@ -4,7 +4,8 @@
 //! waking both takes some 30 µs, and code and data are in no cache any more. A request alone on a lane pays that twice, for
 //! its upstream's answer and for being the next on its connection. So a lane that expects something looks for events a while
 //! longer before it sleeps, as event loops for networks do (DPDK, Seastar's `--idle-poll-time-us`). Other programs go first
-//! at each look. Where looking did not pay several times, it is left for most of the next times.
+//! at each look. Where looking did not pay several times, it is left for most of the next times; for answers and for requests
+//! apart, since a client that sends one now and then has an upstream that answers soon.
 
 use std::cell::{Cell, RefCell};
 use std::task::{Poll, Waker};
@@ -30,23 +31,59 @@ struct Lane {
     requests: Cell<usize>,
     /// Until when it looks; none while it does not.
     until: Cell<Option<Instant>>,
-    /// How often looking was in vain since it last paid, and since it was last tried.
-    vain: Cell<u32>,
+    /// Whether that is for an answer, or else for the next request.
+    for_answer: Cell<bool>,
+    answers: Hope,
+    next: Hope,
     /// Who looks, while there is nothing to look for.
     looking: RefCell<Option<Waker>>,
 }
 
+/// Whether it is worth to look for something: how often that was in vain since it last paid, and since it was last tried.
+struct Hope(Cell<u32>);
+
+impl Hope {
+    const fn new() -> Self {
+        Self(Cell::new(0))
+    }
+
+    fn is_worth_it(&self) -> bool {
+        let vain = self.0.get();
+        if vain < VAIN_MAX {
+            return true;
+        }
+        self.0.set(vain.wrapping_add(1).max(VAIN_MAX));
+        vain.is_multiple_of(TRIED_EVERY)
+    }
+
+    fn paid(&self) {
+        self.0.set(0);
+    }
+
+    fn was_vain(&self) {
+        self.0.set(self.0.get().saturating_add(1));
+    }
+}
+
 impl Lane {
     const fn new() -> Self {
-        Self { requests: Cell::new(0), until: Cell::new(None), vain: Cell::new(0), looking: RefCell::new(None) }
+        Self {
+            requests: Cell::new(0),
+            until: Cell::new(None),
+            for_answer: Cell::new(false),
+            answers: Hope::new(),
+            next: Hope::new(),
+            looking: RefCell::new(None),
+        }
     }
 
     /// Something has come, or gone out: more is expected.
     fn stir(&self) {
         if self.until.take().is_some() {
-            self.vain.set(0); // it came while the lane looked
+            self.hope().paid(); // it came while the lane looked
         }
-        if self.requests.get() > REQUESTS_MAX || !self.is_worth_it() {
+        self.for_answer.set(self.requests.get() > 0);
+        if self.requests.get() > REQUESTS_MAX || !self.hope().is_worth_it() {
             return;
         }
         self.until.set(Some(Instant::now() + LOOKING_MAX));
@@ -55,13 +92,9 @@ impl Lane {
         }
     }
 
-    fn is_worth_it(&self) -> bool {
-        let vain = self.vain.get();
-        if vain < VAIN_MAX {
-            return true;
-        }
-        self.vain.set(vain.wrapping_add(1).max(VAIN_MAX));
-        vain.is_multiple_of(TRIED_EVERY)
+    /// Of what is looked for.
+    fn hope(&self) -> &Hope {
+        if self.for_answer.get() { &self.answers } else { &self.next }
     }
 
     /// Whether to look on.
@@ -71,7 +104,7 @@ impl Lane {
             return true;
         }
         self.until.set(None);
-        self.vain.set(self.vain.get().saturating_add(1));
+        self.hope().was_vain();
         false
     }
 }
@@ -135,10 +168,10 @@ mod tests {
         lane.stir();
         assert!(lane.until.get().is_some());
         waits_in_vain(&lane);
-        assert_eq!(lane.vain.get(), 1);
+        assert_eq!(lane.next.0.get(), 1);
         lane.stir();
         lane.stir();
-        assert_eq!(lane.vain.get(), 0, "it paid");
+        assert_eq!(lane.next.0.get(), 0, "it paid");
     }
 
     #[test]
@@ -167,9 +200,27 @@ mod tests {
             }
         }
         assert!((1..=2).contains(&tried), "{tried} of {times}");
-        lane.vain.set(TRIED_EVERY);
+        lane.next.0.set(TRIED_EVERY);
         lane.stir();
         lane.stir();
-        assert_eq!(lane.vain.get(), 0, "once it pays, it is done each time again");
+        assert_eq!(lane.next.0.get(), 0, "once it pays, it is done each time again");
+    }
+
+    #[test]
+    fn answers_that_come_soon_say_nothing_of_the_next_request() {
+        let lane = Lane::new();
+        for _ in 0..VAIN_MAX {
+            lane.requests.set(1);
+            lane.stir();
+            lane.requests.set(0);
+            lane.stir(); // the answer
+            waits_in_vain(&lane);
+        }
+        lane.requests.set(1);
+        lane.stir();
+        assert!(lane.until.get().is_some(), "answers are worth it");
+        lane.requests.set(0);
+        lane.stir();
+        assert!(lane.until.get().is_none(), "the next request is not");
     }
 }

@@ -55,9 +55,12 @@ impl Before {
 /// A key, and a target.
 type Pair = (Arc<str>, String);
 
+/// They come and go with every request, and are large.
+type Kept = Vec<Box<Before>>;
+
 /// All that is kept.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<HashMap<Pair, Vec<Box<Before>>>>);
+pub(super) struct Pool(Mutex<HashMap<Pair, Kept>>);
 
 impl Pool {
     /// What a key's requests to a target had before; nothing yet if none had.
@@ -67,7 +70,7 @@ impl Pool {
         Lent { pool: self.clone(), pair, before }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Pair, Vec<Box<Before>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Pair, Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // a map is valid after any panic
     }
 }

@@ -365,7 +365,10 @@ impl Call for RelayCall {
             tokio::task::yield_now().await; // it is sent first, and what is owed is paid while the upstream is at work
             pipeline::pay(&relay.gate, owed).await
         };
-        let (answer, paid) = futures::join!(self.dispatch(permit, payload, &mut recording), paying);
+        let (answer, paid) = {
+            let answering = std::pin::pin!(self.dispatch(permit, payload, &mut recording)); // large: it is not moved
+            futures::join!(answering, paying)
+        };
         paid?; // before a byte of the answer leaves
         match (answer, recording) {
             (Ok(answer), _) => Ok(answer),

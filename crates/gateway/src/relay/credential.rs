@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::access_key::AccessKey;
 use super::oauth;
-use crate::config::{Auth, HttpTarget, Target};
+use crate::config::{Auth, CredentialSource, HttpTarget, Target};
 use crate::ports::Vault;
 
 /// How long a credential is used before the vault is asked again: a rotation needs no restart.
@@ -66,6 +66,15 @@ impl Credentials {
         if let Some((_, credential)) = self.own().as_ref().filter(|found| is_fresh(found)) {
             return credential.clone();
         }
+        Box::pin(self.find(target, http, (vault, source))).await // in a box of its own: most requests find it
+    }
+
+    async fn find(
+        &self,
+        target: &Target,
+        http: &HttpTarget,
+        (vault, source): (&dyn Vault, &CredentialSource),
+    ) -> Result<Credential, String> {
         let mut found = self.shared.found.lock().await;
         let (since, credential) = match found.take().filter(is_fresh) {
             Some(fresh) => fresh,

@@ -1,8 +1,8 @@
 //! Requests over HTTP on the line: captured, described by their target's dialect, held, and sent as they were approved.
 //!
 //! A target is reached at `/t/<target>/…`, or by a name of its own. [`head`] and [`headers`] say what of a request is taken
-//! and what reaches the upstream; [`capture`] binds it; [`call`] walks it down the line; [`upstream`] adds the gateway's
-//! credential; [`body`] sees that no client hears of an end that is not recorded; [`tenure`] ends what its requester may not go
+//! and what reaches the upstream; [`capture`] binds it; [`call`] walks it down the line; [`upstream`] sends it with the
+//! gateway's [`credential`]; [`body`] sees that no client hears of an end that is not recorded; [`tenure`] ends what its requester may not go
 //! on with. The dialects live with the protocols (`protocols/{http,kubernetes,aws}`). Specifications: RFC 9110, 9112, 9113, 7240, 9457.
 
 mod access_key;

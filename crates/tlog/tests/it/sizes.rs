@@ -105,7 +105,7 @@ fn entries_have_a_bound() {
     assert_eq!(log.head(), before, "all or nothing");
     let writes = log.append(&batch[..1]).unwrap();
     assert_eq!(writes[0].bytes.len(), 65_537);
-    assert_eq!(log.append(&[]).unwrap(), []);
+    assert_eq!(log.append::<Vec<u8>>(&[]).unwrap(), []);
 }
 
 /// Appending writes what changed and nothing else, so its cost does not grow with the tree.
