@@ -10,8 +10,8 @@ use crate::ports::Clock;
 /// How far behind the last time given what is kept of it may be: what all threads write, they wait for.
 const STEP_MICROS: i64 = 1_000;
 
-/// The later of the system's time and the last time given, to the millisecond, so that deadlines hold when the clock is set
-/// back.
+/// The later of the system's time and the last time given, so that deadlines hold when the clock is set back: it then stands still, at
+/// most a millisecond before the last time given.
 #[derive(Debug, Default)]
 pub struct SystemClock {
     last: AtomicI64,

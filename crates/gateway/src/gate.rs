@@ -135,8 +135,8 @@ impl Declared {
     }
 }
 
-/// One moment's view: the bundle and the people do not change while a question is answered. Not to be kept while something
-/// is waited for.
+/// One moment's view: the bundle and the people do not change while a question is answered. Where many are kept for
+/// long on one thread, the others there take longer.
 pub struct Moment {
     /// The bundle.
     pub bundle: Guard<Arc<Bundle>>,

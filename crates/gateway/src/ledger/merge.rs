@@ -39,7 +39,7 @@ pub(super) fn journal_position(head: &LogHead) -> Position {
     Position { file: head.journal_file, offset: head.journal_offset }
 }
 
-/// What an outcome's leaf has, written as canonical JSON writes it, which no text inside of it can look like.
+/// What an outcome's leaf has, as canonical JSON writes it. No text can look like it; a part of another record could.
 const OF_OUTCOMES: &[u8] = br#""kind":"action.outcome""#;
 
 /// A leaf as far as it matters here; other fields belong to the record alone.
@@ -49,8 +49,12 @@ struct Timed {
 }
 
 #[derive(Deserialize)]
-struct Outcome {
+struct Kinded {
     kind: String,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
     id: ActionId,
     status: Status,
     #[serde(default)]
@@ -115,7 +119,7 @@ fn refuse_disorder(after: u64, records: &[PendingRecord]) -> Result<(), Error> {
     Ok(())
 }
 
-/// When an entry happened. Only asked where the store has something too: a journal is in the order of its times.
+/// When an entry happened. Asked only where the store has something too: each side keeps its own order.
 fn time_of(entry: &Entry) -> Result<Timestamp, Error> {
     let timed: Timed = serde_json::from_slice(&entry.leaf).map_err(|cause| not_a_record(entry, cause))?;
     Ok(timed.at)
@@ -126,12 +130,12 @@ fn ended(entry: &Entry) -> Result<Option<Ended>, Error> {
     if memmem::find(&entry.leaf, OF_OUTCOMES).is_none() {
         return Ok(None);
     }
+    let kinded: Kinded = serde_json::from_slice(&entry.leaf).map_err(|cause| not_a_record(entry, cause))?;
+    if kinded.kind != "action.outcome" {
+        return Ok(None);
+    }
     let outcome: Outcome = serde_json::from_slice(&entry.leaf).map_err(|cause| not_a_record(entry, cause))?;
-    Ok((outcome.kind == "action.outcome").then_some(Ended {
-        id: outcome.id,
-        status: outcome.status,
-        error: outcome.error,
-    }))
+    Ok(Some(Ended { id: outcome.id, status: outcome.status, error: outcome.error }))
 }
 
 fn not_a_record(entry: &Entry, cause: serde_json::Error) -> Error {

@@ -13,7 +13,7 @@ use super::upstream::Upstream;
 
 /// How much is kept for one key and one target.
 const KEPT_MAX: usize = 64;
-/// For how many keys and targets.
+/// For how many keys and targets, on each lane.
 const PAIRS_MAX: usize = 4_096;
 /// The most facts that one remembers.
 const FACTS_MAX: usize = 64;

@@ -1,6 +1,7 @@
 //! The credential that the gateway adds to what was approved: fetched where the target says, used for a second, and asked for
 //! anew where the upstream refuses it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,8 @@ type Found = (Instant, Result<Credential, String>);
 /// The credential of one upstream, as one lane has it.
 #[derive(Default)]
 pub(super) struct Credentials {
-    own: Mutex<Option<Found>>,
+    /// And how many had been refused by then.
+    own: Mutex<Option<(u64, Found)>>,
     shared: Arc<Shared>,
 }
 
@@ -43,6 +45,8 @@ pub(super) struct Credentials {
 struct Shared {
     /// Whoever waited for it meanwhile does not ask again.
     found: tokio::sync::Mutex<Option<Found>>,
+    /// How many were refused; written while `found` is held.
+    refused: AtomicU64,
     token: oauth::Token,
 }
 
@@ -63,8 +67,12 @@ impl Credentials {
         vault: &dyn Vault,
     ) -> Result<Credential, String> {
         let Some(source) = &target.credential else { return Ok(Credential::None) };
-        if let Some((_, credential)) = self.own().as_ref().filter(|found| is_fresh(found)) {
-            return credential.clone();
+        let refused = self.shared.refused.load(Ordering::Acquire);
+        if let Some((then, found)) = &*self.own()
+            && *then == refused
+            && is_fresh(found)
+        {
+            return found.1.clone();
         }
         Box::pin(self.find(target, http, (vault, source))).await // in a box of its own: most requests find it
     }
@@ -88,21 +96,21 @@ impl Credentials {
         };
         *found = Some((since, credential.clone()));
         let own = credential.map(Credential::apart);
-        *self.own() = Some((since, own.clone()));
+        *self.own() = Some((self.shared.refused.load(Ordering::Acquire), (since, own.clone())));
         own
     }
 
     /// The token in this header is no good any more; another that came meanwhile stays.
     pub(super) async fn forget(&self, used: &HeaderValue) {
-        *self.own() = None;
         let mut found = self.shared.found.lock().await;
         if matches!(&*found, Some((_, Ok(Credential::Header(_, value)))) if value == used) {
             *found = None;
             self.shared.token.forget();
+            self.shared.refused.fetch_add(1, Ordering::Release); // what other lanes have of it is no good either
         }
     }
 
-    fn own(&self) -> MutexGuard<'_, Option<Found>> {
+    fn own(&self) -> MutexGuard<'_, Option<(u64, Found)>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner) // valid after any panic
     }
 

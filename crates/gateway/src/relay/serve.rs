@@ -294,7 +294,7 @@ impl Relay {
         let in_force = self.gate.targets.peek();
         let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner); // valid after any panic
         if !Arc::ptr_eq(&upstreams.in_force, &in_force) {
-            upstreams.own.retain(|name, known| in_force.get(name) == Some(&known.config));
+            upstreams.own.clear(); // so that all lanes have the same ones
             upstreams.in_force = in_force.clone();
         }
         if let Some(known) = upstreams.own.get(name) {

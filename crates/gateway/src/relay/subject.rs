@@ -26,7 +26,7 @@ use crate::refusal::Refusal;
 const BELIEVED: Duration = Duration::from_secs(1);
 /// How often is asked again whether somebody may go on, should nobody have told of a change; in seconds.
 const LOOKED_AT_EVERY: i64 = 60;
-/// The most keys that are remembered.
+/// The most keys that a lane remembers.
 const KNOWN_MAX: usize = 10_000;
 /// The longest credential that is looked at.
 const SECRET_BYTES_MAX: usize = 8 * 1024;
@@ -94,15 +94,17 @@ impl Doorman {
     }
 
     async fn find(&self, gate: &Gate, hash: SecretHash, now: Timestamp) -> Result<Option<Subject>, Refusal> {
-        let people = gate.roster.peek();
-        if let Some(known) = self.lock().get(&hash)
-            && Arc::ptr_eq(&known.people, &people)
-            && known.at.elapsed() < BELIEVED
-            && known.subject.until.is_none_or(|until| now < until)
-        {
-            return Ok(Some(known.subject.clone()));
-        }
-        let people = Arc::clone(&people);
+        let people = {
+            let people = gate.roster.peek();
+            if let Some(known) = self.lock().get(&hash)
+                && Arc::ptr_eq(&known.people, &people)
+                && known.at.elapsed() < BELIEVED
+                && known.subject.until.is_none_or(|until| now < until)
+            {
+                return Ok(Some(known.subject.clone()));
+            }
+            Arc::clone(&people)
+        };
         let found = gate.directory.agent_by_key(&hash, now).await;
         let found = found.map_err(|error| Refusal::new(Code::RecordUnavailable, error.to_string()))?;
         let Some((agent, key)) = found else { return Ok(None) };
