@@ -161,3 +161,63 @@ fn header(name: HeaderName, prefix: &str, secret: &str) -> Result<Credential, St
     value.set_sensitive(true);
     Ok(Credential::Header(name, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::action::redact::Redaction;
+    use countersign_core::action::{Environment, Sensitivity};
+
+    use super::*;
+    use crate::config::Protocol;
+    use crate::vault::LocalVault;
+
+    struct Stage {
+        target: Target,
+        secret: tempfile::NamedTempFile,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let secret = tempfile::NamedTempFile::new().expect("a file");
+            let target = Target {
+                name: "api".to_owned(),
+                protocol: Protocol::Http,
+                upstream: "http://10.0.0.1".to_owned(),
+                credential: Some(CredentialSource::File(secret.path().to_owned())),
+                environment: Environment::Staging,
+                sensitivity: Sensitivity::Low,
+                redact: Redaction::default(),
+                http: None,
+            };
+            Self { target, secret }
+        }
+
+        fn rotate(&self, secret: &str) {
+            std::fs::write(self.secret.path(), secret).expect("writable");
+        }
+
+        async fn header(&self, of: &Credentials) -> HeaderValue {
+            let found = of.get(&self.target, &HttpTarget::default(), &LocalVault::default()).await;
+            match found.expect("a credential") {
+                Credential::Header(_, value) => value,
+                _ => panic!("no header"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_on_one_lane_is_used_on_none() {
+        let stage = Stage::new();
+        let one = Credentials::default();
+        let other = one.beside();
+        stage.rotate("first");
+        let first = stage.header(&one).await;
+        assert_eq!((&first, first.is_sensitive()), (&HeaderValue::from_static("Bearer first"), true));
+        stage.rotate("second");
+        stage.header(&other).await; // the first too, while its second lasts
+        one.forget(&first).await;
+        for lane in [&other, &one] {
+            assert_eq!(stage.header(lane).await, HeaderValue::from_static("Bearer second"));
+        }
+    }
+}
