@@ -10,6 +10,7 @@ use crate::refusal::Refusal;
 
 /// How long a client should wait before it asks again about a review, in seconds.
 pub const RETRY_SECONDS: u32 = 5;
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// A call whose review is still open.
@@ -136,8 +137,6 @@ fn json<T: Serialize>(status: StatusCode, media: &'static str, body: &T) -> Resp
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
-
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What a client prefers (RFC 7240): to be told at once that it has to wait, or after so many seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
